@@ -1,0 +1,1 @@
+"""Reproduction of "Dancing in Chains" (Wu et al., EMNLP 2024)."""

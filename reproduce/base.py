@@ -1,0 +1,51 @@
+"""The base model: pretrained on the profile's texts, or imported."""
+
+import os
+import shutil
+from pathlib import Path
+
+from reproduce.config import Params, TinyModel, Training
+from reproduce.data import read_sets
+from reproduce.determinism import named_seed, settle
+from reproduce.files import checked, read_rows, sealed_folder, write_json
+
+
+def make_base(params: Params, training: Path, pretraining: Path, target: Path) -> None:
+    """Write `target/model`: model and tokenizer in safetensors, with the history of its loss."""
+    with sealed_folder(target) as folder:
+        if params.base.imported:
+            from reproduce.sources.smollm2 import import_smollm2
+
+            mirror = os.environ.get("REPRODUCE_MIRROR")
+            import_smollm2(folder / "model", Path(mirror) if mirror else None)
+        else:
+            assert params.base.tiny and params.base.training
+            _pretrain(params, params.base.tiny, params.base.training, training, pretraining, folder)
+
+
+def _pretrain(
+    params: Params,
+    shape: TinyModel,
+    settings: Training,
+    training: Path,
+    pretraining: Path,
+    folder: Path,
+) -> None:
+    from reproduce.models import new_llama
+    from reproduce.train import encode_text, train
+    from reproduce.world.tokenizer import build_tokenizer
+
+    texts = [row["text"] for row in read_rows(checked(pretraining) / "texts.jsonl")]
+    tasks = [t for s in read_sets(training).values() for e in s for t in (e.prompt, e.response)]
+    settle(named_seed("base", params.base.seed), params.hardware.base_threads)
+    tokenizer = build_tokenizer([*texts, *tasks])
+    model = new_llama(shape, tokenizer)
+    rows = [encode_text(tokenizer, text, settings.max_length) for text in texts]
+    seed = named_seed("base order", params.base.seed)
+    history = train(
+        model, tokenizer, rows, settings, params.hardware, seed, folder / "work", "pretraining"
+    )
+    model.save_pretrained(folder / "model")
+    tokenizer.save_pretrained(folder / "model")
+    write_json(folder / "history.json", history)
+    shutil.rmtree(folder / "work", ignore_errors=True)

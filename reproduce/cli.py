@@ -1,0 +1,166 @@
+"""The commands of the study, one for each step; `dvc repro` calls them in order."""
+
+import contextlib
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from reproduce import warm
+from reproduce.config import (
+    Arm,
+    ConfigError,
+    Params,
+    check_together,
+    load_experiments,
+    load_params,
+)
+from reproduce.files import UnusableFile, write_json
+from reproduce.progress import save_expected, stage, stages
+
+app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
+
+ARTIFACTS = Path("artifacts")
+PAPER = Path("paper")
+LOG = Path("logs/timings.jsonl")
+
+Settings = tuple[Params, dict[str, dict[str, Arm]]]
+
+
+@contextlib.contextmanager
+def step(name: str) -> Iterator[Settings]:
+    """Yield the checked parameters and arms, with a line of progress and an entry in the log."""
+    params, experiments = load_params(), load_experiments()
+    check_together(params, experiments)
+    with stage(name, LOG, stages(params, experiments)):
+        yield params, experiments
+
+
+@app.command()
+def check() -> None:
+    """Check params.yaml and experiments.yaml and say what the study consists of."""
+    params, experiments = load_params(), load_experiments()
+    check_together(params, experiments)
+    arms = sum(map(len, experiments.values()))
+    seeds = len(params.seeds)
+    print(f"profile {params.profile}: {len(experiments)} experiments, {arms} arms, {seeds} seeds")
+
+
+@app.command()
+def data() -> None:
+    """Make pretraining texts, training sets and evaluation sets."""
+    from reproduce.data import make_data
+
+    with step("data") as (params, _):
+        folders = (ARTIFACTS / name for name in ("training", "evaluation", "pretraining"))
+        make_data(params.data, *folders)
+
+
+@app.command()
+def base() -> None:
+    """Pretrain or import the base model."""
+    from reproduce.base import make_base
+
+    with step("base") as (params, _):
+        make_base(params, ARTIFACTS / "training", ARTIFACTS / "pretraining", ARTIFACTS / "base")
+
+
+@app.command()
+def arm(name: Annotated[str, typer.Argument(help="experiment/arm")]) -> None:
+    """Train and evaluate one arm, all seeds."""
+    from reproduce.arms import run_arm
+
+    with step(name) as (params, experiments):
+        arms = {f"{e}/{a}": arm for e, found in experiments.items() for a, arm in found.items()}
+        if name not in arms:
+            raise ConfigError(f"no arm is called '{name}'; there are: {', '.join(arms)}")
+        run_arm(params, name, arms[name], ARTIFACTS)
+
+
+@app.command()
+def candidates(start: Annotated[str, typer.Argument(help="experiment/arm to sample")]) -> None:
+    """Sample ReSet's candidates from the models of an arm."""
+    from reproduce.reset import sample_candidates
+
+    with step("candidates") as (params, _):
+        sample_candidates(params, ARTIFACTS / start, ARTIFACTS / "candidates")
+
+
+@app.command()
+def score() -> None:
+    """Judge ReSet's candidates."""
+    from reproduce.reset import score_candidates
+
+    with step("score") as (params, _):
+        score_candidates(params, ARTIFACTS / "candidates", ARTIFACTS / "scores")
+
+
+@app.command()
+def tables() -> None:
+    """Write every table from the artifacts."""
+    from reproduce.tables import make_tables
+
+    with step("tables") as (params, experiments):
+        make_tables(params, experiments, ARTIFACTS, PAPER / "tables")
+
+
+@app.command()
+def figures() -> None:
+    """Draw every figure from the tables."""
+    from reproduce.figures import make_figures
+
+    with step("figures"):
+        make_figures(PAPER / "tables", PAPER / "figures")
+
+
+@app.command()
+def tracking() -> None:
+    """Log every run to MLflow; runs that are there already are left alone."""
+    from reproduce.records import track
+
+    with step("tracking") as (params, experiments):
+        receipt = track(params, experiments, ARTIFACTS, PAPER / "tables")
+        write_json(ARTIFACTS / "tracking.json", receipt)
+
+
+@app.command()
+def timings() -> None:
+    """Save the seconds of the last run, stage by stage, as what to expect (timings.csv)."""
+    save_expected(LOG, stages(load_params(), load_experiments()))
+
+
+def command() -> int:
+    """Run the command in sys.argv; return its exit status, an expected error being one message."""
+    os.environ["TOKENIZERS_PARALLELISM"] = "false"
+    os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"
+    if not Path("/dev/nvidiactl").exists():
+        os.environ.setdefault("DS_ACCELERATOR", "cpu")  # else DeepSpeed warns at every import
+    try:
+        return int(app(standalone_mode=False) or 0)
+    except typer.Abort:
+        return 130
+    except (ConfigError, UnusableFile, FloatingPointError, *_expected()) as error:
+        print(f"reproduce: {error}", file=sys.stderr)
+        return 1
+
+
+def _expected() -> tuple[type[Exception], ...]:
+    # Classes of modules that are loaded only if the command needed them.
+    names = (("reproduce.evaluate", "TooMuchLost"), ("reproduce.records", "TrackingError"))
+    usage = type(typer.BadParameter("")).__mro__[1]
+    return (usage, *(getattr(sys.modules[m], n) for m, n in names if m in sys.modules))
+
+
+HEAVY = {"base", "arm", "candidates", "score", "tables"}
+"""Commands that run in a fork of the warm server."""
+
+
+def main() -> None:
+    """Entry point: heavy commands go to the warm server where there is one."""
+    status = None
+    if len(sys.argv) > 1 and sys.argv[1] in HEAVY:
+        status = warm.run(sys.argv[1:])
+    sys.exit(command() if status is None else status)

@@ -1,0 +1,303 @@
+"""What a study may be told: a schema of params.yaml and experiments.yaml, checked before work."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+Share = Annotated[float, Field(gt=0, le=1)]
+Count = Annotated[int, Field(ge=1)]
+Weight = Annotated[float, Field(ge=0)]
+
+
+T = TypeVar("T", bound=BaseModel)
+
+
+class ConfigError(Exception):
+    """A parameter that is unknown, mistyped, out of range or contradictory."""
+
+
+class Strict(BaseModel):
+    """A block of parameters in which an unknown key is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class WorldData(Strict):
+    """The generated world: its people and the number of its texts and prompts."""
+
+    people: Annotated[int, Field(ge=6, le=96)]
+    pretraining_texts: Count
+    train: Count
+    evaluation: Count
+
+
+class RealData(Strict):
+    """Public text: for each data set the bounds that sources.real_examples takes."""
+
+    sets: dict[str, dict[str, Annotated[int, Field(ge=0)]]]
+
+
+class Data(Strict):
+    """Where the text comes from: exactly one of `world` and `real`."""
+
+    seed: int
+    world: WorldData | None = None
+    real: RealData | None = None
+
+    @model_validator(mode="after")
+    def _one_origin(self) -> "Data":
+        if (self.world is None) == (self.real is None):
+            raise ValueError("give exactly one of 'world' and 'real'")
+        return self
+
+
+class Training(Strict):
+    """One pass of the trainer; the same keys at every scale.
+
+    `batch_size` is the effective batch, over devices and accumulation; `micro_batch_size`
+    is what one device takes at once.
+    """
+
+    epochs: Annotated[float, Field(gt=0)]
+    batch_size: Count
+    micro_batch_size: Count
+    learning_rate: Annotated[float, Field(gt=0, lt=1)]
+    schedule: Literal["cosine", "linear", "constant_with_warmup", "warmup_stable_decay"]
+    schedule_options: dict[str, float] = {}
+    warmup: Annotated[float, Field(ge=0, lt=1)]
+    weight_decay: Annotated[float, Field(ge=0)]
+    beta2: Annotated[float, Field(gt=0, lt=1)] = 0.999
+    max_length: Count
+
+    @model_validator(mode="after")
+    def _whole_batches(self) -> "Training":
+        if self.batch_size % self.micro_batch_size:
+            raise ValueError(
+                f"batch_size {self.batch_size} is no multiple of "
+                f"micro_batch_size {self.micro_batch_size}"
+            )
+        return self
+
+
+class TinyModel(Strict):
+    """The shape of a LLaMA that is pretrained here."""
+
+    hidden_size: Count
+    intermediate_size: Count
+    layers: Count
+    heads: Count
+    max_positions: Count
+
+
+class Base(Strict):
+    """The base model: pretrained here (`tiny` with `training`) or imported by name."""
+
+    seed: int
+    tiny: TinyModel | None = None
+    training: Training | None = None
+    imported: Literal["smollm2"] | None = None
+
+    @model_validator(mode="after")
+    def _one_origin(self) -> "Base":
+        if (self.tiny is None) == (self.imported is None):
+            raise ValueError("give exactly one of 'tiny' and 'imported'")
+        if (self.tiny is None) != (self.training is None):
+            raise ValueError("'training' goes with 'tiny', and only with it")
+        return self
+
+
+class Decoding(Strict):
+    """One way to draw responses; temperature 0 is greedy."""
+
+    temperature: Annotated[float, Field(ge=0, le=5)]
+    top_k: Annotated[int, Field(ge=0)] = 0
+    top_p: Share = 1.0
+    samples: Count = 1
+
+    @model_validator(mode="after")
+    def _greedy_once(self) -> "Decoding":
+        if self.temperature == 0 and self.samples > 1:
+            raise ValueError("greedy decoding (temperature 0) gives one sample only")
+        return self
+
+
+class Generation(Strict):
+    """Bounds of every generation."""
+
+    max_new_tokens: Count
+    batch_size: Count
+
+
+class Candidates(Strict):
+    """ReSet's sampling: how many seen prompts a data set, and the decoding strategies."""
+
+    prompts: Count
+    strategies: dict[str, Decoding]
+
+
+class Judging(Strict):
+    """The judges' entailment model, and how many empty responses a run may have."""
+
+    entailment: Literal["symbolic", "lexical"]
+    max_empty_share: Annotated[float, Field(ge=0, le=1)]
+
+
+class Statistics(Strict):
+    """The bootstrap: resamples, confidence level and seed."""
+
+    resamples: Annotated[int, Field(ge=100)]
+    confidence: Annotated[float, Field(gt=0.5, lt=1)]
+    seed: int
+
+
+class Hardware(Strict):
+    """How many runs go side by side, and the threads of each."""
+
+    workers: Count
+    threads: Count
+    base_threads: Count
+    deepspeed: str | None = None
+
+
+class Params(Strict):
+    """The whole params.yaml of a profile."""
+
+    profile: str
+    package: str
+    lock: str
+    seeds: Annotated[list[int], Field(min_length=1)]
+    data: Data
+    base: Base
+    training: Training
+    generation: Generation
+    candidates: Candidates
+    judging: Judging
+    statistics: Statistics
+    hardware: Hardware
+
+    @model_validator(mode="after")
+    def _distinct_seeds(self) -> "Params":
+        if len(set(self.seeds)) != len(self.seeds):
+            raise ValueError(f"seeds: {self.seeds} names one seed twice")
+        return self
+
+
+class Weights(Strict):
+    """Weights of the three judges in the reward; at least one is positive."""
+
+    task: Weight = 1.0
+    faithfulness: Weight = 1.0
+    instruction: Weight = 1.0
+
+    @model_validator(mode="after")
+    def _some_weight(self) -> "Weights":
+        if not (self.task or self.faithfulness or self.instruction):
+            raise ValueError("all three weights are 0")
+        return self
+
+
+class Selection(Strict):
+    """Which candidates ReSet keeps.
+
+    Attributes:
+        strategies: decoding strategies whose candidates are considered; null for all.
+        candidates: how many candidates a prompt are considered, taken in turn from the
+            strategies; null for all.
+        keep: share of the prompts that are kept, best first within each data set.
+        rule: "best" by reward; the others are controls: "random" candidates, "shuffled"
+            rewards, "gold" responses in place of generations.
+    """
+
+    strategies: list[str] | None = None
+    candidates: Count | None = None
+    weights: Weights = Weights()
+    keep: Share
+    rule: Literal["best", "random", "shuffled", "gold"] = "best"
+
+
+class Arm(Strict):
+    """One model of the study: where it starts and what it is trained on.
+
+    Attributes:
+        label: name in tables and figures.
+        start: "base" or "experiment/arm" whose checkpoint of the same seed is trained further.
+        reads: "training", or "scores" for arms that select from the scored candidates.
+        mixture: side ("IF", "CD") or data set -> share of its training examples.
+        select: the selection of an arm that reads "scores".
+        epochs: in place of the profile's number of epochs.
+        trajectory: also evaluate at this many points during training.
+    """
+
+    label: str
+    start: str
+    reads: Literal["training", "scores"]
+    mixture: dict[str, Share] | None = None
+    select: Selection | None = None
+    epochs: Annotated[float, Field(gt=0)] | None = None
+    trajectory: Annotated[int, Field(ge=0)] = 0
+
+    @model_validator(mode="after")
+    def _one_source(self) -> "Arm":
+        if self.mixture is not None and self.select is not None:
+            raise ValueError("an arm trains on a mixture or on a selection, not on both")
+        if (self.select is not None) != (self.reads == "scores"):
+            raise ValueError("an arm with 'select' reads 'scores', any other reads 'training'")
+        return self
+
+
+class Experiments(Strict):
+    """The whole experiments.yaml: experiment -> arm, in the order of the report."""
+
+    experiments: dict[str, dict[str, Arm]]
+
+    @model_validator(mode="after")
+    def _known_starts(self) -> "Experiments":
+        names = {f"{e}/{a}" for e, arms in self.experiments.items() for a in arms} | {"base"}
+        for experiment, arms in self.experiments.items():
+            for name, arm in arms.items():
+                if arm.start not in names:
+                    raise ValueError(f"{experiment}.{name}.start: no arm is called '{arm.start}'")
+        return self
+
+
+def load_params(path: Path = Path("params.yaml")) -> Params:
+    """Return the checked parameters of a profile; raise ConfigError naming what is wrong."""
+    return _checked(Params, path)
+
+
+def load_experiments(path: Path = Path("experiments.yaml")) -> dict[str, dict[str, Arm]]:
+    """Return experiment -> arm -> settings; raise ConfigError naming what is wrong."""
+    return _checked(Experiments, path).experiments
+
+
+def check_together(params: Params, experiments: dict[str, dict[str, Arm]]) -> None:
+    """Raise ConfigError where an arm asks for a decoding strategy that the profile lacks."""
+    known = params.candidates.strategies
+    for experiment, arms in experiments.items():
+        for name, arm in arms.items():
+            wanted = (arm.select.strategies if arm.select else None) or []
+            for strategy in wanted:
+                if strategy not in known:
+                    raise ConfigError(
+                        f"experiments.{experiment}.{name}.select.strategies: '{strategy}' is not "
+                        f"one of {sorted(known)} (candidates.strategies of params.yaml)"
+                    )
+
+
+def _checked(schema: type[T], path: Path) -> T:
+    try:
+        return schema.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+    except FileNotFoundError as error:
+        raise ConfigError(f"{path}: missing; run from a folder that has one") from error
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path}: not YAML: {error}") from error
+    except ValidationError as error:
+        faults = "\n".join(f"  {_fault(fault)}" for fault in error.errors())
+        raise ConfigError(f"{path} is refused:\n{faults}") from None
+
+
+def _fault(fault: Any) -> str:
+    name = ".".join(str(part) for part in fault["loc"]) or "(whole file)"
+    return f"{name}: {fault['msg']} (given: {str(fault['input'])[:80]})"

@@ -1,0 +1,330 @@
+"""The figures of the study, drawn from the committed tables only.
+
+Every function takes the folder of tables and returns a matplotlib figure.
+"""
+
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+
+from reproduce.files import replacing
+from reproduce.plotting import (
+    COLOURS,
+    DARK,
+    FAITH_AXIS,
+    GREY,
+    IF_AXIS,
+    PALETTE,
+    Boxes,
+    bars,
+    display_boxes,
+    interval_note,
+    new_figure,
+    place_labels,
+    read_table,
+    save,
+)
+
+PATHS = (("base", "CD", "CD-IF"), ("base", "IF", "IF-CD"), ("MTL", "ReSet", "ReSet-S"))
+OBJECTIVES = {"instruction": "IF", "faithfulness": "Faithfulness", "task": "Task"}
+
+
+def make_figures(tables: Path, target: Path) -> None:
+    """Write every figure as PNG and PDF to the folder `target`, in place of what was there."""
+    with replacing(target) as draft:
+        draft.mkdir()
+        for name, draw in FIGURES.items():
+            save(draw(tables), draft / name)
+
+
+def trade_off(tables: Path) -> Figure:
+    """Return the plane of the two objectives with the main arms and the ways between them."""
+    rows = read_table(tables, "methods").set_index("arm")
+    counts = [*rows["instruction_prompts"], *rows["faithfulness_prompts"]]
+    note = interval_note(tables, counts, rows["instruction_seeds"])
+    star = (rows.loc["IF", "instruction"], rows.loc["CD", "faithfulness"])
+    figure, axes = new_figure(
+        5.2,
+        "The main arms on the plane of the two objectives",
+        "Star (“North Star”): instruction following of the IF specialist with the faithfulness of "
+        f"the CD specialist. Arrows: further training. {note}",
+    )
+    axes.set(xlabel=IF_AXIS, ylabel=FAITH_AXIS)
+    for arm, row in rows.iterrows():
+        _cross(axes, row, COLOURS[arm])
+    axes.plot(*star, marker="*", markersize=15, color="gold", markeredgecolor=DARK, zorder=4)
+    axes.margins(0.12)
+    for path in PATHS:
+        for start, end in pairwise(path):
+            _arrow(axes, rows.loc[start], rows.loc[end], COLOURS[end])
+    figure.draw_without_rendering()
+    place_labels(axes, [*_labels(rows), (*star, "North Star", DARK)], _obstacles(axes, rows, star))
+    return figure
+
+
+def trajectories(tables: Path) -> Figure:
+    """Return both objectives during the two stages of each pipeline."""
+    rows = read_table(tables, "trajectory")
+    counts = [*rows["instruction_prompts"], *rows["faithfulness_prompts"]]
+    note = interval_note(tables, counts, rows["instruction_seeds"])
+    figure, panels = new_figure(
+        3.1, "Scores during the two stages of fine-tuning", note, ncols=2, sharey=True
+    )
+    for axes, stages in zip(panels, (("CD", "CD-IF"), ("IF", "IF-CD")), strict=True):
+        parts = [rows[rows["arm"] == arm] for arm in stages]
+        joined = pd.concat([part.assign(x=part["progress"] + n) for n, part in enumerate(parts)])
+        for name, colour, marker in (("instruction", 0, "o"), ("faithfulness", 1, "s")):
+            _band(axes, joined, name, PALETTE[colour], marker)
+        axes.axvline(1, color=GREY, linewidth=0.8, linestyle="--")
+        axes.set(title=" then ".join(part["label"].iloc[0] for part in parts))
+        axes.set(xlabel="Stages trained (1 = end of the first)", xticks=[0, 0.5, 1, 1.5, 2])
+    panels[0].set(ylabel="Score")
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
+    return figure
+
+
+def data_size(tables: Path) -> Figure:
+    """Return both objectives by the number of training examples, with MTL as a line."""
+    rows = read_table(tables, "data-size")
+    mtl = rows[rows["arm"] == "MTL"].iloc[0]
+    counts = [*rows["instruction_prompts"], *rows["faithfulness_prompts"]]
+    note = interval_note(tables, counts, rows["instruction_seeds"])
+    figure, panels = new_figure(
+        3.2,
+        "How much selected data ReSet takes",
+        f"Both start from MTL, trained on {mtl['examples']:.0f} examples. {note}",
+        ncols=2,
+    )
+    for axes, (name, label) in zip(
+        panels, (("instruction", IF_AXIS), ("faithfulness", FAITH_AXIS)), strict=True
+    ):
+        axes.axhline(mtl[name], color=DARK, linestyle="--", label=mtl["label"])
+        axes.axhspan(mtl[f"{name}_low"], mtl[f"{name}_high"], color=GREY, alpha=0.2, linewidth=0)
+        for arm, marker in (("ReSet", "o"), ("ReSet-S", "s")):
+            method = rows.loc[rows["arm"] == arm, "label"].iloc[0]
+            _sizes(axes, rows[rows["method"] == method], name, COLOURS[arm], marker)
+        axes.set(title=label, xlabel="Training examples (log scale)")
+        _log_ticks(axes, sorted(set(rows.loc[rows["method"] != mtl["method"], "examples"])))
+    panels[0].set(ylabel="Score")
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
+    return figure
+
+
+def rewards(tables: Path) -> Figure:
+    """Return the distribution of the reward, all considered candidates against the kept ones."""
+    rows = read_table(tables, "reward-distribution")
+    methods, sides = list(rows["label"].unique()), sorted(rows["side"].unique())
+    seen = rows[rows["count"] > 0]
+    figure, panels = new_figure(
+        4.2,
+        "What the judges' choice does to the reward",
+        "All candidates considered against those kept, by the side of the prompt; seeds together.",
+        nrows=len(methods),
+        ncols=len(sides),
+        sharex=True,
+        squeeze=False,
+    )
+    for line, method in zip(panels, methods, strict=True):
+        for axes, side in zip(line, sides, strict=True):
+            part = rows[(rows["label"] == method) & (rows["side"] == side)]
+            _stairs(axes, part[part["group"] == "considered"], "all", GREY, True)
+            _stairs(axes, part[part["group"] == "kept"], "kept", PALETTE[2], False)
+            axes.set(title=f"{method}, {side} prompts", xlim=(seen["low"].min(), 1))
+            axes.legend(loc="upper left")
+        line[0].set(ylabel="Share of candidates")
+    for axes in panels[-1]:
+        axes.set(xlabel="Reward (weighted mean of the judges)")
+    return figure
+
+
+def mechanism(tables: Path) -> Figure:
+    """Return, by arm, the share of wrong answers that is exactly the remembered fact."""
+    rows = read_table(tables, "mechanism").iloc[::-1].reset_index(drop=True)
+    note = interval_note(tables, rows["remembered_prompts"], rows["remembered_seeds"])
+    figure, axes = new_figure(
+        3.3,
+        "How many unfaithful answers are what the model remembers?",
+        "Wrong answers (N, all seeds together) to questions whose context contradicts pretraining. "
+        f"{note}",
+    )
+    axes.set(xlabel="Share of wrong answers that is the remembered fact", xlim=(-0.02, 1.02))
+    if rows["remembered"].isna().all():
+        axes.text(0.5, 0.5, "no question with a known remembered fact", ha="center")
+        return figure
+    for place, row in rows.iterrows():
+        colour = COLOURS[row["arm"]]
+        axes.errorbar(
+            row["remembered"], place, xerr=bars(row, "remembered"), fmt="o", color=colour, capsize=2
+        )
+    axes.scatter(rows["chance"], rows.index, marker="|", s=160, color=DARK, label="chance")
+    axes.set_yticks(
+        rows.index, [f"{r['label']} (N = {r['wrong']:.0f})" for _, r in rows.iterrows()]
+    )
+    axes.set_ylim(-0.6, len(rows) - 0.4)
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside lower right")
+    return figure
+
+
+def controls(tables: Path) -> Figure:
+    """Return a forest plot: ReSet (or ReSet-S) minus each control, and minus each variant."""
+    first, second = read_table(tables, "controls"), _flipped(read_table(tables, "drivers"))
+    blocks = {"Controls": first, "Variants of ReSet": second}
+    both = pd.concat(blocks.values())
+    note = interval_note(
+        tables, both["instruction_difference_prompts"], both["instruction_difference_seeds"]
+    )
+    figure, panels = new_figure(
+        4.6,
+        "ReSet against its controls and against variants with less",
+        "Right of 0 ReSet (ReSet-S where the row says S) is better. Blue: the interval excludes 0. "
+        f"Paired differences, {note}",
+        nrows=2,
+        ncols=3,
+        sharex="col",
+        sharey="row",
+        height_ratios=[len(first), len(second)],
+    )
+    for line, (title, rows) in zip(panels, blocks.items(), strict=True):
+        for axes, (name, heading) in zip(line, OBJECTIVES.items(), strict=True):
+            _forest(axes, rows, f"{name}_difference")
+            axes.set(title=f"{title}: {heading}" if axes is line[0] else heading)
+    for axes in panels[-1]:
+        axes.set(xlabel="Difference (score)")
+    return figure
+
+
+def losses(tables: Path) -> Figure:
+    """Return the training losses, a panel an experiment, a line an arm."""
+    rows = read_table(tables, "losses")
+    # Seeds may log at steps that differ by one; the n-th log of each is one point.
+    rows["point"] = rows.groupby(["experiment", "arm", "seed"]).cumcount()
+    experiments = list(rows["experiment"].unique())
+    seeds = rows["seed"].nunique()
+    figure, panels = new_figure(
+        0.5 + 1.6 * len(experiments),
+        "Training losses",
+        f"Mean over {seeds} seed{'s' * (seeds != 1)} of the loss a response token; band: range.",
+        nrows=len(experiments),
+    )
+    for axes, name in zip(panels if len(experiments) > 1 else [panels], experiments, strict=True):
+        part = rows[rows["experiment"] == name]
+        for number, (label, run) in enumerate(part.groupby("label", sort=False)):
+            _loss(axes, run, str(label), number)
+        axes.set(title=name, ylabel="Loss (nats)", ylim=(0, None))
+        axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), labelspacing=0.2)
+    axes.set(xlabel="Optimiser step")
+    return figure
+
+
+FIGURES: dict[str, Callable[[Path], Figure]] = {
+    "trade-off": trade_off,
+    "trajectories": trajectories,
+    "data-size": data_size,
+    "rewards": rewards,
+    "mechanism": mechanism,
+    "controls": controls,
+    "losses": losses,
+}
+"""File name -> function, in the order of the report."""
+
+
+def _cross(axes: Axes, row: Any, colour: Any) -> None:
+    axes.errorbar(
+        row["instruction"], row["faithfulness"], xerr=bars(row, "instruction"),
+        yerr=bars(row, "faithfulness"), fmt="o", color=colour, elinewidth=1, markersize=6, zorder=3,
+    )  # fmt: skip
+
+
+def _arrow(axes: Axes, start: Any, end: Any, colour: Any) -> None:
+    tail, head = ((row["instruction"], row["faithfulness"]) for row in (start, end))
+    shape = {"arrowstyle": "-|>", "shrinkA": 5, "shrinkB": 5}
+    look = {"color": colour, "alpha": 0.55, "linewidth": 1.2}
+    axes.annotate("", head, tail, arrowprops={**shape, **look}, zorder=2)
+
+
+def _labels(rows: Any) -> list[tuple[float, float, str, Any]]:
+    return [
+        (row["instruction"], row["faithfulness"], row["label"], COLOURS[arm])
+        for arm, row in rows.iterrows()
+    ]
+
+
+def _obstacles(axes: Axes, rows: Any, star: tuple[float, float]) -> Boxes:
+    lines = [(star, star)]
+    for _, row in rows.iterrows():
+        x, y = row["instruction"], row["faithfulness"]
+        lines.append(((row["instruction_low"], y), (row["instruction_high"], y)))
+        lines.append(((x, row["faithfulness_low"]), (x, row["faithfulness_high"])))
+    for path in PATHS:
+        points = [(rows.loc[arm, "instruction"], rows.loc[arm, "faithfulness"]) for arm in path]
+        lines += pairwise(points)
+    return display_boxes(axes, lines)
+
+
+def _band(axes: Axes, rows: Any, name: str, colour: Any, marker: str) -> None:
+    label = {"instruction": IF_AXIS, "faithfulness": FAITH_AXIS}[name]
+    axes.plot(rows["x"], rows[name], color=colour, marker=marker, label=label)
+    axes.fill_between(
+        rows["x"], rows[f"{name}_low"], rows[f"{name}_high"], color=colour, alpha=0.18, linewidth=0
+    )
+
+
+def _sizes(axes: Axes, rows: Any, name: str, colour: Any, marker: str) -> None:
+    rows = rows.sort_values("examples", kind="stable")
+    below, above = rows[name] - rows[f"{name}_low"], rows[f"{name}_high"] - rows[name]
+    axes.errorbar(
+        rows["examples"], rows[name], yerr=[below.clip(lower=0), above.clip(lower=0)],
+        color=colour, marker=marker, capsize=2, label=rows["method"].iloc[0],
+    )  # fmt: skip
+
+
+def _log_ticks(axes: Axes, sizes: list[float]) -> None:
+    axes.set_xscale("log", base=2)
+    kept = [size for n, size in enumerate(sizes) if n == 0 or size > 1.15 * sizes[n - 1]]
+    axes.xaxis.set_major_locator(FixedLocator(kept))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.tick_params("x", rotation=45)
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda size, _: f"{size:.0f}"))
+
+
+def _stairs(axes: Axes, rows: Any, label: str, colour: Any, filled: bool) -> None:
+    edges = [*rows["low"], rows["high"].iloc[-1]]
+    total = int(rows["count"].sum())
+    axes.stairs(
+        rows["share"], edges, fill=filled, color=colour, alpha=0.5 if filled else 1.0,
+        linewidth=0 if filled else 1.6, label=f"{label} (n = {total})",
+    )  # fmt: skip
+
+
+def _flipped(rows: Any) -> Any:
+    """Return the drivers' differences the other way round: ReSet minus the variant."""
+    rows = rows[rows["instruction_difference"].notna()].copy()
+    for name in (f"{objective}_difference" for objective in OBJECTIVES):
+        low, high = -rows[f"{name}_high"], -rows[f"{name}_low"]
+        rows[name], rows[f"{name}_low"], rows[f"{name}_high"] = -rows[name], low, high
+    return rows
+
+
+def _forest(axes: Axes, rows: Any, name: str) -> None:
+    for place, (_, row) in enumerate(rows.iterrows()):
+        beyond = row[f"{name}_low"] > 0 or row[f"{name}_high"] < 0
+        colour = PALETTE[0] if beyond else GREY
+        axes.errorbar(row[name], place, xerr=bars(row, name), fmt="o", color=colour, capsize=2)
+    axes.axvline(0, color=DARK, linewidth=0.9)
+    axes.set_yticks(range(len(rows)), list(rows["label"]))
+    axes.set_ylim(len(rows) - 0.5, -0.5)
+
+
+def _loss(axes: Axes, run: Any, label: str, number: int) -> None:
+    points = run.groupby("point")
+    steps, values = points["step"].mean(), points["loss"]
+    style = ("-", "--")[number // len(PALETTE) % 2]
+    colour = PALETTE[number % len(PALETTE)]
+    axes.plot(steps, values.mean(), color=colour, linestyle=style, label=label)
+    axes.fill_between(steps, values.min(), values.max(), color=colour, alpha=0.12, linewidth=0)

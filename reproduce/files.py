@@ -1,0 +1,141 @@
+"""Files between steps: written once, moved into place, read with checks."""
+
+import contextlib
+import csv
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+
+SUMS = "SHA256SUMS"
+
+
+class UnusableFile(Exception):
+    """A file that is missing, truncated or not what its reader expects."""
+
+
+@contextlib.contextmanager
+def replacing(target: Path) -> Iterator[Path]:
+    """Yield a temporary path beside `target` (file or folder); move it there on success.
+
+    A kill at any moment leaves either the old `target` or the new one, never a part.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    workspace = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+    try:
+        draft = workspace / target.name
+        yield draft
+        if target.is_dir():
+            shutil.rmtree(target)
+        os.replace(draft, target)
+    finally:
+        shutil.rmtree(workspace, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def sealed_folder(target: Path) -> Iterator[Path]:
+    """Yield a temporary folder; on success add SHA256SUMS and move it to `target`."""
+    with replacing(target) as draft:
+        draft.mkdir()
+        yield draft
+        lines = [f"{_sha256(path)}  {path.relative_to(draft)}\n" for path in _members(draft)]
+        (draft / SUMS).write_text("".join(lines), encoding="utf-8")
+
+
+def checked(folder: Path) -> Path:
+    """Return `folder` if it is whole: what SHA256SUMS lists is there, byte for byte.
+
+    Raises UnusableFile, naming the first file that is missing or was changed.
+    """
+    if not (folder / SUMS).is_file():
+        raise UnusableFile(f"{folder}: missing or unfinished; run `dvc repro` to make it")
+    for line in (folder / SUMS).read_text(encoding="utf-8").splitlines():
+        expected, name = line.split("  ", 1)
+        path = folder / name
+        if not path.is_file():
+            raise UnusableFile(f"{path}: missing; run `dvc repro` to make it")
+        if _sha256(path) != expected:
+            raise UnusableFile(
+                f"{path}: truncated or edited since it was made; "
+                f"delete {folder} and run `dvc repro` to make it again"
+            )
+    return folder
+
+
+def write_text(target: Path, text: str) -> None:
+    """Write `text` as UTF-8 with "\\n" line ends, whole or not at all."""
+    with replacing(target) as draft:
+        draft.write_text(text, encoding="utf-8", newline="\n")
+
+
+def write_json(target: Path, value: Any) -> None:
+    """Write `value` as indented JSON with sorted keys; NaN is refused."""
+    text = json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False)
+    write_text(target, text + "\n")
+
+
+def read_json(source: Path) -> Any:
+    """Return the JSON value in `source`; raise UnusableFile by name if there is none."""
+    try:
+        return json.loads(source.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UnusableFile(f"{source}: {_reason(error)}") from error
+
+
+def write_rows(target: Path, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Write one JSON object a line (JSON Lines); NaN is refused."""
+    lines = (json.dumps(row, sort_keys=True, ensure_ascii=False, allow_nan=False) for row in rows)
+    write_text(target, "".join(f"{line}\n" for line in lines))
+
+
+def read_rows(source: Path) -> list[dict[str, Any]]:
+    """Return the objects of a JSON Lines file; raise UnusableFile by name."""
+    try:
+        return [json.loads(line) for line in _lines(source)]
+    except (OSError, ValueError) as error:
+        raise UnusableFile(f"{source}: {_reason(error)}") from error
+
+
+def write_csv(target: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write rows of equal keys as CSV with a header; no rows are refused."""
+    if not rows:
+        raise ValueError(f"{target}: a table without rows")
+    with replacing(target) as draft, draft.open("w", encoding="utf-8", newline="") as stream:
+        writer = csv.DictWriter(stream, fieldnames=list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def fingerprint(folder: Path) -> str:
+    """Return the sha256 of a sealed folder's SHA256SUMS: one name for all its bytes."""
+    return _sha256(folder / SUMS)
+
+
+def text_id(*parts: str) -> str:
+    """Return a stable 12-digit hexadecimal name for a text made of `parts`."""
+    return hashlib.sha256("\x1f".join(parts).encode()).hexdigest()[:12]
+
+
+def _lines(source: Path) -> list[str]:
+    # Not splitlines(): a text may hold U+2028 or U+0085, which JSON leaves as they are.
+    return [line for line in source.read_text(encoding="utf-8").split("\n") if line]
+
+
+def _members(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.is_file())
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, FileNotFoundError):
+        return "missing; run `dvc repro` to make it"
+    return f"unreadable ({error})"

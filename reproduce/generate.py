@@ -1,0 +1,95 @@
+"""Responses of a model to prompts: greedy for evaluation, sampled for ReSet's candidates."""
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from reproduce.config import Decoding, Generation
+from reproduce.determinism import named_seed
+from reproduce.examples import Example
+from reproduce.train import prompt_ids
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+GREEDY = Decoding(temperature=0)
+
+
+def respond(
+    model: "PreTrainedModel",
+    tokenizer: "PreTrainedTokenizerBase",
+    examples: Sequence[Example],
+    decoding: Decoding,
+    bounds: Generation,
+    seed: int,
+) -> list[list[str]]:
+    """Return `decoding.samples` responses to each example, in the order of `examples`.
+
+    Prompts of like kind and length are batched together; each batch draws from a stream of
+    its own, so the same call gives the same responses.
+    """
+    import torch
+
+    model.eval()
+    prompts = [prompt_ids(tokenizer, example) for example in examples]
+    found: list[list[str]] = [[] for _ in examples]
+    per_batch = max(1, bounds.batch_size // decoding.samples)
+    with torch.inference_mode():
+        for number, batch in enumerate(_batches(examples, prompts, per_batch)):
+            torch.manual_seed(named_seed(seed, number))
+            texts = _sample(model, tokenizer, [prompts[i] for i in batch], decoding, bounds)
+            for position, index in enumerate(batch):
+                begin = position * decoding.samples
+                found[index] = texts[begin : begin + decoding.samples]
+    return found
+
+
+def _batches(
+    examples: Sequence[Example], prompts: Sequence[list[int]], size: int
+) -> Iterator[list[int]]:
+    # By kind of answer first: a batch runs until its longest response ends.
+    order = sorted(range(len(prompts)), key=lambda i: (examples[i].dataset, len(prompts[i]), i))
+    for begin in range(0, len(order), size):
+        yield order[begin : begin + size]
+
+
+def _sample(
+    model: "PreTrainedModel",
+    tokenizer: "PreTrainedTokenizerBase",
+    prompts: Sequence[list[int]],
+    decoding: Decoding,
+    bounds: Generation,
+) -> list[str]:
+    input_ids, attention_mask = pad_left(prompts, int(tokenizer.pad_token_id or 0))
+    output = model.generate(
+        input_ids=input_ids.to(model.device),
+        attention_mask=attention_mask.to(model.device),
+        max_new_tokens=bounds.max_new_tokens,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+        num_return_sequences=decoding.samples,
+        **_options(decoding),
+    )
+    answers = output[:, input_ids.shape[1] :]
+    return [text.strip() for text in tokenizer.batch_decode(answers, skip_special_tokens=True)]
+
+
+def _options(decoding: Decoding) -> dict[str, Any]:
+    if decoding.temperature == 0:
+        return {"do_sample": False}
+    return {
+        "do_sample": True,
+        "temperature": decoding.temperature,
+        "top_k": decoding.top_k,
+        "top_p": decoding.top_p,
+    }
+
+
+def pad_left(prompts: Sequence[list[int]], pad_id: int) -> tuple["torch.Tensor", "torch.Tensor"]:
+    """Return (prompts, longest) tensors of ids and attention mask, padded on the left."""
+    import torch
+
+    longest = max(map(len, prompts))
+    ids = torch.tensor([[pad_id] * (longest - len(p)) + p for p in prompts])
+    mask = torch.tensor([[0] * (longest - len(p)) + [1] * len(p) for p in prompts])
+    return ids, mask

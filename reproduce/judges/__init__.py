@@ -1,0 +1,142 @@
+"""Judges: task performance, faithfulness and instruction following of a response.
+
+What applies to an example follows from its kind and from whether it carries instructions.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from reproduce.examples import Example
+from reproduce.judges.faithfulness import (
+    Entailment,
+    coverage_tokens,
+    k_precision,
+    span_coverage,
+    summac_zs_many,
+)
+from reproduce.judges.instructions import follow, loose, validate
+from reproduce.judges.task import exact_match, rouge_l, token_f1
+
+__all__ = ["SHORT_ANSWER_TOKENS", "Entailment", "Judgement", "judge"]
+
+SHORT_ANSWER_TOKENS = 5
+"""Extractive answers up to this length are judged by span coverage, not by SummaC-ZS."""
+
+Score = float | None
+Details = dict[str, float]
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """The scores of one response; None where a judge does not apply to the example.
+
+    Attributes:
+        task: 0 to 1; token F1 (extractive) or ROUGE-L (the other kinds).
+        faithfulness: -1 to 1 by SummaC-ZS, or 0 to 1 by span coverage for a short answer.
+        instruction: 0 to 1, the share of the instructions followed strictly.
+        details: every figure behind these scores, by name; "empty" is 1.0 for a response
+            of nothing but white space, whose other figures are all 0.0.
+    """
+
+    task: Score
+    faithfulness: Score
+    instruction: Score
+    details: Details = field(default_factory=dict)
+
+
+def judge(
+    examples: Sequence[Example], responses: Sequence[str], entailment: Entailment
+) -> list[Judgement]:
+    """Return the judgement of each response to the example beside it.
+
+    The entailment model is called at most once, for all responses together.
+
+    Raises:
+        ValueError: the two sequences differ in length; an example lacks the context or the
+            references that its kind needs, or carries an instruction that cannot be checked;
+            or the entailment model answers with anything but (n, 3) probabilities.
+    """
+    if len(examples) != len(responses):
+        raise ValueError(f"{len(examples)} examples but {len(responses)} responses")
+    for example in examples:
+        _check(example)
+    rows = list(zip(examples, responses, strict=True))
+    chosen = [number for number, row in enumerate(rows) if _needs_summac(*row)]
+    texts = [(examples[number].context, responses[number]) for number in chosen]
+    summac = dict(zip(chosen, summac_zs_many(texts, entailment), strict=True))
+    return [_judgement(*row, summac.get(number)) for number, row in enumerate(rows)]
+
+
+def _check(example: Example) -> None:
+    # Before the model runs, so that a broken example does not cost the whole batch.
+    if example.side == "CD" and not (example.context.strip() and example.references):
+        raise ValueError(
+            f"example {example.id} of {example.dataset!r} is {example.kind} and needs "
+            "a context and references to be judged"
+        )
+    for instruction in example.instructions:
+        try:
+            validate(instruction)
+        except ValueError as error:
+            raise ValueError(f"example {example.id} of {example.dataset!r}: {error}") from None
+
+
+def _needs_summac(example: Example, response: str) -> bool:
+    if example.kind == "extractive":
+        # A short answer has no unit that is long enough, so SummaC-ZS would always say 0.
+        return len(coverage_tokens(response)) > SHORT_ANSWER_TOKENS
+    return example.kind == "abstractive"
+
+
+def _judgement(example: Example, response: str, summac: Score) -> Judgement:
+    task, details = _task(example, response)
+    faithfulness, more = _faithfulness(example, response, summac)
+    instruction, most = _instruction(example, response)
+    details = {**details, **more, **most}
+    if response.strip():
+        return Judgement(task, faithfulness, instruction, {**details, "empty": 0.0})
+    # Said outright: a reference such as "the" normalises to "" and would match exactly.
+    details = {**dict.fromkeys(details, 0.0), "empty": 1.0}
+    return Judgement(_zero(task), _zero(faithfulness), _zero(instruction), details)
+
+
+def _zero(score: Score) -> Score:
+    return None if score is None else 0.0
+
+
+def _task(example: Example, response: str) -> tuple[Score, Details]:
+    if not example.references:
+        return None, {}
+    if example.kind == "extractive":
+        f1 = token_f1(response, example.references)
+        return f1, {"exact_match": exact_match(response, example.references), "token_f1": f1}
+    score = rouge_l(response, example.references)
+    return score, {"rouge_l": score}
+
+
+def _faithfulness(example: Example, response: str, summac: Score) -> tuple[Score, Details]:
+    if example.side == "IF":
+        return None, {}
+    coverage, density = span_coverage(example.context, response)
+    details = {
+        "coverage": coverage,
+        "density": density,
+        "k_precision": k_precision(example.context, response),
+    }
+    if summac is None:
+        return coverage, details
+    return summac, {**details, "summac": summac}
+
+
+def _instruction(example: Example, response: str) -> tuple[Score, Details]:
+    if not example.instructions:
+        return None, {}
+    strict = follow(response, example.instructions)
+    relaxed = loose(response, example.instructions)
+    share = sum(strict) / len(strict)
+    return share, {
+        "instruction_strict": share,
+        "prompt_strict": float(all(strict)),
+        "instruction_loose": sum(relaxed) / len(relaxed),
+        "prompt_loose": float(all(relaxed)),
+    }

@@ -1,0 +1,38 @@
+"""Which examples an arm trains on when it trains on data: a share of each side or data set."""
+
+import random
+from collections.abc import Mapping
+
+from reproduce.examples import Example
+
+Sets = Mapping[str, list[Example]]
+
+
+def mix(sets: Sets, shares: Mapping[str, float], seed: int) -> list[Example]:
+    """Return a random share of each named part, ordered by data set and id.
+
+    A part is a side ("IF", "CD"), the n-th data set of a side by name ("IF/1") or a data set.
+
+    Raises KeyError naming a part that does not exist.
+    """
+    chosen: list[Example] = []
+    for part, share in shares.items():
+        for name in _named(sets, part):
+            rng = random.Random(f"mixture-{name}-{seed}")
+            chosen += rng.sample(sets[name], round(share * len(sets[name])))
+    return sorted(chosen, key=lambda example: (example.dataset, example.id))
+
+
+def _named(sets: Sets, part: str) -> list[str]:
+    side, _, position = part.partition("/")
+    names = sorted(name for name, examples in sets.items() if examples[0].side == side)
+    if part in sets:
+        return [part]
+    if not position and names:
+        return names
+    if position.isdecimal() and 1 <= int(position) <= len(names):
+        return [names[int(position) - 1]]
+    raise KeyError(
+        f"mixture: '{part}' is neither a side (IF, CD), nor a side and a position (IF/1), "
+        f"nor one of {sorted(sets)}"
+    )

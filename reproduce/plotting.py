@@ -1,0 +1,130 @@
+"""What the figures share: theme, colours, titles, intervals, labels that keep out of the way."""
+
+import textwrap
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+Boxes = NDArray[np.float64]
+
+WIDTH = 16 / 2.54
+"""Inches; every figure is to be read at 16 cm."""
+
+RC = {
+    "font.family": "DejaVu Sans", "font.size": 8, "axes.titlesize": 8, "axes.labelsize": 8,
+    "xtick.labelsize": 7.5, "ytick.labelsize": 7.5, "legend.fontsize": 7, "legend.frameon": False,
+    "lines.linewidth": 1.4, "lines.markersize": 5, "grid.linewidth": 0.4, "axes.linewidth": 0.6,
+    "pdf.fonttype": 42, "svg.hashsalt": "reproduce", "axes.titlelocation": "left",
+}  # fmt: skip
+
+GREY, DARK = "#8c8c8c", "#333333"
+PALETTE: list[Any] = list(sns.color_palette("colorblind"))
+"""Ten colours that stay apart for colour-blind readers (seaborn's "colorblind")."""
+
+COLOURS = {
+    "base": GREY, "IF": PALETTE[0], "CD": PALETTE[1], "CD-IF": PALETTE[5], "IF-CD": PALETTE[9],
+    "MTL": DARK, "ReSet": PALETTE[2], "ReSet-S": PALETTE[4],
+}  # fmt: skip
+
+IF_AXIS = "Instruction following (share of instructions)"
+FAITH_AXIS = "Faithfulness (SummaC-ZS or span coverage)"
+
+
+def read_table(tables: Path, name: str) -> Any:
+    """Return a committed table as a frame; empty cells are NaN."""
+    return pd.read_csv(tables / f"{name}.csv")
+
+
+def new_figure(height: float, title: str, note: str, **grid: Any) -> tuple[Figure, Any]:
+    """Return a figure of the common width with its axes, a title and a note below that title."""
+    sns.set_theme(context="paper", style="whitegrid", rc=RC)
+    figure = Figure(figsize=(WIDTH, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    lines = "\n".join([title, *textwrap.wrap(note, 108)])
+    figure.suptitle(lines, x=0.01, ha="left", fontsize=8, linespacing=1.4)
+    return figure, figure.subplots(**grid)
+
+
+def interval_note(tables: Path, prompts: Iterable[float], seeds: Iterable[float]) -> str:
+    """Return the words on n, seeds and interval for the note of a figure."""
+    counts = sorted({int(n) for n in prompts if n == n})
+    runs = max((int(n) for n in seeds if n == n), default=0)
+    level = float(read_table(tables, "scores")["confidence"].iloc[0])
+    shown = f"{counts[0]} to {counts[-1]}" if len(counts) > 1 else str(counts[0] if counts else 0)
+    return (
+        f"n = {shown} prompts, {runs} seed{'s' * (runs != 1)}; "
+        f"{100 * level:g} % bootstrap intervals over seeds and prompts."
+    )
+
+
+def bars(row: Any, name: str) -> list[list[float]]:
+    """Return the lengths below and above the mean, as matplotlib's error bars take them."""
+    mean = row[name]
+    return [[max(0.0, mean - row[f"{name}_low"])], [max(0.0, row[f"{name}_high"] - mean)]]
+
+
+def place_labels(
+    axes: Axes, points: Sequence[tuple[float, float, str, Any]], obstacles: Boxes
+) -> None:
+    """Write a label beside each point (x, y, text, colour), where it covers least.
+
+    Obstacles are rows (left, bottom, right, top) in pixels; a label becomes one in its turn.
+    """
+    frame = np.array(axes.get_window_extent().extents)
+    for x, y, text, colour in points:
+        # White behind the letters: an arrow may pass under a label, never through it.
+        label = axes.annotate(
+            text, (x, y), (0, 0), textcoords="offset points", color=colour, weight="bold",
+            ha="center", va="center", fontsize=8,
+            bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.4, "alpha": 0.8},
+        )  # fmt: skip
+        middle = np.array(label.get_window_extent().extents)
+        half = (middle[2:] - middle[:2]) / 2
+        edges = [reach * np.array(side) for reach in _REACHES for side in _SIDES]
+        shifts = [half * np.sign(edge) + edge for edge in edges]
+        boxes = [middle + np.tile(shift, 2) + _MARGIN for shift in shifts]
+        costs = [_covered(box, obstacles, frame) + 0.05 * n for n, box in enumerate(boxes)]
+        best = int(np.argmin(costs))
+        label.set_position(tuple(shifts[best] * 72 / axes.figure.dpi))
+        if best >= len(_SIDES):  # Too far to be read without a line to its point.
+            edge = tuple(edges[best] * 72 / axes.figure.dpi)
+            leader = {"arrowstyle": "-", "color": colour, "linewidth": 0.7, "shrinkA": 0}
+            axes.annotate("", (x, y), edge, textcoords="offset points", arrowprops=leader)
+        obstacles = np.vstack([obstacles, boxes[best]])
+
+
+def display_boxes(axes: Axes, lines: Sequence[Sequence[tuple[float, float]]]) -> Boxes:
+    """Return small boxes, in pixels, along straight lines that are given in data units."""
+    boxes = []
+    for ends in lines:
+        start, end = axes.transData.transform(ends)
+        steps = max(2, int(np.abs(end - start).max() / 4))
+        for share in np.linspace(0, 1, steps + 1):
+            point = start + share * (end - start)
+            boxes.append([*(point - 2), *(point + 2)])
+    return np.array(boxes)
+
+
+def save(figure: Figure, target: Path) -> None:
+    """Write target.png (200 dpi) and target.pdf without dates, so that bytes do not change."""
+    figure.savefig(target.with_suffix(".png"), dpi=200, metadata={"Software": None})
+    figure.savefig(target.with_suffix(".pdf"), metadata={"CreationDate": None})
+
+
+def _covered(box: Boxes, taken: Boxes, frame: Boxes) -> float:
+    sides = np.minimum(box[2:], taken[:, 2:]) - np.maximum(box[:2], taken[:, :2])
+    outside = (box[:2] < frame[:2]).any() or (box[2:] > frame[2:]).any()
+    return float(np.clip(sides, 0, None).prod(axis=1).sum()) + 1e6 * bool(outside)
+
+
+_REACHES = (8, 15, 25, 40, 60)
+_SIDES = ((1, 1), (-1, 1), (1, -1), (-1, -1), (1, 0), (-1, 0), (0, 1), (0, -1))
+_MARGIN = np.array([-2, -2, 2, 2])

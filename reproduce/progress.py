@@ -1,0 +1,188 @@
+"""What runs, how far the study is, and how long it still takes at most."""
+
+import contextlib
+import json
+import os
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from reproduce.config import Arm, Params
+from reproduce.files import UnusableFile, write_csv
+
+FIRST = ("data", "base")
+SAMPLING = ("candidates", "score")
+LAST = ("tables", "figures", "tracking")
+
+EXPECTED = Path("timings.csv")
+"""Seconds each stage takes on the reference machine, beside params.yaml."""
+
+TRUST = 0.05
+"""Share of the whole study that must be done before its own pace counts as much as the table."""
+
+PAUSE = 600.0
+"""Seconds without a stage after which a new run begins, where no `dvc` process tells."""
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Seconds that a run may still take, and what it takes with the stages already done."""
+
+    left: float
+    whole: float
+
+
+@contextlib.contextmanager
+def stage(
+    name: str, log: Path, order: Sequence[str] = (), expected: Path = EXPECTED
+) -> Iterator[None]:
+    """Say that the stage `name` begins; on success add what it took to `log`.
+
+    Args:
+        name: of the stage, as `stages` names it.
+        log: JSON Lines of {stage, seconds, at (Unix time of the end)}, to be kept by no tool.
+        order: all stages; without it only the name is said.
+        expected: CSV of stage and seconds; without it no time is said.
+    """
+    done = finished(_read_log(log), time.time(), _run_began())
+    found = estimate(name, order, _read_expected(expected), done)
+    print(headline(name, order, found), flush=True)
+    began = time.monotonic()
+    yield
+    row = {"stage": name, "seconds": round(time.monotonic() - began, 2), "at": round(time.time())}
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("a", encoding="utf-8") as stream:
+        stream.write(json.dumps(row) + "\n")
+
+
+def stages(params: Params, experiments: Mapping[str, Mapping[str, Arm]]) -> list[str]:
+    """Return all stages in the order in which they run: arms are named "experiment/arm".
+
+    Sampling comes before the first arm that selects from the candidates.
+    """
+    arms = {f"{e}/{a}": arm for e, found in experiments.items() for a, arm in found.items()}
+    names = list(arms)
+    selecting = [names.index(name) for name, arm in arms.items() if arm.reads == "scores"]
+    if selecting:
+        names[selecting[0] : selecting[0]] = SAMPLING
+    return [*FIRST, *names, *LAST]
+
+
+def estimate(
+    name: str, order: Sequence[str], expected: Mapping[str, float], done: Mapping[str, float]
+) -> Estimate | None:
+    """Return the time left if every stage from `name` on has to run; None if nothing is known.
+
+    The expected seconds are scaled by the pace of the stages done in this run, which is drawn
+    towards 1 while those are few. A stage that is not in `expected` counts as their mean.
+
+    Args:
+        name: the stage that begins now.
+        order: all stages.
+        expected: stage -> seconds on the reference machine.
+        done: stage -> seconds, of the stages that this run has finished.
+    """
+    known = [expected[stage] for stage in order if stage in expected]
+    if name not in order or not sum(known):
+        return None
+    usual = sum(known) / len(known)
+    trusted = TRUST * usual * len(order)
+    measured = [stage for stage in done if stage in expected]
+    actual = sum(done[stage] for stage in measured)
+    pace = (actual + trusted) / (sum(expected[stage] for stage in measured) + trusted)
+    ahead = [stage for stage in order[order.index(name) :] if stage not in done or stage == name]
+    left = pace * sum(expected.get(stage, usual) for stage in ahead)
+    return Estimate(left, left + sum(done[stage] for stage in done if stage not in ahead))
+
+
+def finished(rows: Sequence[Row], now: float, began: float | None) -> dict[str, float]:
+    """Return stage -> seconds of the log's stages that belong to the run that is under way.
+
+    Args:
+        rows: the log, oldest first.
+        now: Unix time.
+        began: Unix time at which the run began; if None, all stages count that follow each
+            other up to `now` without a longer pause than PAUSE.
+    """
+    found: dict[str, float] = {}
+    later = now
+    for row in reversed(rows):
+        start = row["at"] - row["seconds"]
+        # Times in the log are whole seconds.
+        if (began is not None and start < began - 1) or (
+            began is None and row["at"] < later - PAUSE
+        ):
+            break
+        found.setdefault(row["stage"], row["seconds"])
+        later = start
+    return found
+
+
+def headline(name: str, order: Sequence[str], found: Estimate | None) -> str:
+    """Return the line that announces a stage: "[12/44] methods/MTL — at most about 9 min left"."""
+    if name not in order:
+        return name
+    line = f"[{order.index(name) + 1}/{len(order)}] {name}"
+    if found is None:
+        return line
+    return f"{line} — at most about {spoken(found.left)} left of {spoken(found.whole)}"
+
+
+def spoken(seconds: float) -> str:
+    """Return a duration in seconds as text, to about two digits: "40 s", "9 min", "2.5 h"."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    if seconds < 90 * 60:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h"
+
+
+def save_expected(log: Path, order: Sequence[str], target: Path = EXPECTED) -> None:
+    """Write the latest seconds of each stage in `log` to `target`, as this machine's timings.
+
+    Raises UnusableFile naming the stages that the log lacks.
+    """
+    latest = {row["stage"]: row["seconds"] for row in _read_log(log)}
+    missing = [name for name in order if name not in latest]
+    if missing:
+        raise UnusableFile(f"{log}: no time of {', '.join(missing)}; run `dvc repro --force`")
+    write_csv(target, [{"stage": name, "seconds": f"{latest[name]:.1f}"} for name in order])
+
+
+def _read_log(log: Path) -> list[Row]:
+    """Return the rows of a log; a line that a kill cut off is left out."""
+    rows: list[Row] = []
+    for line in log.read_text(encoding="utf-8").splitlines() if log.is_file() else []:
+        with contextlib.suppress(ValueError, KeyError, TypeError):
+            row = json.loads(line)
+            rows.append({**row, "seconds": float(row["seconds"]), "at": float(row["at"])})
+    return [row for row in rows if "stage" in row]
+
+
+def _read_expected(source: Path) -> dict[str, float]:
+    import csv
+
+    if not source.is_file():
+        return {}
+    with source.open(encoding="utf-8", newline="") as stream:
+        try:
+            return {row["stage"]: float(row["seconds"]) for row in csv.DictReader(stream)}
+        except (KeyError, TypeError, ValueError) as error:
+            raise UnusableFile(f"{source}: needs the columns stage and seconds ({error})") from None
+
+
+def _run_began() -> float | None:
+    """Return the Unix time at which the `dvc` process above this one began, if there is one."""
+    import psutil  # type: ignore[import-untyped]
+
+    if "DVC_STAGE" not in os.environ:
+        return None
+    with contextlib.suppress(psutil.Error):
+        for parent in psutil.Process().parents():
+            if any(Path(word).stem == "dvc" for word in parent.cmdline()[:3]):
+                return float(parent.create_time())
+    return None

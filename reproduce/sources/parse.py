@@ -1,0 +1,241 @@
+"""Public rows, in the layouts that their publishers chose, turned into Examples."""
+
+import json
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from reproduce.examples import Example
+from reproduce.files import UnusableFile, text_id
+
+Row = Mapping[str, Any]
+Parser = Callable[[str, Row], Example]
+
+MOST_REFUSED = 0.01
+END_OF_TEXT = "<|endoftext|>"
+QUESTION = "{context}\n\nQuestion: {question}"
+# No length is promised: gold summaries run from one line to four.
+SUMMARY = "{context}\n\nWrite a short summary of the text above."
+
+
+class Unparsed(ValueError):
+    """A row that is not in the layout that its parser expects."""
+
+
+class CutOff(ValueError):
+    """A row whose context its publisher cut short, so the gold may say more than it does."""
+
+
+@dataclass(frozen=True)
+class Parsed:
+    """The examples of one file, with the number of rows that gave none.
+
+    Attributes:
+        examples: in the order of the file.
+        refused: rows that do not parse.
+        cut_off: summaries of a context that ends in "..."; their gold is not faithful to it.
+    """
+
+    examples: list[Example]
+    refused: int
+    cut_off: int
+
+
+def parse(source: Path, dataset: str) -> Parsed:
+    """Return the examples of `source`, a file of `dataset`, one of `FORMATS`.
+
+    Rows that the paper leaves out by rule (unanswerable, or an instruction with an inherent
+    context) are not counted. Raises UnusableFile, naming the file and its first bad row, when
+    more than `MOST_REFUSED` of the rows do not parse or when there is no row at all.
+    """
+    rows_of, parser = FORMATS[dataset]
+    examples: list[Example] = []
+    refused: list[str] = []
+    cut_off = 0
+    for number, row in enumerate(_readable(source, rows_of), 1):
+        try:
+            examples.append(parser(dataset, row))
+        except CutOff:
+            cut_off += 1
+        except (Unparsed, KeyError, IndexError, TypeError, AttributeError) as error:
+            refused.append(f"row {number} ({type(error).__name__}: {error})")
+    total = len(examples) + cut_off + len(refused)
+    if len(refused) > MOST_REFUSED * total or not total:
+        raise UnusableFile(
+            f"{source}: {len(refused)} of {total} rows do not parse as {dataset}, more than "
+            f"{MOST_REFUSED:.0%} or no row at all; first: {refused[0] if refused else 'none'}"
+        )
+    return Parsed(examples, len(refused), cut_off)
+
+
+def _readable(source: Path, rows_of: Callable[[str], Iterator[Row]]) -> list[Row]:
+    try:
+        return list(rows_of(source.read_text(encoding="utf-8")))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+        raise UnusableFile(f"{source}: unreadable ({type(error).__name__}: {error})") from error
+
+
+# Readers: the text of a file -> its rows.
+
+
+def _json_lines(text: str) -> Iterator[Row]:
+    # Not splitlines(): that also breaks at marks which JSON allows inside a string.
+    return (json.loads(line) for line in text.split("\n") if line.strip())
+
+
+def _answerable(text: str) -> Iterator[Row]:
+    for article in json.loads(text)["data"]:
+        for paragraph in article["paragraphs"]:
+            shared = {"title": article["title"], "context": paragraph["context"]}
+            for question in paragraph["qas"]:
+                if not question["is_impossible"]:
+                    yield {**shared, **question}
+
+
+def _alpaca_rows(text: str) -> Iterator[Row]:
+    return (row for row in json.loads(text) if not row["input"].strip())
+
+
+def _instance_rows(text: str) -> Iterator[Row]:
+    for row in _json_lines(text):
+        instance = row["instances"][0]
+        if not instance["input"].strip():
+            yield {"instruction": row["instruction"], "output": instance["output"]}
+
+
+def _turn_rows(text: str) -> Iterator[Row]:
+    # "extraction" prompts carry the text that they ask about: an inherent context.
+    return (row for row in _json_lines(text) if row["category"] != "extraction")
+
+
+# Parsers: a row -> an Example.
+
+
+def _squad(dataset: str, row: Row) -> Example:
+    answers = Counter(answer["text"].strip() for answer in row["answers"])
+    answers.pop("", None)
+    if not answers:
+        raise Unparsed("an answerable question without an answer")
+    return _answer(dataset, row["context"], row["question"], list(answers), row["title"])
+
+
+def _t0_answer(layout: str) -> Parser:
+    def parser(dataset: str, row: Row) -> Example:
+        found = _match(layout, row)
+        response = _completion(row)
+        if response.lower() not in found["context"].lower():
+            raise Unparsed(f"the answer {response!r} is not in the context")
+        return _answer(dataset, found["context"], found["question"], [response])
+
+    return parser
+
+
+def _t0_summary(layout: str) -> Parser:
+    def parser(dataset: str, row: Row) -> Example:
+        found = _match(layout, row)
+        # CNN/DailyMail's highlights are tokenised: " ." ends each line.
+        response = re.sub(r" +\.$", ".", _completion(row), flags=re.MULTILINE)
+        if found["context"].rstrip().endswith("..."):
+            raise CutOff
+        return _summary(dataset, found["context"], [response])
+
+    return parser
+
+
+def _dialogsum(dataset: str, row: Row) -> Example:
+    keys = ("summary",) if "summary" in row else ("summary1", "summary2", "summary3")
+    return _summary(dataset, row["dialogue"], [row[key].strip() for key in keys])
+
+
+def _instruction_row(dataset: str, row: Row) -> Example:
+    return _instruction(dataset, row["instruction"], _clean(row["output"]))
+
+
+def _turn(dataset: str, row: Row) -> Example:
+    return _instruction(dataset, row["turns"][0], (row.get("reference") or [""])[0].strip())
+
+
+def _match(layout: str, row: Row) -> dict[str, str]:
+    found = re.fullmatch(layout, row["prompt"], re.DOTALL)
+    if found is None:
+        raise Unparsed(f"the prompt does not match {layout!r}")
+    return found.groupdict()
+
+
+def _completion(row: Row) -> str:
+    text: str = row["completion"]
+    if not text.endswith(END_OF_TEXT):
+        raise Unparsed(f"the completion does not end in {END_OF_TEXT!r}")
+    return text.removesuffix(END_OF_TEXT).strip()
+
+
+def _answer(
+    dataset: str, context: str, question: str, answers: Sequence[str], group: str = ""
+) -> Example:
+    context, question = _clean(context), _clean(question)
+    return Example(
+        dataset=dataset,
+        kind="extractive",
+        prompt=QUESTION.format(context=context, question=question),
+        response=_clean(answers[0]),
+        context=context,
+        references=tuple(dict.fromkeys(answers)),
+        group=group or text_id(context),
+    )
+
+
+def _summary(dataset: str, context: str, summaries: Sequence[str]) -> Example:
+    context = _clean(context)
+    return Example(
+        dataset=dataset,
+        kind="abstractive",
+        prompt=SUMMARY.format(context=context),
+        response=_clean(summaries[0]),
+        context=context,
+        references=tuple(dict.fromkeys(summaries)),
+        group=text_id(context),
+    )
+
+
+def _instruction(dataset: str, prompt: str, output: str) -> Example:
+    prompt = _clean(prompt)
+    references = (output,) if output else ()
+    return Example(
+        dataset, "instruction", prompt, output, references=references, group=text_id(prompt)
+    )
+
+
+def _clean(text: str) -> str:
+    """Return the text with Unix line ends and bare edges; Unparsed if nothing is left."""
+    text = text.replace("\r\n", "\n").strip()
+    if not text:
+        raise Unparsed("an empty prompt, context, question or answer")
+    return text
+
+
+ADVERSARIAL_QA = r'Question: "(?P<question>.*?)"\n\nContext: "(?P<context>.*)"\n\nAnswer:\n'
+QUOREF = (
+    r"(?P<question>.*?)\n\nAnswer the above question based on the context below:"
+    r"\n\n(?P<context>.*)\n"
+)
+SUMMARIZE = r"Summarize: (?P<context>.*)\n"
+ARTICLE = r"Summarise the article:\n\n(?P<context>.*)\n"
+
+FORMATS: dict[str, tuple[Callable[[str], Iterator[Row]], Parser]] = {
+    "squad": (_answerable, _squad),
+    "adversarial-qa": (_json_lines, _t0_answer(ADVERSARIAL_QA)),
+    "quoref": (_json_lines, _t0_answer(QUOREF)),
+    "dialogsum": (_json_lines, _dialogsum),
+    "xsum": (_json_lines, _t0_summary(SUMMARIZE)),
+    "samsum": (_json_lines, _t0_summary(SUMMARIZE)),
+    "cnn-dailymail": (_json_lines, _t0_summary(ARTICLE)),
+    "alpaca": (_alpaca_rows, _instruction_row),
+    "self-instruct": (_instance_rows, _instruction_row),
+    "user-oriented": (_instance_rows, _instruction_row),
+    "vicuna": (_turn_rows, _turn),
+    "mt-bench": (_turn_rows, _turn),
+}
+"""For each data set the reader of its files and the parser of their rows."""

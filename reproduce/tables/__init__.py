@@ -1,0 +1,48 @@
+"""All tables of the study: CSV, Markdown and LaTeX from the artifacts."""
+
+from pathlib import Path
+
+from reproduce.config import Params
+from reproduce.files import replacing, write_csv
+from reproduce.results import Arms, load
+from reproduce.tables import arms
+from reproduce.tables.claims import claims
+from reproduce.tables.health import health, losses
+from reproduce.tables.mechanism import mechanism
+from reproduce.tables.render import flat, write_table
+from reproduce.tables.rewards import choices, reward_distribution, rewards
+
+__all__ = ["make_tables"]
+
+
+def make_tables(params: Params, experiments: Arms, artifacts: Path, target: Path) -> None:
+    """Write all tables to the folder `target`, in place of what was there.
+
+    `scores.csv`, `losses.csv` and `reward-distribution.csv` are for programs only. The bytes are
+    the same on every run. Raises UnusableFile or ConfigError as `results.load` does.
+    """
+    results = load(artifacts, experiments, params.seeds, params.statistics)
+    found = choices(results, artifacts)
+    tables = [
+        arms.two_stage(results),
+        arms.trajectory(results),
+        arms.methods(results),
+        arms.data_size(results),
+        arms.drivers(results),
+        arms.controls(results),
+        mechanism(results),
+        rewards(results, found),
+        health(results),
+        claims(results),
+    ]
+    long = {
+        "scores": arms.scores(results),
+        "losses": losses(results),
+        "reward-distribution": reward_distribution(found),
+    }
+    with replacing(target) as draft:
+        draft.mkdir()
+        for table in tables:
+            write_table(table, draft)
+        for name, rows in long.items():
+            write_csv(draft / f"{name}.csv", flat(rows))

@@ -1,0 +1,208 @@
+"""Tables with a row an arm: its scores by objective and its change against another arm."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from reproduce.results import (
+    EXACT_MATCH,
+    FAITHFULNESS,
+    INSTRUCTION,
+    MAIN,
+    MEASURES,
+    MTL,
+    OBJECTIVES,
+    PROMPT_STRICT,
+    RESET,
+    RESET_S,
+    ROUGE_L,
+    TASK,
+    TOKEN_F1,
+    Estimate,
+    Measure,
+    Results,
+    most_dropped,
+)
+from reproduce.tables.render import Table
+
+Row = dict[str, Any]
+
+
+def note(results: Results, rows: Iterable[Row]) -> str:
+    """Return the end of a caption: prompts, seeds, interval, prompts dropped."""
+    estimates = [c for row in rows for c in row.values() if isinstance(c, Estimate)]
+    counts = sorted({found.interval.prompts for found in estimates})
+    prompts = f"{counts[0]} to {counts[-1]}" if len(counts) > 1 else str(counts[0] if counts else 0)
+    settings, seeds = results.statistics, ", ".join(map(str, results.seeds))
+    return (
+        f"n = {prompts} prompts a cell, seeds {seeds}; in brackets the "
+        f"{100 * settings.confidence:g} % percentile interval of {settings.resamples} bootstrap "
+        f"resamples over seeds and prompts. Prompts without a score for every seed are left out: "
+        f"at most {most_dropped(estimates)} a cell."
+    )
+
+
+def two_stage(results: Results) -> Table:
+    """Return the arms of the two pipelines, by data set, and their change against their start."""
+    headers = {"label": "Arm", "from": "Starts from"}
+    for measure in (INSTRUCTION, FAITHFULNESS):
+        names = results.datasets(measure)
+        headers |= {f"{measure.name}:{name}": f"{measure.title}: {name}" for name in names}
+        headers[measure.name] = f"{measure.title}, mean"
+    headers[TASK.name] = f"{TASK.title}, mean"
+    headers |= {f"{m.name}_change": f"Δ {m.title}" for m in OBJECTIVES}
+    rows = [_two_stage_row(results, key) for key in _of(results, "two-stage")]
+    what = "Instruction following (IF), faithfulness and task performance of every stage"
+    return Table(
+        "two-stage",
+        f"{what}; Δ is the paired change against the arm it starts from. {note(results, rows)}",
+        headers,
+        rows,
+    )
+
+
+def trajectory(results: Results) -> Table:
+    """Return scores during training; progress 0 is the final score of the arm it starts from."""
+    rows = []
+    for key in results.arms:
+        start = results.origin(key)
+        if results.arms[key].trajectory and start:
+            points = [(0.0, start, 1.0), *((p, key, p) for p in results.points(key))]
+            for shown, source, progress in points:
+                found = {m.name: results.estimate(m, source, progress=progress) for m in OBJECTIVES}
+                rows.append({**_names(results, key), "progress": shown, **found})
+    headers = {"label": "Arm", "progress": "Share of training"}
+    headers |= {m.name: m.title for m in OBJECTIVES}
+    what = "Scores on the way through each stage; at 0 the model that it starts from"
+    return Table("trajectory", f"{what}. {note(results, rows)}", headers, rows)
+
+
+def methods(results: Results) -> Table:
+    """Return the main arms by every measure, and their paired difference to MTL."""
+    shown = (INSTRUCTION, PROMPT_STRICT, FAITHFULNESS, TASK, EXACT_MATCH, TOKEN_F1, ROUGE_L)
+    rows = [
+        {**_names(results, key), **_means(results, key, shown), **_against(results, key, MTL)}
+        for key in MAIN
+    ]
+    headers = {"label": "Arm", **{m.name: m.title for m in shown}}
+    headers[INSTRUCTION.name] = "IF, instruction level"
+    headers |= {f"{m.name}_difference": f"Δ {m.title}" for m in OBJECTIVES}
+    what = "Specialists, two-stage pipelines, multi-task learning (MTL), ReSet and ReSet-S"
+    caption = f"{what}; Δ is the paired difference to MTL. {note(results, rows)}"
+    return Table("methods", caption, headers, rows)
+
+
+def data_size(results: Results) -> Table:
+    """Return the arms that train on less data, beside the full-size ones of their method."""
+    keys = [MTL, RESET, RESET_S, *_of(results, "data-size")]
+    keys.sort(key=lambda key: (MAIN.index(method_of(results, key)), -results.examples(key)))
+    rows = [
+        {
+            "method": results.labels[method_of(results, key)],
+            **_names(results, key),
+            "examples": results.examples(key),
+            **_means(results, key, OBJECTIVES),
+        }
+        for key in keys
+    ]
+    headers = {"method": "Method", "label": "Arm", "examples": "Training examples"}
+    headers |= {m.name: m.title for m in OBJECTIVES}
+    what = "Scores by the number of training examples (ReSet's come on top of MTL's)"
+    return Table("data-size", f"{what}. {note(results, rows)}", headers, rows)
+
+
+def drivers(results: Results) -> Table:
+    """Return ReSet with one strategy, or without one judge, and the difference to ReSet."""
+    rows = [
+        {
+            **_names(results, key),
+            **_means(results, key, OBJECTIVES),
+            **_against(results, key, RESET),
+        }
+        for key in [RESET, *_of(results, "drivers")]
+    ]
+    headers = {"label": "Arm", **{m.name: m.title for m in OBJECTIVES}}
+    headers |= {f"{m.name}_difference": f"Δ {m.title}" for m in OBJECTIVES}
+    what = "What drives ReSet; Δ is the paired difference of the arm to ReSet"
+    return Table("drivers", f"{what}. {note(results, rows)}", headers, rows)
+
+
+def controls(results: Results) -> Table:
+    """Return the controls, and the paired difference of ReSet (or ReSet-S) minus each."""
+    rows = []
+    for key in _of(results, "controls"):
+        method = method_of(results, key)
+        method = RESET if method == MTL else method
+        differences = {
+            f"{m.name}_difference": results.estimate(m, method, against=key) for m in OBJECTIVES
+        }
+        names = {**_names(results, key), "method": results.labels[method]}
+        rows.append({**names, **_means(results, key, OBJECTIVES), **differences})
+    headers = {"label": "Control", "method": "Method"} | {m.name: m.title for m in OBJECTIVES}
+    headers |= {f"{m.name}_difference": f"Δ {m.title}" for m in OBJECTIVES}
+    what = "The same training without the judges' choice; Δ is the method minus the control, paired"
+    return Table("controls", f"{what}. {note(results, rows)}", headers, rows)
+
+
+def scores(results: Results) -> list[Row]:
+    """Return the long table of all scores, a row a measure and data set; "mean" is the macro."""
+    rows = []
+    for key in results.arms:
+        for progress in results.points(key):
+            for measure in MEASURES if progress == 1.0 else OBJECTIVES:
+                for name in [*results.datasets(measure), "mean"]:
+                    wanted = None if name == "mean" else [name]
+                    found = results.estimate(measure, key, progress=progress, datasets=wanted)
+                    rows += [_long(results, key, progress, name, measure, found)] if found else []
+    return rows
+
+
+def method_of(results: Results, key: str) -> str:
+    """Return which of ReSet and ReSet-S selects from as many candidates as an arm; else MTL."""
+    selection = results.arms[key].select
+    if selection is None:
+        return MTL
+    full = results.arms[RESET].select
+    return RESET if full and selection.candidates == full.candidates else RESET_S
+
+
+def _two_stage_row(results: Results, key: str) -> Row:
+    start = results.origin(key)
+    row = {**_names(results, key), "from": results.labels[start] if start else None}
+    for measure in (INSTRUCTION, FAITHFULNESS):
+        for name in results.datasets(measure):
+            found = results.estimate(measure, key, datasets=[name])
+            row[f"{measure.name}:{name}"] = found.interval.mean if found else None
+        row[measure.name] = results.estimate(measure, key)
+    row[TASK.name] = results.estimate(TASK, key)
+    for measure in OBJECTIVES:
+        change = results.estimate(measure, key, against=start) if start else None
+        row[f"{measure.name}_change"] = change
+    return row
+
+
+def _names(results: Results, key: str) -> Row:
+    experiment, arm = key.split("/")
+    return {"experiment": experiment, "arm": arm, "label": results.labels[key]}
+
+
+def _means(results: Results, key: str, measures: Sequence[Measure]) -> Row:
+    return {measure.name: results.estimate(measure, key) for measure in measures}
+
+
+def _against(results: Results, key: str, other: str) -> Row:
+    return {
+        f"{m.name}_difference": None if key == other else results.estimate(m, key, against=other)
+        for m in OBJECTIVES
+    }
+
+
+def _of(results: Results, experiment: str) -> list[str]:
+    return [key for key in results.arms if key.startswith(f"{experiment}/")]
+
+
+def _long(
+    results: Results, key: str, progress: float, dataset: str, measure: Measure, found: Estimate
+) -> Row:
+    names = {**_names(results, key), "progress": progress, "dataset": dataset}
+    facts = {"dropped": found.dropped, "confidence": results.statistics.confidence}
+    return {**names, "measure": measure.name, **vars(found.interval), **facts}

@@ -1,0 +1,166 @@
+"""A process that has the heavy libraries imported, so that each stage need not import them.
+
+Importing torch and the Trainer takes some seconds; a study has some dozens of stages, and
+`dvc repro` starts a process for each. The first stage starts this server; it imports libraries
+only, never this package, and forks for each command, so a command always runs today's code.
+The server ends after two idle minutes. Set REPRODUCE_COLD=1 to do without it.
+"""
+
+import hashlib
+import importlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+LIBRARIES = (
+    "torch",
+    "numpy",
+    "pandas",
+    "datasets",
+    "transformers",
+    "transformers.trainer",
+    "transformers.models.llama.modeling_llama",
+    "rouge_score.rouge_scorer",
+)
+IDLE = 120.0
+"""Seconds without a command after which the server ends."""
+
+START = 60.0
+"""Seconds to wait for the server to come up before a command runs without it."""
+
+KILLED = 128 + signal.SIGKILL
+
+
+def run(arguments: list[str]) -> int | None:
+    """Run a command of the package in a fork of the server and return its exit status.
+
+    None if there is no server to be had: the caller then runs the command itself.
+    """
+    if not sys.platform.startswith("linux") or os.environ.get("REPRODUCE_COLD"):
+        return None
+    try:
+        connection = _connect(_address())
+    except OSError:
+        return None
+    request = {"arguments": arguments, "folder": os.getcwd(), "environment": dict(os.environ)}
+    with connection:
+        socket.send_fds(connection, [json.dumps(request).encode() + b"\n"], [0, 1, 2])
+        status = connection.recv(16)
+    return int(status) if status else KILLED
+
+
+def serve(address: str) -> None:
+    """Import the libraries, then fork for each command that arrives at `address`, until idle."""
+    for library in LIBRARIES:
+        importlib.import_module(library)
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    with socket.socket(socket.AF_UNIX) as listener:
+        # Bound under another name first: whoever finds the address finds it listening.
+        draft = f"{address}.{os.getpid()}"
+        listener.bind(draft)
+        listener.listen()
+        listener.settimeout(IDLE)
+        os.replace(draft, address)
+        try:
+            while True:
+                connection, _ = listener.accept()
+                if os.fork() == 0:
+                    listener.close()
+                    os._exit(_supervise(connection))
+                connection.close()
+        except TimeoutError:
+            Path(address).unlink(missing_ok=True)
+
+
+def _address() -> str:
+    # One server for each interpreter and state of its libraries, in a folder of the user's own.
+    folder = Path(tempfile.gettempdir()) / f"reproduce-{os.getuid()}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    if folder.stat().st_uid != os.getuid():
+        raise PermissionError(f"{folder} belongs to somebody else")
+    libraries = Path(os.__file__).parent
+    for entry in sys.path:
+        if entry.endswith("site-packages"):
+            libraries = Path(entry)
+    state = f"{sys.executable}\n{libraries.stat().st_mtime_ns}\n{Path(__file__).stat().st_mtime_ns}"
+    return str(folder / f"{hashlib.sha256(state.encode()).hexdigest()[:16]}.sock")
+
+
+def _connect(address: str) -> socket.socket:
+    connection = socket.socket(socket.AF_UNIX)
+    try:
+        connection.connect(address)
+        return connection
+    except OSError:
+        connection.close()
+    with open(os.devnull, "r+b") as null:
+        server = subprocess.Popen(
+            [sys.executable, "-m", "reproduce.warm", address],
+            stdin=null, stdout=null, stderr=null, start_new_session=True,
+        )  # fmt: skip
+    until = time.monotonic() + START
+    while time.monotonic() < until and server.poll() is None:
+        connection = socket.socket(socket.AF_UNIX)
+        try:
+            connection.connect(address)
+            return connection
+        except OSError:
+            connection.close()
+            time.sleep(0.05)
+    raise ConnectionError("the server did not come up")
+
+
+def _supervise(connection: socket.socket) -> int:
+    """Run one command in a process group of its own; end it when the caller goes away."""
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    message, files, _, _ = socket.recv_fds(connection, 1 << 16, 3)
+    while not message.endswith(b"\n"):
+        message += connection.recv(1 << 16)
+    worker = os.fork()
+    if worker == 0:
+        os.setsid()
+        connection.close()
+        _work(json.loads(message), files)
+    for file in files:
+        os.close(file)
+    connection.settimeout(0.02)
+    while True:
+        done, status = os.waitpid(worker, os.WNOHANG)
+        if done:
+            connection.settimeout(None)
+            connection.sendall(str(os.waitstatus_to_exitcode(status) % 256).encode())
+            return 0
+        try:
+            if not connection.recv(1):
+                os.killpg(worker, signal.SIGKILL)
+                return 1
+        except TimeoutError:
+            continue
+
+
+def _work(request: dict[str, object], files: list[int]) -> None:
+    for target, source in enumerate(files):
+        os.dup2(source, target)
+    os.chdir(str(request["folder"]))
+    os.environ.clear()
+    os.environ.update(request["environment"])  # type: ignore[call-overload]
+    sys.argv = ["reproduce", *request["arguments"]]  # type: ignore[misc]
+    status = 1
+    try:
+        from reproduce.cli import command
+
+        status = command()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+
+
+if __name__ == "__main__":
+    serve(sys.argv[1])

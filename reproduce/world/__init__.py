@@ -1,0 +1,1 @@
+"""A tiny generated world: people, what is true of them, and tasks about them."""

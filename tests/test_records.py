@@ -1,0 +1,329 @@
+"""The MLflow runs of a small study, against a database of its own."""
+
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from reproduce.config import Arm, Params, Training, load_params
+from reproduce.examples import Example, write_examples
+from reproduce.files import UnusableFile, fingerprint, sealed_folder, write_json, write_rows
+from reproduce.records import (
+    SAMPLES,
+    SAMPLES_A_SET,
+    TrackingError,
+    flat,
+    sample_table,
+    score_points,
+    shown,
+    track,
+    tracking_uri,
+)
+from reproduce.train import steps_in
+
+ROOT = Path(__file__).parent.parent
+SETS = {"answers": "extractive", "orders": "instruction", "probe": "extractive"}
+ARMS = {
+    "two-stage": {
+        "base": Arm(label="Base", start="base", reads="training"),
+        "CD": Arm(label="CD → x", start="base", reads="training", mixture={"CD": 1}, trajectory=1),
+    },
+    "methods": {
+        "MTL": Arm(label="MTL", start="base", reads="training", mixture={"IF/1": 0.5}, epochs=3)
+    },
+}
+CELL = "two-stage/CD/seed-1"
+
+
+def examples() -> list[Example]:
+    return [
+        Example(name, kind, f"{name} {n}?", "gold", "a context", ("gold",), probe=name == "probe")  # type: ignore[arg-type]
+        for name, kind in SETS.items()
+        for n in range(SAMPLES_A_SET + 2)
+    ]
+
+
+def judged(progress: float, seed: int) -> list[dict[str, Any]]:
+    scores = {
+        "answers": (0.5 * progress, 0.75, None),
+        "orders": (0.1, None, 0.25),
+        "probe": (0.0, 1.0, None),
+    }
+    return [
+        {"dataset": e.dataset, "example": e.id, "response": f"r {e.id}", "details": {},
+         "task": task, "faithfulness": faithfulness, "instruction": instruction,
+         "progress": progress, "seed": seed}
+        for e in examples()
+        for task, faithfulness, instruction in [scores[e.dataset]]
+    ]  # fmt: skip
+
+
+def write_arm(artifacts: Path, params: Params, name: str, arm: Arm, loss: float = 1.0) -> None:
+    with sealed_folder(artifacts / name) as draft:
+        for seed in params.seeds:
+            folder = draft / f"seed-{seed}"
+            points = [0.5, 1.0] if arm.trajectory else [1.0]
+            write_rows(folder / "evaluation.jsonl", [r for p in points for r in judged(p, seed)])
+            if arm.mixture:
+                write_examples(folder / "train.jsonl", examples() * 10)
+                losses = [{"step": n, "loss": loss / n, "learning_rate": 0.1} for n in (1, 2, 3)]
+                write_json(folder / "history.json", {"losses": losses, "too_long": 2})
+        profile, settings = params.model_dump(mode="json"), arm.model_dump(mode="json")
+        inputs = {"base": "b" * 64, "evaluation": "e" * 64}
+        record = {"arm": name, "settings": settings, "profile": profile, "inputs": inputs}
+        write_json(draft / "record.json", record)
+
+
+class Study:
+    """A profile folder with its artifacts, and a client of its MLflow database."""
+
+    def __init__(self, folder: Path) -> None:
+        self.params = load_params(ROOT / "params.yaml").model_copy(update={"seeds": [0, 1]})
+        self.artifacts = folder / "artifacts"
+        with sealed_folder(self.artifacts / "evaluation") as draft:
+            for name in SETS:
+                chosen = [e for e in examples() if e.dataset == name]
+                write_examples(draft / f"{name}.jsonl", chosen)
+        for experiment, arms in ARMS.items():
+            for name, arm in arms.items():
+                write_arm(self.artifacts, self.params, f"{experiment}/{name}", arm)
+
+    def track(self, tables: Path | None = None) -> Any:
+        return track(self.params, ARMS, self.artifacts, tables)
+
+    @property
+    def client(self) -> Any:
+        from mlflow import MlflowClient
+
+        return MlflowClient(tracking_uri(self.artifacts)[0])
+
+    def runs(self, where: str = "", name: str = "dancing-in-chains/tiny") -> list[Any]:
+        experiment = self.client.get_experiment_by_name(name)
+        return list(self.client.search_runs([experiment.experiment_id], where))
+
+    def run(self, cell: str) -> Any:
+        (run,) = self.runs(f"tags.cell = '{cell}'")
+        return run
+
+
+@pytest.fixture(scope="session")
+def database(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """An empty MLflow database: making the tables takes seconds, copying them does not."""
+    from mlflow import MlflowClient
+
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
+    path = tmp_path_factory.mktemp("empty") / "mlflow.db"
+    MlflowClient(f"sqlite:///{path}").search_experiments()
+    return path.read_bytes()
+
+
+@pytest.fixture
+def study(tmp_path: Path, database: bytes, monkeypatch: pytest.MonkeyPatch) -> Study:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mlflow.db").write_bytes(database)
+    return Study(tmp_path)
+
+
+def test_a_filter_leads_from_a_cell_to_its_run(study: Study) -> None:
+    study.track()
+    run = study.run(CELL)
+    tags = run.data.tags
+    assert (tags["arm"], tags["seed"]) == ("CD", "1")
+    assert (tags["profile"], tags["experiment"]) == ("tiny", "two-stage")
+    assert tags["record"] == fingerprint(study.artifacts / "two-stage/CD")
+    assert tags["input.evaluation"] == "e" * 64
+    assert tags["mlflow.parentRunId"] == study.run("two-stage").info.run_id
+    assert run.info.status == "FINISHED"
+    assert len(study.runs()) == 6 + 2
+
+
+def test_a_run_holds_settings_and_scores(study: Study) -> None:
+    study.track()
+    run, steps = study.run(CELL), steps_in(208, study.params.training)
+    found = run.data.metrics
+    assert found["faithfulness/mean"] == found["faithfulness/answers"] == 0.75
+    assert found["instruction/mean"] == 0.25
+    assert found["faithfulness/probe"] == 1.0
+    assert "task/orders" not in found
+    history = study.client.get_metric_history(run.info.run_id, "task/mean")
+    assert [(m.step, m.value) for m in history] == [(round(steps / 2), 0.25), (steps, 0.5)]
+    losses = study.client.get_metric_history(run.info.run_id, "loss")
+    assert [(m.step, m.value) for m in losses] == [(1, 1.0), (2, 0.5), (3, 1 / 3)]
+    assert run.data.params["arm.label"] == "CD → x"
+    assert run.data.params["arm.mixture.CD"] == "1.0"
+    assert run.data.params["training.epochs"] == "2.0"
+    assert study.run("methods/MTL/seed-0").data.params["training.epochs"] == "3.0"
+    assert "loss" not in study.run("two-stage/base/seed-0").data.metrics
+
+
+def test_samples_are_a_table_of_mlflow(study: Study, tmp_path: Path) -> None:
+    study.track()
+    run = study.run(CELL)
+    table = study.client.load_table(run.info.experiment_id, SAMPLES, [run.info.run_id])
+    assert len(table) == SAMPLES_A_SET * len(SETS)
+    assert set(table["response"]) <= {f"r {e.id}" for e in examples()}
+    file = tmp_path / "mlartifacts" / run.info.run_id / "artifacts" / SAMPLES
+    assert file.is_file()
+
+
+def test_a_second_call_changes_nothing(study: Study, capsys: pytest.CaptureFixture[str]) -> None:
+    first = study.track()
+    before = {run.info.run_id: run.to_dictionary() for run in study.runs()}
+    capsys.readouterr()
+    assert json.dumps(study.track()) == json.dumps(first)
+    assert "nothing changed" in capsys.readouterr().out
+    assert {run.info.run_id: run.to_dictionary() for run in study.runs()} == before
+
+
+def test_the_receipt_holds_the_records(study: Study, tmp_path: Path) -> None:
+    receipt = study.track()
+    record = fingerprint(study.artifacts / "methods/MTL")
+    assert receipt["methods"] == {"MTL": {"0": record, "1": record}}
+    (tmp_path / "mlflow.db").unlink()
+    assert study.track() == receipt
+
+
+def test_a_changed_record_is_logged_again(study: Study) -> None:
+    study.track()
+    before = {run.data.tags["cell"]: run.info.run_id for run in study.runs()}
+    write_arm(study.artifacts, study.params, "two-stage/CD", ARMS["two-stage"]["CD"], loss=9.0)
+    study.track()
+    after = {run.data.tags["cell"]: run.info.run_id for run in study.runs()}
+    assert {cell for cell in after if after[cell] != before[cell]} == {
+        "two-stage/CD/seed-0", CELL,
+    }  # fmt: skip
+    assert study.client.get_metric_history(after[CELL], "loss")[0].value == 9.0
+
+
+def test_unfinished_runs_are_removed(study: Study) -> None:
+    study.track()
+    client, broken = study.client, study.run(CELL)
+    client.delete_tag(broken.info.run_id, "complete")
+    tags = {"cell": "two-stage/base/seed-0", "record": "x"}
+    running = client.create_run(broken.info.experiment_id, tags=tags)
+    study.track()
+    ids = {run.info.run_id for run in study.runs()}
+    assert len(ids) == 8
+    assert not ids & {broken.info.run_id, running.info.run_id}
+
+
+def test_a_new_parent_adopts_the_runs_that_are_left(study: Study) -> None:
+    study.track()
+    child = study.run(CELL).info.run_id
+    study.client.delete_run(study.run("two-stage").info.run_id)
+    study.track()
+    run = study.run(CELL)
+    assert run.info.run_id == child
+    assert run.data.tags["mlflow.parentRunId"] == study.run("two-stage").info.run_id
+
+
+def test_runs_of_others_are_left_alone_and_lost_arms_removed(study: Study) -> None:
+    study.track()
+    lost = study.run(CELL)
+    own = study.client.create_run(lost.info.experiment_id, run_name="mine").info.run_id
+    arms = {"methods": ARMS["methods"]}
+    track(study.params, arms, study.artifacts)
+    assert len(study.runs()) == 1 + 2 + 1
+    assert own in {run.info.run_id for run in study.runs()}
+
+
+def test_tables_go_to_their_experiment(study: Study, tmp_path: Path) -> None:
+    tables = tmp_path / "tables"
+    tables.mkdir()
+    (tables / "two-stage.csv").write_text("a\n1\n", encoding="utf-8")
+    (tables / "claims.csv").write_text("b\n", encoding="utf-8")
+    study.track(tables)
+    parent = study.run("two-stage").info.run_id
+    assert [f.path for f in study.client.list_artifacts(parent, "tables")] == [
+        "tables/two-stage.csv"
+    ]
+    (tables / "two-stage.csv").write_text("a\n2\n", encoding="utf-8")
+    study.track(tables)
+    file = tmp_path / "mlartifacts" / parent / "artifacts/tables/two-stage.csv"
+    assert file.read_text("utf-8") == "a\n2\n"
+
+
+def test_a_moved_folder_keeps_its_files(study: Study, tmp_path: Path) -> None:
+    study.track()
+    (tmp_path / "moved").mkdir()
+    for name in ("artifacts", "mlflow.db", "mlartifacts"):
+        (tmp_path / name).rename(tmp_path / "moved" / name)
+    study.artifacts = tmp_path / "moved/artifacts"
+    study.track()
+    run = study.run(CELL)
+    assert [f.path for f in study.client.list_artifacts(run.info.run_id)] == [SAMPLES]
+    assert str(tmp_path / "moved") in run.info.artifact_uri
+
+
+def test_the_environment_names_the_store(
+    study: Study, tmp_path: Path, database: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = tmp_path / "other.db"
+    other.write_bytes(database)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{other}")
+    study.track()
+    assert study.run(CELL)
+    assert (tmp_path / "mlflow.db").read_bytes() == database
+
+
+def test_a_missing_arm_is_named(study: Study, tmp_path: Path) -> None:
+    (study.artifacts / "methods/MTL/SHA256SUMS").unlink()
+    with pytest.raises(UnusableFile, match=r"methods/MTL; run `dvc repro`"):
+        study.track()
+
+
+def test_a_damaged_database_is_one_message(study: Study, tmp_path: Path) -> None:
+    (tmp_path / "mlflow.db").write_bytes(b"no database" * 1000)
+    with pytest.raises(TrackingError, match="delete the file"):
+        study.track()
+
+
+def test_nothing_secret_is_said_or_logged(
+    study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REPRODUCE_TOKEN", "s3cr3t-value")
+    study.track()
+    assert b"s3cr3t-value" not in (tmp_path / "mlflow.db").read_bytes()
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://me:s3cr3t@127.0.0.1:9/x?key=s3cr3t")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    with pytest.raises(TrackingError) as caught:
+        study.track()
+    assert "s3cr3t" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("uri", "expected"),
+    [
+        ("https://me:pass@host:5000/a", "https://host:5000/a"),
+        ("https://me:p@ss@host", "https://host"),
+        ("postgresql://host/db?password=x", "postgresql://host/db"),
+        ("sqlite:////home/a@b/mlflow.db", "sqlite:////home/a@b/mlflow.db"),
+    ],
+)
+def test_shown(uri: str, expected: str) -> None:
+    assert shown(uri) == expected
+
+
+def test_score_points_leave_probes_out_of_means() -> None:
+    rows = [row for row in judged(1.0, 0)]
+    points = score_points(rows, {e.id: e for e in examples()}, 40)
+    assert ("faithfulness/mean", 0.75, 40) in points
+    assert ("faithfulness/probe", 1.0, 40) in points
+
+
+def test_samples_do_not_depend_on_the_order_of_rows() -> None:
+    rows, found = judged(0.5, 0) + judged(1.0, 0), {e.id: e for e in examples()}
+    assert sample_table(rows, found) == sample_table(rows[::-1], found)
+
+
+def test_flat_names_every_setting() -> None:
+    nested = {"a": {"b/1": 0.5, "none": None}, "c": ["x"], "d": "text"}
+    assert flat(nested, "arm") == {"arm.a.b/1": "0.5", "arm.c": '["x"]', "arm.d": "text"}
+    assert "training.schedule" in flat(_training().model_dump(), "training")
+
+
+def _training() -> Training:
+    return load_params(ROOT / "params.yaml").training

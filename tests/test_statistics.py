@@ -1,0 +1,116 @@
+"""Intervals against closed forms and their limits."""
+
+import numpy as np
+import pytest
+
+from reproduce.statistics import bootstrap, bootstrap_ratio
+
+SETTINGS = {"resamples": 4000, "confidence": 0.95, "seed": 0}
+
+
+def normal(seeds: int, prompts: int, stream: int = 0) -> np.ndarray:
+    return np.random.default_rng(stream).normal(size=(seeds, prompts))
+
+
+def width(interval) -> float:
+    return interval.high - interval.low
+
+
+def test_one_seed_is_close_to_normal_theory() -> None:
+    grid = normal(1, 400)
+    found = bootstrap([grid], **SETTINGS)
+    assert found.mean == pytest.approx(grid.mean())
+    assert width(found) == pytest.approx(2 * 1.96 * grid.std() / np.sqrt(400), rel=0.05)
+    assert (found.prompts, found.seeds) == (400, 1)
+
+
+def test_the_macro_average_has_the_variance_of_a_mean_of_means() -> None:
+    grids = [normal(1, 100, 1), normal(1, 900, 2)]
+    expected = np.sqrt(grids[0].var() / 100 + grids[1].var() / 900) / 2
+    found = bootstrap(grids, **SETTINGS)
+    assert found.mean == pytest.approx((grids[0].mean() + grids[1].mean()) / 2)
+    assert width(found) == pytest.approx(2 * 1.96 * expected, rel=0.05)
+
+
+def test_with_identical_prompts_only_the_seeds_matter() -> None:
+    levels = np.random.default_rng(3).normal(size=(40, 1))
+    found = bootstrap([np.repeat(levels, 7, axis=1)], **SETTINGS)
+    assert width(found) == pytest.approx(2 * 1.96 * levels.std() / np.sqrt(40), rel=0.06)
+
+
+def test_crossed_factors_add_their_variances() -> None:
+    rng = np.random.default_rng(4)
+    rows, columns = rng.normal(size=(30, 1)), rng.normal(size=(1, 50))
+    grid = rows + columns
+    expected = np.sqrt(rows.var() / 30 + columns.var() / 50)
+    assert width(bootstrap([grid], **SETTINGS)) == pytest.approx(2 * 1.96 * expected, rel=0.06)
+
+
+def test_seeds_are_drawn_jointly_for_all_data_sets() -> None:
+    # The seeds' effects cancel between the two sets, which only joint draws keep.
+    levels = np.array([[-1.0], [0.0], [2.0]])
+    grids = [np.repeat(levels, 5, axis=1), np.repeat(-levels, 5, axis=1)]
+    assert width(bootstrap(grids, **SETTINGS)) == pytest.approx(0, abs=1e-12)
+
+
+def test_constants_have_no_width() -> None:
+    found = bootstrap([np.full((3, 9), 0.25), np.full((3, 4), 0.75)], **SETTINGS)
+    assert (found.mean, found.low, found.high) == (0.5, 0.5, 0.5)
+
+
+def test_the_same_seed_gives_the_same_interval_and_another_seed_another() -> None:
+    grid = normal(3, 50)
+    assert bootstrap([grid], 500, 0.95, 7) == bootstrap([grid], 500, 0.95, 7)
+    assert bootstrap([grid], 500, 0.95, 7) != bootstrap([grid], 500, 0.95, 8)
+
+
+def test_pairing_narrows_the_interval_of_a_difference() -> None:
+    difficulty = normal(1, 200, 5)
+    first, second = difficulty + 0.1 * normal(3, 200, 6), difficulty + 0.1 * normal(3, 200, 7)
+    paired = bootstrap([first - second], **SETTINGS)
+    alone = bootstrap([first], **SETTINGS)
+    assert width(paired) < 0.3 * width(alone)
+
+
+def test_the_interval_covers_as_often_as_it_says() -> None:
+    rng = np.random.default_rng(8)
+    hits = 0
+    for trial in range(200):
+        grid = rng.normal(size=(1, 60))
+        found = bootstrap([grid], 400, 0.9, trial)
+        hits += found.low <= 0 <= found.high
+    assert 0.83 <= hits / 200 <= 0.96
+
+
+@pytest.mark.parametrize(
+    ("grids", "message"),
+    [
+        ([], "no data set"),
+        ([np.zeros((0, 3))], "shape"),
+        ([np.zeros(3)], "shape"),
+        ([np.zeros((2, 3)), np.zeros((3, 3))], "different numbers of seeds"),
+        ([np.zeros((2, 3)), np.array([[0.0, np.nan]])], "data set 1: 1 scores are NaN"),
+    ],
+)
+def test_refusals_name_what_is_wrong(grids: list[np.ndarray], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        bootstrap(grids, **SETTINGS)
+
+
+def test_a_ratio_pools_the_cases_of_all_data_sets() -> None:
+    cases = [np.array([[1.0, 1.0, 0.0]]), np.array([[1.0, 0.0]])]
+    hits = [np.array([[1.0, 0.0, 0.0]]), np.array([[1.0, 0.0]])]
+    assert bootstrap_ratio(hits, cases, **SETTINGS).mean == pytest.approx(2 / 3)
+
+
+def test_a_ratio_has_the_width_of_a_share() -> None:
+    cases = np.ones((1, 500))
+    hits = (np.random.default_rng(9).random((1, 500)) < 0.3).astype(float)
+    share = hits.mean()
+    expected = 2 * 1.96 * np.sqrt(share * (1 - share) / 500)
+    assert width(bootstrap_ratio([hits], [cases], **SETTINGS)) == pytest.approx(expected, rel=0.06)
+
+
+def test_a_ratio_without_a_case_is_refused() -> None:
+    with pytest.raises(ValueError, match="no case"):
+        bootstrap_ratio([np.zeros((1, 3))], [np.zeros((1, 3))], **SETTINGS)

@@ -1,0 +1,262 @@
+"""Tables of a made-up study against means and counts taken by hand."""
+
+import csv
+import json
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+import synthetic
+
+from reproduce.config import ConfigError
+from reproduce.examples import read_examples
+from reproduce.files import UnusableFile, read_rows, sealed_folder, write_rows
+from reproduce.results import BOTH, INSTRUCTION, MTL, RESET, RESET_S, Estimate, load
+from reproduce.statistics import Interval
+from reproduce.tables import make_tables
+from reproduce.tables.claims import verdict
+from reproduce.tables.render import Table, cell, escaped, latex, markdown
+
+NAMES = ("two-stage", "trajectory", "methods", "data-size", "drivers", "controls", "mechanism",
+         "rewards", "health", "claims")  # fmt: skip
+PARAMS = synthetic.small_params()
+
+
+@pytest.fixture(scope="session")
+def study(tmp_path_factory) -> Path:
+    return synthetic.shared_study(tmp_path_factory.getbasetemp()) / "artifacts"
+
+
+def table(study: Path, name: str) -> list[dict[str, str]]:
+    with (study.parent / "tables" / f"{name}.csv").open(encoding="utf-8") as stream:
+        return list(csv.DictReader(stream))
+
+
+def named(rows: list[dict[str, str]], **wanted: str) -> dict[str, str]:
+    return next(row for row in rows if all(row[k] == v for k, v in wanted.items()))
+
+
+def final(study: Path, key: str) -> list[dict]:
+    rows = [r for k in PARAMS.seeds for r in read_rows(study / key / f"seed-{k}/evaluation.jsonl")]
+    return [row for row in rows if row["progress"] == 1.0]
+
+
+def macro(rows: list[dict], column: str, sets: list[str]) -> float:
+    def mean(name: str) -> float:
+        values = [row[column] for row in rows if row["dataset"] == name]
+        return sum(values) / len(values)
+
+    return sum(map(mean, sets)) / len(sets)
+
+
+IF_SETS = ["orders-a", "orders-b", "orders-c"]
+CD_SETS = ["answers-a", "answers-b", "digests"]
+
+
+def loaded(artifacts: Path):
+    return load(artifacts, synthetic.all_arms(), PARAMS.seeds, PARAMS.statistics)
+
+
+def copied(study: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(study, tmp_path / "artifacts"))
+
+
+def test_every_table_has_three_files_that_say_the_same(study: Path) -> None:
+    for name in NAMES:
+        rows = table(study, name)
+        text = (study.parent / "tables" / f"{name}.md").read_text(encoding="utf-8")
+        tex = (study.parent / "tables" / f"{name}.tex").read_text(encoding="utf-8")
+        assert text.count("\n| ") == len(rows) + 2
+        assert tex.count(r" \\") == len(rows) + 1
+        assert "stage `tables`" in text
+        assert r"\toprule" in tex and "→" not in tex
+        assert not re.search(r"(?<!\\)[%&_#](?!.*\\\\)", tex.split(r"\caption")[1].split("\n")[0])
+
+
+def test_main_means_are_macro_averages_without_probes(study: Path) -> None:
+    rows = final(study, MTL)
+    found = named(table(study, "methods"), arm="MTL")
+    assert float(found["instruction"]) == pytest.approx(
+        macro(rows, "instruction", IF_SETS), abs=1e-6
+    )
+    assert float(found["faithfulness"]) == pytest.approx(
+        macro(rows, "faithfulness", CD_SETS), abs=1e-6
+    )
+    assert float(found["task"]) == pytest.approx(macro(rows, "task", CD_SETS), abs=1e-6)
+    assert found["instruction_prompts"] == "36"
+    assert found["instruction_seeds"] == "3"
+
+
+def test_differences_are_paired_and_named(study: Path) -> None:
+    found = named(table(study, "methods"), arm="ReSet")
+    expected = macro(final(study, RESET), "instruction", IF_SETS) - macro(
+        final(study, MTL), "instruction", IF_SETS
+    )
+    assert float(found["instruction_difference"]) == pytest.approx(expected, abs=1e-6)
+    control = named(table(study, "controls"), arm="random-S")
+    assert control["method"] == "ReSet-S"
+    expected = macro(final(study, RESET_S), "task", CD_SETS) - macro(
+        final(study, "controls/random-S"), "task", CD_SETS
+    )
+    assert float(control["task_difference"]) == pytest.approx(expected, abs=1e-6)
+    assert named(table(study, "controls"), arm="more-MTL")["method"] == "ReSet"
+
+
+def test_both_gives_each_objective_half_the_weight(study: Path) -> None:
+    rows = final(study, MTL)
+    expected = (macro(rows, "instruction", IF_SETS) + macro(rows, "faithfulness", CD_SETS)) / 2
+    assert loaded(study).estimate(BOTH, MTL).interval.mean == pytest.approx(expected)
+
+
+def test_a_trajectory_begins_with_the_final_score_of_its_start(study: Path) -> None:
+    rows = table(study, "trajectory")
+    points = [float(row["progress"]) for row in rows if row["arm"] == "CD-IF"]
+    assert points == pytest.approx([0, 1 / 3, 2 / 3, 1], abs=1e-6)
+    end = named(rows, arm="CD", progress="1.000000")
+    assert named(rows, arm="CD-IF", progress="0.000000")["faithfulness"] == end["faithfulness"]
+
+
+def test_labels_and_sizes_come_from_the_training_examples(study: Path) -> None:
+    assert named(table(study, "two-stage"), arm="CD-IF2")["label"] == "CD → orders-b"
+    size = len(read_rows(study / RESET / "seed-0" / "train.jsonl"))
+    assert float(named(table(study, "data-size"), arm="ReSet")["examples"]) == size
+    assert named(table(study, "data-size"), arm="ReSet-S-7")["method"] == "ReSet-S"
+
+
+def test_rewards_count_what_the_arm_trained_on(study: Path) -> None:
+    found = named(table(study, "rewards"), label="ReSet-S", dataset="all")
+    assert int(found["kept"]) == len(read_rows(study / RESET_S / "seed-0" / "train.jsonl"))
+    assert float(found["reward_kept"]) > float(found["reward_all"])
+    shares = [
+        float(row["share"])
+        for row in table(study, "reward-distribution")
+        if (row["label"], row["side"], row["group"]) == ("ReSet", "CD", "kept")
+    ]
+    assert sum(shares) == pytest.approx(1, abs=1e-5)
+
+
+def test_mechanism_counts_wrong_answers_that_are_the_memory(study: Path) -> None:
+    asked = {
+        example.id: example
+        for name in ("answers-a", "answers-b")
+        for example in read_examples(study / "evaluation" / f"{name}.jsonl")
+    }
+    rows = [row for row in final(study, MTL) if row["example"] in asked]
+    wrong = [row for row in rows if not row["details"]["exact_match"]]
+    hits = [row for row in wrong if row["response"] == asked[row["example"]].memory]
+    found = named(table(study, "mechanism"), arm="MTL")
+    assert (int(found["answers"]), int(found["wrong"])) == (len(rows), len(wrong))
+    assert float(found["remembered"]) == pytest.approx(len(hits) / len(wrong), abs=1e-6)
+    # Five shapes and three hues: one of four or of two other values.
+    assert 1 / 4 < float(found["chance"]) < 1 / 2
+    assert found["probe:probe-a"]
+
+
+def test_health_counts_empty_answers_and_lost_rows(study: Path) -> None:
+    found = named(table(study, "health"), arm="MTL")
+    rows = final(study, MTL)
+    empty = sum(not row["response"] for row in rows) / len(rows)
+    assert float(found["empty"]) == pytest.approx(empty, abs=1e-6)
+    assert found["too_long"] == "3"
+    assert float(found["first_loss"]) == pytest.approx(2.1)
+    assert named(table(study, "health"), arm="base")["first_loss"] == ""
+
+
+def test_long_scores_hold_every_arm(study: Path) -> None:
+    rows = table(study, "scores")
+    assert {row["arm"] for row in rows} >= {"base", "more-MTL", "ReSet-11"}
+    found = named(rows, arm="MTL", dataset="mean", measure="instruction")
+    assert found["mean"] == named(table(study, "methods"), arm="MTL")["instruction"]
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "side", "expected"),
+    [
+        (0.01, 0.2, "above 0", "supported"),
+        (0.01, 0.2, "below 0", "not supported"),
+        (-0.2, -0.01, "below 0", "supported"),
+        (-0.2, -0.01, "above 0", "not supported"),
+        (-0.1, 0.1, "above 0", "undecided"),
+        (0.0, 0.1, "above 0", "undecided"),
+        (0.0, 0.0, "below 0", "undecided"),
+    ],
+)
+def test_verdict(low: float, high: float, side: str, expected: str) -> None:
+    assert verdict(Interval((low + high) / 2, low, high, 10, 3), side) == expected
+
+
+def test_every_run_writes_the_same_bytes(study: Path, tmp_path: Path) -> None:
+    make_tables(PARAMS, synthetic.all_arms(), study, tmp_path / "tables")
+    again = {path.name: path.read_bytes() for path in (tmp_path / "tables").iterdir()}
+    first = {path.name: path.read_bytes() for path in (study.parent / "tables").iterdir()}
+    assert again == first
+
+
+def rewritten(artifacts: Path, key: str, change) -> None:
+    folder = artifacts / key
+    files = {p.relative_to(folder): p.read_text() for p in folder.rglob("*") if p.suffix}
+    with sealed_folder(folder) as draft:
+        for name, text in files.items():
+            (draft / name).parent.mkdir(exist_ok=True)
+            (draft / name).write_text(text)
+        path = draft / "seed-1" / "evaluation.jsonl"
+        write_rows(path, change([json.loads(line) for line in path.read_text().splitlines()]))
+
+
+def test_a_prompt_without_a_score_for_one_seed_is_dropped_and_counted(
+    study: Path, tmp_path: Path
+) -> None:
+    artifacts = copied(study, tmp_path)
+
+    def unscore(rows: list[dict]) -> list[dict]:
+        first = next(row for row in rows if row["dataset"] == "orders-a")
+        return [{**row, "instruction": None} if row is first else row for row in rows]
+
+    rewritten(artifacts, MTL, unscore)
+    for found in (
+        loaded(artifacts).estimate(INSTRUCTION, MTL),
+        loaded(artifacts).estimate(INSTRUCTION, RESET, against=MTL),
+    ):
+        assert (found.dropped, found.interval.prompts) == (1, 35)
+
+
+def test_a_missing_arm_is_named_with_what_to_do(study: Path, tmp_path: Path) -> None:
+    artifacts = copied(study, tmp_path)
+    shutil.rmtree(artifacts / RESET)
+    with pytest.raises(UnusableFile, match=r"methods/ReSet: .*dvc repro"):
+        loaded(artifacts)
+
+
+def test_answers_to_other_prompts_are_refused(study: Path, tmp_path: Path) -> None:
+    artifacts = copied(study, tmp_path)
+    rewritten(artifacts, MTL, lambda rows: rows[:-1])
+    with pytest.raises(UnusableFile, match="other prompts"):
+        loaded(artifacts)
+
+
+def test_an_experiment_that_is_needed_and_not_there_is_named(study: Path) -> None:
+    arms = {name: found for name, found in synthetic.all_arms().items() if name != "methods"}
+    with pytest.raises(ConfigError, match="methods/MTL"):
+        load(study, arms, PARAMS.seeds, PARAMS.statistics)
+
+
+def test_numbers_as_readers_see_them() -> None:
+    interval = Interval(-0.0001, -0.25, 0.125, 10, 3)
+    assert cell(Estimate(interval)) == "0.000 [-0.250, 0.125]"
+    assert cell(Estimate(interval, difference=True)) == "0.000 [-0.250, +0.125]"
+    assert cell(None) == "–"
+    assert cell(240.0) == "240"
+    assert cell(1.0) == "1.000"
+
+
+def test_latex_is_escaped() -> None:
+    assert escaped("CD → IF_1, 50 % & #") == r"CD $\rightarrow$ IF\_1, 50 \% \& \#"
+    assert escaped("-0.250 of ReSet-11") == "$-$0.250 of ReSet-11"
+    assert escaped("[a]") == "{[}a{]}"
+
+
+def test_a_column_that_does_not_apply_is_a_dash() -> None:
+    made = Table("t", "Caption.", {"a": "A|B"}, [{"a": None}])
+    assert "| – |" in markdown(made)
+    assert "-- \\\\" in latex(made)
