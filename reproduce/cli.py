@@ -127,6 +127,23 @@ def tracking() -> None:
 
 
 @app.command()
+def summary(
+    names: Annotated[list[str] | None, typer.Argument(help="experiment/arm, ...")] = None,
+    count: Annotated[int, typer.Option(help="sample responses a data set")] = 2,
+) -> None:
+    """Write a table and sample responses of some arms, by default of all that are there."""
+    from reproduce.tables.summary import write_summary
+
+    params, experiments = load_params(), load_experiments()
+    wanted = {
+        e: {a: arm for a, arm in found.items() if (ARTIFACTS / e / a).is_dir()
+            and (not names or f"{e}/{a}" in names)}
+        for e, found in experiments.items()
+    }  # fmt: skip
+    print(write_summary(params, wanted, ARTIFACTS, PAPER / "summary", count))
+
+
+@app.command()
 def timings() -> None:
     """Save the seconds of the last run, stage by stage, as what to expect (timings.csv)."""
     save_expected(LOG, stages(load_params(), load_experiments()))
@@ -142,7 +159,9 @@ def command() -> int:
         return int(app(standalone_mode=False) or 0)
     except typer.Abort:
         return 130
-    except (ConfigError, UnusableFile, FloatingPointError, *_expected()) as error:
+    except Exception as error:
+        if not isinstance(error, _expected()):
+            raise
         print(f"reproduce: {error}", file=sys.stderr)
         return 1
 
@@ -151,10 +170,11 @@ def _expected() -> tuple[type[Exception], ...]:
     # Classes of modules that are loaded only if the command needed them.
     names = (("reproduce.evaluate", "TooMuchLost"), ("reproduce.records", "TrackingError"))
     usage = type(typer.BadParameter("")).__mro__[1]
-    return (usage, *(getattr(sys.modules[m], n) for m, n in names if m in sys.modules))
+    known = (usage, ConfigError, UnusableFile, FloatingPointError)
+    return (*known, *(getattr(sys.modules[m], n) for m, n in names if m in sys.modules))
 
 
-HEAVY = {"base", "arm", "candidates", "score", "tables"}
+HEAVY = {"base", "arm", "candidates", "score", "tables", "summary"}
 """Commands that run in a fork of the warm server."""
 
 

@@ -8,6 +8,7 @@ from reproduce.determinism import named_seed
 from reproduce.examples import Example
 from reproduce.generate import GREEDY, respond
 from reproduce.judges import Entailment, judge
+from reproduce.judges.faithfulness import sentences
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -41,9 +42,16 @@ def evaluate(
     stream = named_seed("evaluation", seed)
     texts = respond(model, tokenizer, examples, GREEDY, params.generation, stream)
     rows = [
-        {"dataset": e.dataset, "example": e.id, "response": t[0]} for e, t in zip(examples, texts)
+        {"dataset": e.dataset, "example": e.id, "response": _answer(e, found[0])}
+        for e, found in zip(examples, texts, strict=True)
     ]
     return judged(rows, {e.id: e for e in examples}, entailment_model(params.judging))
+
+
+def _answer(example: Example, response: str) -> str:
+    # Plain text is continued without end; what answers a probe is the sentence begun.
+    found = sentences(response)
+    return found[0] if example.raw and found else response
 
 
 def judged(rows: Iterable[Row], examples: dict[str, Example], entailment: Entailment) -> list[Row]:

@@ -22,7 +22,7 @@ class Example:
         response: the gold response that training uses.
         context: the text that the response must be faithful to; "" for IF.
         references: gold answers for EM, F1 and ROUGE-L; the best match counts.
-        instructions: verifiable instructions, each {"id": name in judges.instructions, **arguments}.
+        instructions: verifiable ones, each {"id": name in judges.instructions, **arguments}.
         group: what train and evaluation must not share (a person, an article).
         memory: the answer that the model learned in pretraining, where it is known.
         raw: the prompt is text to be continued, not a user turn.
@@ -43,6 +43,7 @@ class Example:
     id: str = field(default="")
 
     def __post_init__(self) -> None:
+        """Name the example after its data set and prompt where no name is given."""
         if not self.id:
             object.__setattr__(self, "id", text_id(self.dataset, self.prompt))
 

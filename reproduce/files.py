@@ -11,7 +11,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-
 SUMS = "SHA256SUMS"
 
 
@@ -68,7 +67,7 @@ def checked(folder: Path) -> Path:
 
 
 def write_text(target: Path, text: str) -> None:
-    """Write `text` as UTF-8 with "\\n" line ends, whole or not at all."""
+    """Write `text` as UTF-8 with Unix line ends, whole or not at all."""
     with replacing(target) as draft:
         draft.write_text(text, encoding="utf-8", newline="\n")
 

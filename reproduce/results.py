@@ -24,7 +24,7 @@ MAIN = (*TWO_STAGE, MTL, RESET, RESET_S)
 """The arms that tables and figures ask for by name; all others are taken as they come."""
 
 COLUMNS = ("task", "faithfulness", "instruction", "exact_match", "token_f1", "rouge_l",
-           "prompt_strict", "coverage", "summac", "empty")  # fmt: skip
+           "prompt_strict", "coverage", "summac", "states_answer", "empty")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,7 @@ TASK = Measure("task", "Task", "task", CD_KINDS)
 PROMPT_STRICT = Measure("prompt_strict", "IF, prompt level", "prompt_strict", ("instruction",))
 EXACT_MATCH = Measure("exact_match", "EM", "exact_match", ("extractive",))
 TOKEN_F1 = Measure("token_f1", "F1", "token_f1", ("extractive",))
+STATES_ANSWER = Measure("states_answer", "States the answer", "states_answer", ("extractive",))
 ROUGE_L = Measure("rouge_l", "ROUGE-L", "rouge_l", ("abstractive",))
 BOTH = Measure("both", "Mean of IF and faithfulness", "", ())
 """The mean of the two objectives, each a macro average of its own data sets."""
@@ -165,15 +166,12 @@ class Results:
 def load(
     artifacts: Path, experiments: Arms, seeds: Sequence[int], statistics: Statistics
 ) -> Results:
-    """Return all results below `artifacts`.
+    """Return the results of all arms of `experiments` below `artifacts`.
 
     Raises UnusableFile naming an arm whose folder is missing, cut off or incomplete and what to
-    do about it, and ConfigError naming an arm that the tables need and no experiment has.
+    do about it.
     """
     arms = {f"{e}/{a}": arm for e, found in experiments.items() for a, arm in found.items()}
-    for key in MAIN:
-        if key not in arms:
-            raise ConfigError(f"experiments: the tables need an arm '{key}'")
     sets = read_sets(artifacts / "evaluation")
     labels: dict[str, str] = {}
     frames, training, losses = [], [], []
@@ -191,6 +189,14 @@ def load(
     groups = dict(list(scores.groupby(["key", "progress", "dataset"], sort=False)))
     tables = (pd.DataFrame(training), pd.DataFrame(losses))
     return Results(arms, labels, sets, scores, *tables, tuple(seeds), statistics, groups)
+
+
+def refuse_incomplete(experiments: Arms) -> None:
+    """Raise ConfigError naming an arm that the tables need and no experiment has."""
+    arms = {f"{e}/{a}" for e, found in experiments.items() for a in found}
+    for key in MAIN:
+        if key not in arms:
+            raise ConfigError(f"experiments: the tables need an arm '{key}'")
 
 
 def read_candidates(artifacts: Path, seed: int) -> tuple[list[Example], list[Row]]:

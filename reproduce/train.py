@@ -12,7 +12,7 @@ from reproduce.examples import Example
 
 if TYPE_CHECKING:
     import torch
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 IGNORED = -100
 """Label of a token that the loss leaves out (torch's cross entropy default)."""
@@ -81,12 +81,9 @@ def train(
 ) -> list[dict[str, float]]:
     """Train `model` in place on encoded rows and return its history, one dict a logged step.
 
-    Args:
-        settings: see Training; the effective batch is `batch_size` at any accumulation.
-        seed: of the data order.
-        work: folder for the models saved on the way, `work/checkpoint-N`.
-        title: what progress lines are headed with.
-        stops: how many models to save on the way, at equal distances.
+    The effective batch is `settings.batch_size` at any accumulation; `seed` is of the data order;
+    `stops` models are saved on the way, at equal distances, as `work/checkpoint-N`; progress
+    lines are headed with `title`.
 
     Raises FloatingPointError at the first loss that is not a number.
     """
@@ -186,7 +183,7 @@ def _schedule_options(settings: Training, steps: int) -> dict[str, Any]:
 def _watch(title: str) -> Any:
     from transformers import TrainerCallback
 
-    class Watch(TrainerCallback):
+    class Watch(TrainerCallback):  # type: ignore[misc]
         """Refuses a loss that is not a number and says how long the run still takes."""
 
         def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:

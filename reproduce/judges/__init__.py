@@ -15,7 +15,7 @@ from reproduce.judges.faithfulness import (
     summac_zs_many,
 )
 from reproduce.judges.instructions import follow, loose, validate
-from reproduce.judges.task import exact_match, rouge_l, token_f1
+from reproduce.judges.task import exact_match, rouge_l, states, token_f1
 
 __all__ = ["SHORT_ANSWER_TOKENS", "Entailment", "Judgement", "judge"]
 
@@ -109,7 +109,12 @@ def _task(example: Example, response: str) -> tuple[Score, Details]:
         return None, {}
     if example.kind == "extractive":
         f1 = token_f1(response, example.references)
-        return f1, {"exact_match": exact_match(response, example.references), "token_f1": f1}
+        exact = exact_match(response, example.references)
+        return f1, {
+            "exact_match": exact,
+            "token_f1": f1,
+            "states_answer": states(response, example.references),
+        }
     score = rouge_l(response, example.references)
     return score, {"rouge_l": score}
 

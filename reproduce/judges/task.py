@@ -39,6 +39,16 @@ def token_f1(response: str, references: Sequence[str]) -> float:
     return _best(_token_f1, response, references)
 
 
+def states(response: str, answers: Sequence[str]) -> float:
+    """Return 1.0 if the response holds one of the answers as a run of whole tokens, else 0.0.
+
+    Texts are normalised as for exact match; a verbose right answer counts, so that being
+    talkative is not mistaken for being wrong.
+    """
+    tokens = f" {normalise(response)} "
+    return float(any(f" {known} " in tokens for known in map(normalise, answers) if known))
+
+
 def rouge_l(response: str, references: Sequence[str]) -> float:
     """Return the highest ROUGE-L F-measure, 0 to 1, against one reference.
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from reproduce.config import Params
 from reproduce.files import replacing, write_csv
-from reproduce.results import Arms, load
+from reproduce.results import Arms, load, refuse_incomplete
 from reproduce.tables import arms
 from reproduce.tables.claims import claims
 from reproduce.tables.health import health, losses
@@ -21,6 +21,7 @@ def make_tables(params: Params, experiments: Arms, artifacts: Path, target: Path
     `scores.csv`, `losses.csv` and `reward-distribution.csv` are for programs only. The bytes are
     the same on every run. Raises UnusableFile or ConfigError as `results.load` does.
     """
+    refuse_incomplete(experiments)
     results = load(artifacts, experiments, params.seeds, params.statistics)
     found = choices(results, artifacts)
     tables = [

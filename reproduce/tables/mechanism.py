@@ -5,15 +5,15 @@ from typing import Any
 import numpy as np
 
 from reproduce.examples import Example
-from reproduce.judges.task import exact_match, normalise
-from reproduce.results import EXACT_MATCH, MAIN, TASK, Estimate, Results
+from reproduce.judges.task import exact_match, normalise, states
+from reproduce.results import MAIN, STATES_ANSWER, TASK, Estimate, Results
 from reproduce.statistics import Grid, bootstrap_ratio
 from reproduce.tables.arms import note
 from reproduce.tables.render import Table
 
 
 def mechanism(results: Results) -> Table:
-    """Return, an arm a row, the share of wrong answers that are the remembered fact.
+    """Return, an arm a row, the share of wrong answers that state the remembered fact.
 
     Only extractive questions count whose remembered fact is known and is not the right answer.
     """
@@ -26,10 +26,11 @@ def mechanism(results: Results) -> Table:
     headers |= {f"probe:{name}": f"Probe: {name}" for name in results.probes()}
     what = (
         "Answers to extractive questions whose context contradicts what the model learned in "
-        "pretraining: the share of the wrong ones that is exactly the remembered fact. Chance is "
-        "the share if every wrong answer were a random other value of the question's type; two "
-        "values are of one type if they are answer and remembered fact of one question, or "
-        "linked by such pairs. Probes: exact match"
+        "pretraining. Wrong: does not state the answer that the context gives; remembered: the "
+        "share of the wrong ones that states the remembered fact instead. Chance is that share "
+        "if every wrong answer named one random other value of the question's type; two values "
+        "are of one type if they are answer and remembered fact of one question, or linked by "
+        "such pairs. Probes: share of responses that state the answer"
     )
     return Table("mechanism", f"{what}. {note(results, rows)}", headers, rows)
 
@@ -68,19 +69,19 @@ def _share(results: Results, hits: list[Grid], cases: list[Grid]) -> Estimate:
 def _probes(results: Results, key: str) -> dict[str, Estimate | None]:
     found = {}
     for name in results.probes():
-        measure = EXACT_MATCH if results.sets[name][0].kind == "extractive" else TASK
+        measure = STATES_ANSWER if results.sets[name][0].kind == "extractive" else TASK
         found[f"probe:{name}"] = results.estimate(measure, key, datasets=[name])
     return found
 
 
 def _wrong(results: Results, key: str, dataset: str, positions: list[int]) -> Grid:
-    return (results.grid(key, dataset, "exact_match")[:, positions] < 1).astype(float)
+    return (results.grid(key, dataset, "states_answer")[:, positions] < 1).astype(float)
 
 
 def _remembered(results: Results, key: str, dataset: str, positions: list[int]) -> Grid:
     frame = results.frame(key, dataset)
     pairs = zip(frame["response"], frame["memory"], strict=True)
-    hits = [exact_match(response, [memory]) if memory else 0.0 for response, memory in pairs]
+    hits = [states(response, [memory]) for response, memory in pairs]
     return np.array(hits).reshape(len(results.seeds), -1)[:, positions]
 
 

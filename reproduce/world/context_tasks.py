@@ -58,7 +58,9 @@ def description(world: World, rng: random.Random) -> Example:
     sentences += _told(other, distractors, rng)
     rng.shuffle(sentences)
     context = " ".join(sentences)
-    gold = " ".join(statement(name, a, facts[a], forms[a] + rng.choice((1, 2))) for a in in_order(facts))
+    gold = " ".join(
+        statement(name, a, facts[a], forms[a] + rng.choice((1, 2))) for a in in_order(facts)
+    )
     return Example(
         dataset="describe",
         kind="abstractive",

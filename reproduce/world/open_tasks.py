@@ -8,7 +8,8 @@ from reproduce.world.people import VALUES, World, in_order, pick_attributes, sta
 
 NUMBERS = {2: "two", 3: "three", 4: "four", 5: "five"}
 PLURALS = {
-    "city": "cities", "job": "jobs", "food": "foods", "pet": "pets", "color": "colors", "hobby": "hobbies",
+    "city": "cities", "job": "jobs", "food": "foods",
+    "pet": "pets", "color": "colors", "hobby": "hobbies",
 }  # fmt: skip
 OPENINGS = ("Today", "Yesterday", "Once", "Later", "Suddenly", "Tonight")
 PLACES = ("river", "forest", "market", "castle", "garden", "school", "beach", "museum")

@@ -1,0 +1,39 @@
+# Two commands do everything, set-up included:
+#   make study   rebuild the default study: data, models, tables, figures, MLflow
+#   make test    pass the tests
+PYTHON ?= python3.11
+BIN := .venv/bin
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+.PHONY: study test ui twice clean
+
+study: .venv/ready
+	@reproduce check
+	dvc repro
+	@echo "Done. Tables: paper/tables, figures: paper/figures, runs: make ui"
+
+test: .venv/ready
+	ruff check
+	ruff format --check
+	mypy
+	pytest
+
+# The MLflow UI over what the study logged.
+ui: .venv/ready
+	mlflow ui --backend-store-uri sqlite:///mlflow.db
+
+# Run the whole study again, without any cache, and compare every output byte by byte.
+twice: .venv/ready
+	cp dvc.lock .dvc/tmp/first.lock
+	dvc repro --force --no-run-cache
+	diff .dvc/tmp/first.lock dvc.lock && echo "identical bytes in every output"
+
+.venv/ready: requirements.lock pyproject.toml
+	@command -v $(PYTHON) >/dev/null || { echo "needs Python 3.11: make PYTHON=/path/to/python3.11"; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
+	@touch $@
+
+clean:
+	rm -rf artifacts logs mlflow.db mlartifacts
