@@ -4,7 +4,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from reproduce.config import Arm, Params
+from reproduce.config import Arm, Params, training_of
 from reproduce.data import read_sets
 from reproduce.determinism import named_seed, settle
 from reproduce.evaluate import evaluate, refuse_lost
@@ -77,9 +77,7 @@ def _train(
     folder: Path,
 ) -> list[Row]:
     """Train in place, save, and return the judged responses of the models on the way."""
-    settings = params.training
-    if arm.epochs:
-        settings = settings.model_copy(update={"epochs": arm.epochs})
+    settings = training_of(params, arm)
     encoded = [encode_example(tokenizer, e, settings.max_length) for e in examples]
     fitting = [row for row in encoded if row is not None]
     work = folder / "work"
@@ -115,6 +113,7 @@ def _record(params: Params, name: str, arm: Arm, artifacts: Path) -> dict[str, A
     return {
         "arm": name,
         "settings": arm.model_dump(mode="json"),
+        "training": training_of(params, arm).model_dump(mode="json"),
         "profile": params.model_dump(mode="json"),
         "inputs": inputs,
     }

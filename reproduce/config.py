@@ -21,7 +21,7 @@ class ConfigError(Exception):
 class Strict(BaseModel):
     """A block of parameters in which an unknown key is an error."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class WorldData(Strict):
@@ -80,6 +80,23 @@ class Training(Strict):
             )
         return self
 
+    @model_validator(mode="after")
+    def _options_of_the_schedule(self) -> "Training":
+        allowed = {"decay"} if self.schedule == "warmup_stable_decay" else set()
+        for option in sorted(set(self.schedule_options) - allowed):
+            raise ValueError(
+                f"schedule_options: '{option}' is no option of {self.schedule}; "
+                f"allowed: {sorted(allowed) or 'none'}"
+            )
+        return self
+
+
+class Continuation(Strict):
+    """What differs in `training` where a model that is tuned already is tuned further."""
+
+    epochs: Annotated[float, Field(gt=0)]
+    learning_rate: Annotated[float, Field(gt=0, lt=1)]
+
 
 class TinyModel(Strict):
     """The shape of a LLaMA that is pretrained here."""
@@ -89,6 +106,12 @@ class TinyModel(Strict):
     layers: Count
     heads: Count
     max_positions: Count
+
+    @model_validator(mode="after")
+    def _whole_heads(self) -> "TinyModel":
+        if self.hidden_size % self.heads:
+            raise ValueError(f"hidden_size {self.hidden_size} is no multiple of heads {self.heads}")
+        return self
 
 
 class Base(Strict):
@@ -153,12 +176,24 @@ class Statistics(Strict):
 
 
 class Hardware(Strict):
-    """How many runs go side by side, and the threads of each."""
+    """How many runs go side by side, and the threads of each.
+
+    `deepspeed` is the path of a DeepSpeed configuration, below the profile's folder; null trains
+    without. With it, and no launcher, one process is a world of its own.
+    """
 
     workers: Count
     threads: Count
     base_threads: Count
     deepspeed: str | None = None
+
+    @model_validator(mode="after")
+    def _one_at_a_time(self) -> "Hardware":
+        if self.deepspeed and self.workers > 1:
+            raise ValueError("'deepspeed' takes all devices for one run: set 'workers' to 1")
+        if self.deepspeed and not Path(self.deepspeed).is_file():
+            raise ValueError(f"'deepspeed': there is no file {self.deepspeed}")
+        return self
 
 
 class Params(Strict):
@@ -171,6 +206,7 @@ class Params(Strict):
     data: Data
     base: Base
     training: Training
+    continuation: Continuation
     generation: Generation
     candidates: Candidates
     judging: Judging
@@ -210,7 +246,7 @@ class Selection(Strict):
             rewards, "gold" responses in place of generations.
     """
 
-    strategies: list[str] | None = None
+    strategies: Annotated[list[str], Field(min_length=1)] | None = None
     candidates: Count | None = None
     weights: Weights = Weights()
     keep: Share
@@ -226,7 +262,7 @@ class Arm(Strict):
         reads: "training", or "scores" for arms that select from the scored candidates.
         mixture: side ("IF", "CD") or data set -> share of its training examples.
         select: the selection of an arm that reads "scores".
-        epochs: in place of the profile's number of epochs.
+        continues: the profile's `continuation` holds: the start has seen this kind of data.
         trajectory: also evaluate at this many points during training.
     """
 
@@ -235,7 +271,7 @@ class Arm(Strict):
     reads: Literal["training", "scores"]
     mixture: dict[str, Share] | None = None
     select: Selection | None = None
-    epochs: Annotated[float, Field(gt=0)] | None = None
+    continues: bool = False
     trajectory: Annotated[int, Field(ge=0)] = 0
 
     @model_validator(mode="after")
@@ -245,6 +281,12 @@ class Arm(Strict):
         if (self.select is not None) != (self.reads == "scores"):
             raise ValueError("an arm with 'select' reads 'scores', any other reads 'training'")
         return self
+
+
+def training_of(params: Params, arm: Arm) -> Training:
+    """Return the training that an arm gets: the profile's, or that of its continuation."""
+    changes = params.continuation.model_dump() if arm.continues else {}
+    return params.training.model_copy(update=changes)
 
 
 class Experiments(Strict):
@@ -257,8 +299,10 @@ class Experiments(Strict):
         names = {f"{e}/{a}" for e, arms in self.experiments.items() for a in arms} | {"base"}
         for experiment, arms in self.experiments.items():
             for name, arm in arms.items():
-                if arm.start not in names:
-                    raise ValueError(f"{experiment}.{name}.start: no arm is called '{arm.start}'")
+                if arm.start not in names - {f"{experiment}/{name}"}:
+                    raise ValueError(
+                        f"{experiment}.{name}.start: '{arm.start}' is not 'base' nor another arm"
+                    )
         return self
 
 

@@ -29,7 +29,7 @@ def replacing(target: Path) -> Iterator[Path]:
     try:
         draft = workspace / target.name
         yield draft
-        if target.is_dir():
+        if target.is_dir() and draft.exists():
             shutil.rmtree(target)
         os.replace(draft, target)
     finally:
@@ -54,7 +54,9 @@ def checked(folder: Path) -> Path:
     if not (folder / SUMS).is_file():
         raise UnusableFile(f"{folder}: missing or unfinished; run `dvc repro` to make it")
     for line in (folder / SUMS).read_text(encoding="utf-8").splitlines():
-        expected, name = line.split("  ", 1)
+        expected, _, name = line.partition("  ")
+        if not name:
+            raise UnusableFile(f"{folder / SUMS}: truncated; delete {folder} and run `dvc repro`")
         path = folder / name
         if not path.is_file():
             raise UnusableFile(f"{path}: missing; run `dvc repro` to make it")

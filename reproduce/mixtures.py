@@ -12,23 +12,25 @@ def mix(sets: Sets, shares: Mapping[str, float], seed: int) -> list[Example]:
     """Return a random share of each named part, ordered by data set and id.
 
     A part is a side ("IF", "CD"), the n-th data set of a side by name ("IF/1") or a data set.
+    An example that two parts draw is there once.
 
     Raises KeyError naming a part that does not exist.
     """
-    chosen: list[Example] = []
+    chosen: dict[str, Example] = {}
     for part, share in shares.items():
         for name in _named(sets, part):
             rng = random.Random(f"mixture-{name}-{seed}")
-            chosen += rng.sample(sets[name], round(share * len(sets[name])))
-    return sorted(chosen, key=lambda example: (example.dataset, example.id))
+            drawn = rng.sample(sets[name], round(share * len(sets[name])))
+            chosen.update({example.id: example for example in drawn})
+    return sorted(chosen.values(), key=lambda example: (example.dataset, example.id))
 
 
 def _named(sets: Sets, part: str) -> list[str]:
-    side, _, position = part.partition("/")
+    side, slash, position = part.partition("/")
     names = sorted(name for name, examples in sets.items() if examples[0].side == side)
     if part in sets:
         return [part]
-    if not position and names:
+    if not slash and names:
         return names
     if position.isdecimal() and 1 <= int(position) <= len(names):
         return [names[int(position) - 1]]

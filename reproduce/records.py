@@ -358,8 +358,7 @@ def _log_all(
 
 def _content(cell: Cell, examples: Mapping[str, Example]) -> Content:
     record, folder = read_json(cell.folder / "record.json"), cell.folder / f"seed-{cell.seed}"
-    settings = {**record["profile"]["training"]}
-    settings["epochs"] = record["settings"].get("epochs") or settings["epochs"]
+    settings = record["training"]
     rows = read_rows(folder / "evaluation.jsonl")
     unknown = {row["example"] for row in rows} - set(examples)
     if unknown:

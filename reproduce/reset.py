@@ -129,8 +129,13 @@ def select(rows: Sequence[Row], selection: Selection, seed: int) -> list[Row]:
     return [
         row
         for name in sorted(best)
-        for row in list(best[name].values())[: math.ceil(selection.keep * len(best[name]))]
+        for row in list(best[name].values())[: share_of(len(best[name]), selection.keep)]
     ]
+
+
+def share_of(count: int, share: float) -> int:
+    """Return `share` of `count`, rounded up; 0.07 of 100 is 7, whatever floats make of it."""
+    return math.ceil(round(share * count, 6))
 
 
 def selected_examples(

@@ -1,9 +1,10 @@
 """The one training entry: pretraining, fine-tuning, mixtures and ReSet all come through here."""
 
 import math
+import os
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -93,9 +94,9 @@ def train(
     class LengthBatchTrainer(Trainer):  # type: ignore[misc]
         """Trainer that visits batches of like length in random order."""
 
-        def _get_train_sampler(self, *_: Any) -> list[int]:
+        def _get_train_sampler(self, *_: Any) -> "LengthBatches":
             lengths = [row["length"] for row in rows]
-            return length_batches(lengths, settings.micro_batch_size, seed)
+            return LengthBatches(lengths, settings.micro_batch_size, seed)
 
     trainer = LengthBatchTrainer(
         model=model,
@@ -111,6 +112,24 @@ def train(
         for log in trainer.state.log_history
         if "loss" in log
     ]
+
+
+class LengthBatches:
+    """A sampler that goes through `length_batches` in another order each epoch."""
+
+    def __init__(self, lengths: Sequence[int], batch_size: int, seed: int) -> None:
+        """Begin with epoch 0 of the streams that `seed` names."""
+        self.lengths, self.batch_size, self.seed, self.epoch = lengths, batch_size, seed, 0
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
+        return len(self.lengths)
+
+    def __iter__(self) -> Iterator[int]:
+        """Return the order of the next epoch."""
+        order = length_batches(self.lengths, self.batch_size, self.seed + self.epoch)
+        self.epoch += 1
+        return iter(order)
 
 
 def length_batches(lengths: Sequence[int], batch_size: int, seed: int) -> list[int]:
@@ -143,6 +162,8 @@ def _arguments(
 ) -> Any:
     from transformers import TrainingArguments
 
+    if hardware.deepspeed:
+        _world_of_one()
     steps = steps_in(examples, settings)
     return TrainingArguments(
         output_dir=str(work),
@@ -172,6 +193,13 @@ def _arguments(
     )
 
 
+def _world_of_one() -> None:
+    # DeepSpeed looks for MPI where no launcher has said how many processes there are.
+    alone = {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "1"}
+    for name, value in {**alone, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "29500"}.items():
+        os.environ.setdefault(name, value)
+
+
 def _schedule_options(settings: Training, steps: int) -> dict[str, Any]:
     # A decay given as a share of the run becomes the number of steps that the scheduler takes.
     options: dict[str, Any] = dict(settings.schedule_options)
@@ -188,6 +216,10 @@ def _watch(title: str) -> Any:
 
         def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
             self.began = self.said = time.monotonic()
+
+        def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+            # The last loss is always logged, so a run cannot end in one that nobody saw.
+            control.should_log |= state.global_step == state.max_steps
 
         def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
             loss = (logs or {}).get("loss")

@@ -6,6 +6,7 @@ only, never this package, and forks for each command, so a command always runs t
 The server ends after two idle minutes. Set REPRODUCE_COLD=1 to do without it.
 """
 
+import contextlib
 import hashlib
 import importlib
 import json
@@ -66,6 +67,7 @@ def serve(address: str) -> None:
         listener.bind(draft)
         listener.listen()
         listener.settimeout(IDLE)
+        own = os.stat(draft).st_ino
         os.replace(draft, address)
         try:
             while True:
@@ -75,7 +77,9 @@ def serve(address: str) -> None:
                     os._exit(_supervise(connection))
                 connection.close()
         except TimeoutError:
-            Path(address).unlink(missing_ok=True)
+            # Only its own name: another server may have taken the address since.
+            if Path(address).exists() and os.stat(address).st_ino == own:
+                Path(address).unlink(missing_ok=True)
 
 
 def _address() -> str:
@@ -121,12 +125,17 @@ def _supervise(connection: socket.socket) -> int:
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     message, files, _, _ = socket.recv_fds(connection, 1 << 16, 3)
     while not message.endswith(b"\n"):
-        message += connection.recv(1 << 16)
+        more = connection.recv(1 << 16)
+        if not more:
+            return 1
+        message += more
     worker = os.fork()
     if worker == 0:
-        os.setsid()
+        os.setpgid(0, 0)
         connection.close()
         _work(json.loads(message), files)
+    with contextlib.suppress(OSError):
+        os.setpgid(worker, worker)  # here too: the group must exist before anybody ends it
     for file in files:
         os.close(file)
     connection.settimeout(0.02)
@@ -134,14 +143,21 @@ def _supervise(connection: socket.socket) -> int:
         done, status = os.waitpid(worker, os.WNOHANG)
         if done:
             connection.settimeout(None)
-            connection.sendall(str(os.waitstatus_to_exitcode(status) % 256).encode())
+            code = os.waitstatus_to_exitcode(status)
+            connection.sendall(str(code if code >= 0 else 128 - code).encode())
             return 0
-        try:
-            if not connection.recv(1):
-                os.killpg(worker, signal.SIGKILL)
-                return 1
-        except TimeoutError:
-            continue
+        if _gone(connection):
+            os.killpg(worker, signal.SIGKILL)
+            return 1
+
+
+def _gone(connection: socket.socket) -> bool:
+    try:
+        return not connection.recv(1)
+    except TimeoutError:
+        return False
+    except OSError:
+        return True
 
 
 def _work(request: dict[str, object], files: list[int]) -> None:

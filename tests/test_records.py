@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from reproduce.config import Arm, Params, Training, load_params
+from reproduce.config import Arm, Params, Training, load_params, training_of
 from reproduce.examples import Example, write_examples
 from reproduce.files import UnusableFile, fingerprint, sealed_folder, write_json, write_rows
 from reproduce.records import (
@@ -31,7 +31,9 @@ ARMS = {
         "CD": Arm(label="CD → x", start="base", reads="training", mixture={"CD": 1}, trajectory=1),
     },
     "methods": {
-        "MTL": Arm(label="MTL", start="base", reads="training", mixture={"IF/1": 0.5}, epochs=3)
+        "MTL": Arm(
+            label="MTL", start="base", reads="training", mixture={"IF/1": 0.5}, continues=True
+        )
     },
 }
 CELL = "two-stage/CD/seed-1"
@@ -73,6 +75,7 @@ def write_arm(artifacts: Path, params: Params, name: str, arm: Arm, loss: float 
         profile, settings = params.model_dump(mode="json"), arm.model_dump(mode="json")
         inputs = {"base": "b" * 64, "evaluation": "e" * 64}
         record = {"arm": name, "settings": settings, "profile": profile, "inputs": inputs}
+        record["training"] = training_of(params, arm).model_dump(mode="json")
         write_json(draft / "record.json", record)
 
 
@@ -154,8 +157,8 @@ def test_a_run_holds_settings_and_scores(study: Study) -> None:
     assert [(m.step, m.value) for m in losses] == [(1, 1.0), (2, 0.5), (3, 1 / 3)]
     assert run.data.params["arm.label"] == "CD → x"
     assert run.data.params["arm.mixture.CD"] == "1.0"
-    assert run.data.params["training.epochs"] == "2.0"
-    assert study.run("methods/MTL/seed-0").data.params["training.epochs"] == "3.0"
+    assert run.data.params["training.epochs"] == "3.0"
+    assert study.run("methods/MTL/seed-0").data.params["training.epochs"] == "1.0"
     assert "loss" not in study.run("two-stage/base/seed-0").data.metrics
 
 

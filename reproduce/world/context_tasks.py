@@ -34,7 +34,9 @@ def two_person_question(world: World, rng: random.Random) -> Example:
     name, other = rng.sample(world.names, 2)
     attributes = pick_attributes(rng, 3)
     facts = other_facts(world, name, attributes, rng)
-    distractors = {a: rng.choice([v for v in VALUES[a] if v != facts[a]]) for a in attributes}
+    # What the other person has is never what the first is remembered to have.
+    taken = {a: (facts[a], world.memory[name][a]) for a in attributes}
+    distractors = {a: rng.choice([v for v in VALUES[a] if v not in taken[a]]) for a in attributes}
     sentences = _told(name, facts, rng) + _told(other, distractors, rng)
     rng.shuffle(sentences)
     return _question(world, name, facts, sentences, "qa-pair", rng)

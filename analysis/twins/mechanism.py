@@ -1,0 +1,64 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,twins//py:percent
+#     notebook_metadata_filter: language_info
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#       format_version: '1.3'
+#       jupytext_version: 1.19.6
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+#   language_info:
+#     name: python
+# ---
+
+# %% [markdown]
+# # Are unfaithful answers what the model remembers?
+#
+# The contexts contradict what the model learned in pretraining, and what it learned is known. The
+# question is whether a wrong answer is the remembered fact or just any wrong value.
+#
+# **How to read it.** `remembered` is the share of wrong answers that is exactly the remembered
+# fact, `chance` the share if a wrong answer were any other value of its type. Far right of its
+# chance mark, an arm falls back on memory. Arms with few wrong answers (`wrong`) have wide
+# intervals. The columns `probe:…` are exact match on questions outside the objectives: reading a
+# text, recalling a fact.
+
+# %%
+from pathlib import Path
+
+import pandas as pd
+
+from reproduce import figures
+from reproduce.plotting import read_table
+
+# %matplotlib inline
+pd.set_option("display.max_columns", None)
+
+# %% tags=["parameters"]
+PROFILE = ".."  # the folder of a profile: ".." or "../profiles/smollm2"
+
+# %%
+TABLES = Path(PROFILE) / "paper" / "tables"
+
+# %% [markdown]
+# ## Wrong answers by arm
+#
+# Columns that end in `_low` and `_high` are the ends of a bootstrap interval over seeds and
+# prompts; `_prompts` and `_seeds` are what it was taken from. `paper/tables/mechanism.md` is the
+# same table with its caption.
+
+# %%
+read_table(TABLES, "mechanism").round(3)
+
+# %% [markdown]
+# ## The figure
+#
+# The short upright marks are chance.
+
+# %%
+figures.mechanism(TABLES)

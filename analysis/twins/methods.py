@@ -1,0 +1,93 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,twins//py:percent
+#     notebook_metadata_filter: language_info
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#       format_version: '1.3'
+#       jupytext_version: 1.19.6
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+#   language_info:
+#     name: python
+# ---
+
+# %% [markdown]
+# # Do ReSet and ReSet-S beat multi-task learning?
+#
+# Multi-task learning (MTL) trains on both kinds of data at once. ReSet lets that model answer
+# prompts it has seen, has judges choose among the answers, and trains on the chosen ones; ReSet-S
+# chooses more strictly and trains on three-fold less. The question is whether either is better on
+# *both* objectives.
+#
+# **How to read it.** `instruction_difference` and `faithfulness_difference` are paired differences
+# to MTL. An interval that lies wholly above 0 is an improvement that the seeds and prompts bear
+# out; one that holds 0 decides nothing.
+
+# %%
+from pathlib import Path
+
+import pandas as pd
+
+from reproduce import figures
+from reproduce.plotting import read_table
+
+# %matplotlib inline
+pd.set_option("display.max_columns", None)
+
+# %% tags=["parameters"]
+PROFILE = ".."  # the folder of a profile: ".." or "../profiles/smollm2"
+
+# %%
+TABLES = Path(PROFILE) / "paper" / "tables"
+
+# %% [markdown]
+# ## Scores of the main arms
+#
+# Columns that end in `_low` and `_high` are the ends of a bootstrap interval over seeds and
+# prompts; `_prompts` and `_seeds` are what it was taken from. `paper/tables/methods.md` is the
+# same table with its caption.
+
+# %%
+read_table(TABLES, "methods").round(3)
+
+# %% [markdown]
+# ## The plane of the two objectives
+#
+# The star joins the best of both specialists: further up and to the right is better. Arrows are
+# further training.
+
+# %%
+figures.trade_off(TABLES)
+
+# %% [markdown]
+# ## What was selected
+#
+# Columns that end in `_low` and `_high` are the ends of a bootstrap interval over seeds and
+# prompts; `_prompts` and `_seeds` are what it was taken from. `paper/tables/rewards.md` is the
+# same table with its caption.
+
+# %%
+read_table(TABLES, "rewards").round(3)
+
+# %% [markdown]
+# ## Rewards of what was selected
+#
+# The further the line of the kept lies to the right of the grey area, the more the judges chose.
+
+# %%
+figures.rewards(TABLES)
+
+# %% [markdown]
+# ## Claims and verdicts
+#
+# Columns that end in `_low` and `_high` are the ends of a bootstrap interval over seeds and
+# prompts; `_prompts` and `_seeds` are what it was taken from. `paper/tables/claims.md` is the same
+# table with its caption.
+
+# %%
+read_table(TABLES, "claims").round(3)

@@ -1,0 +1,101 @@
+"""A tiny world, its tokenizer, and LLaMAs of a few thousand parameters, shared by the tests."""
+
+import os
+import random
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from reproduce.config import Hardware, TinyModel, Training
+from reproduce.examples import Example
+from reproduce.world.build import evaluation_sets, training_sets
+from reproduce.world.corpus import pretraining_texts
+from reproduce.world.people import World, make_world
+
+os.environ.setdefault("REPRODUCE_COLD", "1")
+SHAPE = TinyModel(hidden_size=16, intermediate_size=24, layers=1, heads=2, max_positions=256)
+
+Sets = dict[str, list[Example]]
+
+
+@pytest.fixture(scope="session")
+def world() -> World:
+    return make_world(8, 0)
+
+
+@pytest.fixture(scope="session")
+def held_out(world: World) -> Sets:
+    return evaluation_sets(world, 30, 0)
+
+
+@pytest.fixture(scope="session")
+def training(world: World, held_out: Sets) -> Sets:
+    return training_sets(world, 60, 0, held_out)
+
+
+@pytest.fixture(scope="session")
+def texts(world: World, training: Sets, held_out: Sets) -> list[str]:
+    """Return every text of the world, all kinds."""
+    examples = [e for sets in (training, held_out) for found in sets.values() for e in found]
+    prompts = [text for e in examples for text in (e.prompt, e.response)]
+    return pretraining_texts(world, 300, 0) + prompts
+
+
+@pytest.fixture(scope="session")
+def tokenizer(texts: list[str]) -> Any:
+    # Heavy libraries are imported by the tests that need them only.
+    from reproduce.world.tokenizer import build_tokenizer
+
+    return build_tokenizer(texts)
+
+
+@pytest.fixture
+def make_model(tokenizer: Any) -> Callable[..., Any]:
+    """Return a maker of tiny models; the same seed gives the same weights."""
+    import torch
+
+    from reproduce.models import new_llama
+
+    def make(seed: int = 0) -> Any:
+        torch.manual_seed(seed)
+        return new_llama(SHAPE, tokenizer)
+
+    return make
+
+
+@pytest.fixture
+def sharp_model(make_model: Callable[..., Any]) -> Any:
+    """Return a model with weights so large that its answers differ from prompt to prompt."""
+    import torch
+
+    model = make_model(3)
+    with torch.no_grad():
+        for name, weight in model.named_parameters():
+            if "norm" not in name:
+                weight.mul_(12)
+    return model.eval()
+
+
+@pytest.fixture(scope="session")
+def hardware() -> Hardware:
+    return Hardware(workers=1, threads=1, base_threads=1)
+
+
+@pytest.fixture(scope="session")
+def settings() -> Training:
+    return Training(
+        epochs=1,
+        batch_size=8,
+        micro_batch_size=8,
+        learning_rate=1e-3,
+        schedule="constant_with_warmup",
+        warmup=0,
+        weight_decay=0.0,
+        max_length=128,
+    )
+
+
+@pytest.fixture
+def rng() -> random.Random:
+    return random.Random(0)

@@ -1,0 +1,237 @@
+"""Parameters: what ships is accepted, and each wrong value is refused by name before any work."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from reproduce.cli import command
+from reproduce.config import ConfigError, check_together, load_experiments, load_params
+from reproduce.examples import Example
+from reproduce.mixtures import mix
+from reproduce.world.build import TASKS
+
+ROOT = Path(__file__).parent.parent
+GONE = object()
+"""In place of a value: the key is taken out."""
+
+Patch = tuple[str, Any]
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    for name in ("params.yaml", "experiments.yaml"):
+        (tmp_path / name).write_bytes((ROOT / name).read_bytes())
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def change(path: Path, *patches: Patch) -> None:
+    whole = yaml.safe_load(path.read_text())
+    for place, value in patches:
+        *parents, last = place.split(".")
+        block = whole
+        for parent in parents:
+            block = block[parent]
+        if value is GONE:
+            del block[last]
+        else:
+            block[last] = value
+    path.write_text(yaml.safe_dump(whole))
+
+
+def refusal(load: Callable[[], Any]) -> str:
+    with pytest.raises(ConfigError) as found:
+        load()
+    return str(found.value)
+
+
+def test_what_ships_is_accepted() -> None:
+    params = load_params(ROOT / "params.yaml")
+    experiments = load_experiments(ROOT / "experiments.yaml")
+    check_together(params, experiments)
+    assert params.seeds == [0, 1, 2]
+    assert set(experiments) == {"two-stage", "methods", "data-size", "drivers", "controls"}
+
+
+def test_every_other_profile_is_accepted() -> None:
+    experiments = load_experiments(ROOT / "experiments.yaml")
+    for path in ROOT.glob("profiles/*/params.yaml"):
+        check_together(load_params(path), experiments)
+
+
+def test_every_arm_can_be_trained_on_the_shipped_world() -> None:
+    params = load_params(ROOT / "params.yaml")
+    assert params.data.world
+    kinds = {"qa-single": "extractive", "qa-pair": "extractive", "describe": "abstractive"}
+    size = params.data.world.train
+    sets = {
+        name: [Example(name, kinds.get(name, "instruction"), f"{i}", "") for i in range(size)]
+        for name in TASKS
+    }
+    experiments = load_experiments(ROOT / "experiments.yaml")
+    for arm in (arm for arms in experiments.values() for arm in arms.values()):
+        if arm.mixture:
+            assert len(mix(sets, arm.mixture, 0)) >= params.training.batch_size
+        if arm.select:
+            assert arm.select.keep * params.candidates.prompts >= 1
+            considered = arm.select.strategies or list(params.candidates.strategies)
+            drawn = sum(params.candidates.strategies[name].samples for name in considered)
+            assert drawn >= (arm.select.candidates or 1)
+
+
+def test_arms_of_one_mixture_part_name_the_set_they_take() -> None:
+    two_stage = load_experiments(ROOT / "experiments.yaml")["two-stage"]
+    for arm in two_stage.values():
+        assert ("{sets}" in arm.label) == any("/" in part for part in arm.mixture or {})
+
+
+def test_the_pipeline_waits_for_every_arm() -> None:
+    stages = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
+    experiments = load_experiments(ROOT / "experiments.yaml")
+    arms = {f"artifacts/{e}/{name}" for e, found in experiments.items() for name in found}
+    for stage in ("tables", "tracking"):
+        waits = {name for name in stages[stage]["deps"] if name.count("/") == 2}
+        assert {name for name in waits if name.startswith("artifacts/")} == arms
+    assert set(experiments) <= set(stages)
+
+
+PARAMS: list[tuple[str, list[Patch], list[str]]] = [
+    # (case, changes, what the message must hold)
+    ("unknown", [("colour", "red")], ["colour", "not permitted"]),
+    ("unknown within", [("data.world.persons", 3)], ["data.world.persons", "not permitted"]),
+    ("unknown strategy key", [("candidates.strategies.cold.topk", 3)], ["cold.topk"]),
+    ("missing", [("generation.batch_size", GONE)], ["generation.batch_size", "required"]),
+    ("text for a number", [("data.world.people", "many")], ["data.world.people", "integer"]),
+    ("number for a list", [("seeds", 3)], ["seeds", "list"]),
+    ("fraction for a count", [("data.world.train", 0.5)], ["data.world.train", "integer"]),
+    ("nothing for a block", [("training", None)], ["training"]),
+    ("too many people", [("data.world.people", 97)], ["data.world.people", "96"]),
+    ("too few people", [("data.world.people", 5)], ["data.world.people", "6"]),
+    ("no epochs", [("training.epochs", 0)], ["training.epochs", "greater than 0"]),
+    ("endless epochs", [("training.epochs", float("inf"))], ["training.epochs"]),
+    ("learning rate 1", [("training.learning_rate", 1)], ["training.learning_rate", "less than 1"]),
+    ("no number", [("training.learning_rate", float("nan"))], ["training.learning_rate"]),
+    ("endless decay", [("training.weight_decay", float("inf"))], ["training.weight_decay"]),
+    ("unknown schedule", [("training.schedule", "sine")], ["training.schedule", "cosine"]),
+    (
+        "option of another schedule",
+        [("training.schedule_options", {"decay": 0.3})],
+        ["training", "decay"],
+    ),
+    ("top_p 0", [("candidates.strategies.top-p.top_p", 0)], ["top-p.top_p", "greater than 0"]),
+    ("hot", [("candidates.strategies.warm.temperature", 6)], ["warm.temperature", "5"]),
+    ("confidence", [("statistics.confidence", 1)], ["statistics.confidence", "less than 1"]),
+    ("resamples", [("statistics.resamples", 99)], ["statistics.resamples", "100"]),
+    ("unknown judge", [("judging.entailment", "nli")], ["judging.entailment", "symbolic"]),
+    ("share", [("judging.max_empty_share", 1.1)], ["judging.max_empty_share", "1"]),
+    ("no worker", [("hardware.workers", 0)], ["hardware.workers", "1"]),
+    ("both origins", [("data.real", {"sets": {}})], ["data", "exactly one of 'world' and 'real'"]),
+    ("no origin", [("data.world", GONE)], ["data", "exactly one of 'world' and 'real'"]),
+    ("both bases", [("base.imported", "smollm2")], ["base", "exactly one of 'tiny' and 'imp"]),
+    ("no training of the base", [("base.training", GONE)], ["base", "'training' goes with"]),
+    ("part of a batch", [("training.micro_batch_size", 5)], ["training", "16 is no multiple", "5"]),
+    ("more than a batch", [("training.micro_batch_size", 32)], ["training", "no multiple"]),
+    (
+        "greedy twice",
+        [("candidates.strategies.cold.temperature", 0)],
+        ["candidates.strategies.cold", "one sample only"],
+    ),
+    ("one seed twice", [("seeds", [1, 2, 1])], ["seeds", "twice"]),
+    ("no seed", [("seeds", [])], ["seeds", "at least 1"]),
+    ("heads do not divide the width", [("base.tiny.heads", 3)], ["base.tiny", "heads"]),
+]
+
+
+@pytest.mark.parametrize(("patches", "said"), [c[1:] for c in PARAMS], ids=[c[0] for c in PARAMS])
+def test_wrong_parameters_are_refused(folder: Path, patches: list[Patch], said: list[str]) -> None:
+    change(folder / "params.yaml", *patches)
+    message = refusal(load_params)
+    for part in ["params.yaml", *said]:
+        assert part in message
+
+
+MTL, RESET = "experiments.methods.MTL", "experiments.methods.ReSet"
+ARMS: list[tuple[str, list[Patch], list[str]]] = [
+    ("unknown", [(f"{MTL}.colour", "red")], ["methods.MTL.colour", "not permitted"]),
+    ("share 0", [(f"{MTL}.mixture", {"IF": 0})], ["methods.MTL.mixture.IF", "greater than 0"]),
+    ("share above 1", [(f"{MTL}.mixture", {"IF": 1.5})], ["methods.MTL.mixture.IF", "1"]),
+    ("keep 0", [(f"{RESET}.select.keep", 0)], ["methods.ReSet.select.keep", "greater than 0"]),
+    ("no keep", [(f"{RESET}.select.keep", GONE)], ["methods.ReSet.select.keep", "required"]),
+    ("unknown rule", [(f"{RESET}.select.rule", "worst")], ["ReSet.select.rule", "shuffled"]),
+    ("select reads training", [(f"{RESET}.reads", "training")], ["methods.ReSet", "'scores'"]),
+    ("scores without select", [(f"{MTL}.reads", "scores")], ["methods.MTL", "'select'"]),
+    ("both sources", [(f"{RESET}.mixture", {"IF": 1})], ["methods.ReSet", "not on both"]),
+    ("unknown start", [(f"{RESET}.start", "methods/MLT")], ["methods.ReSet.start", "methods/MLT"]),
+    ("starts from itself", [(f"{MTL}.start", "methods/MTL")], ["methods.MTL.start"]),
+    (
+        "all weights 0",
+        [(f"{RESET}.select.weights", {"task": 0, "faithfulness": 0, "instruction": 0})],
+        ["methods.ReSet.select.weights", "all three weights are 0"],
+    ),
+    ("weight below 0", [(f"{RESET}.select.weights", {"task": -1})], ["weights.task", "0"]),
+    ("endless weight", [(f"{RESET}.select.weights", {"task": float("inf")})], ["weights.task"]),
+    ("no candidate", [(f"{RESET}.select.candidates", 0)], ["ReSet.select.candidates", "1"]),
+    ("no strategy", [(f"{RESET}.select.strategies", [])], ["ReSet.select.strategies"]),
+    ("trajectory below 0", [(f"{MTL}.trajectory", -1)], ["methods.MTL.trajectory", "0"]),
+]
+
+
+@pytest.mark.parametrize(("patches", "said"), [c[1:] for c in ARMS], ids=[c[0] for c in ARMS])
+def test_wrong_arms_are_refused(folder: Path, patches: list[Patch], said: list[str]) -> None:
+    change(folder / "experiments.yaml", *patches)
+    message = refusal(load_experiments)
+    for part in ["experiments.yaml", *said]:
+        assert part in message
+
+
+def test_an_unknown_strategy_is_refused_with_those_that_exist(folder: Path) -> None:
+    change(folder / "experiments.yaml", (f"{RESET}.select.strategies", ["cold", "beam"]))
+    message = refusal(lambda: check_together(load_params(), load_experiments()))
+    assert "experiments.methods.ReSet.select.strategies: 'beam'" in message
+    assert "['cold', 'top-k', 'top-p', 'warm']" in message
+
+
+def test_all_faults_are_named_at_once(folder: Path) -> None:
+    change(folder / "params.yaml", ("colour", 1), ("data.world.people", 0), ("seeds", "x"))
+    assert len(refusal(load_params).splitlines()) == 4
+
+
+@pytest.mark.parametrize("content", ["", "- 1\n", "a: [", "a: 1\na: b: 2\n"])
+def test_a_file_of_another_form_is_refused_by_name(folder: Path, content: str) -> None:
+    (folder / "params.yaml").write_text(content)
+    assert "params.yaml" in refusal(load_params)
+
+
+def test_a_missing_file_is_refused_by_name(tmp_path: Path) -> None:
+    path = tmp_path / "experiments.yaml"
+    assert f"{path}: missing" in refusal(lambda: load_experiments(path))
+
+
+@pytest.mark.parametrize("words", [["data"], ["arm", "methods/MTL"], ["tables"], ["check"]])
+@pytest.mark.parametrize(
+    ("file", "patch", "said"),
+    [
+        ("params.yaml", ("data.world.people", 1), "data.world.people"),
+        ("experiments.yaml", (f"{RESET}.start", "nowhere"), "nowhere"),
+        ("experiments.yaml", (f"{RESET}.select.strategies", ["beam"]), "'beam'"),
+    ],
+)
+def test_every_command_refuses_before_any_work(
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    words: list[str],
+    file: str,
+    patch: Patch,
+    said: str,
+) -> None:
+    change(folder / file, patch)
+    monkeypatch.setattr(sys, "argv", ["reproduce", *words])
+    assert command() == 1
+    captured = capsys.readouterr()
+    assert captured.out == "" and captured.err.startswith("reproduce: ") and said in captured.err
+    assert {path.name for path in folder.iterdir()} == {"params.yaml", "experiments.yaml"}

@@ -1,0 +1,119 @@
+"""Judged responses: one judgement a distinct response, all rows back in their order."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from reproduce.config import Judging, Params, load_params
+from reproduce.evaluate import TooMuchLost, entailment_model, evaluate, judged, refuse_lost
+from reproduce.examples import Example
+from reproduce.judges import judge
+from reproduce.world.entailment import symbolic_entailment
+
+ROOT = Path(__file__).parent.parent
+Sets = dict[str, list[Example]]
+Row = dict[str, Any]
+
+
+@pytest.fixture
+def params() -> Params:
+    params = load_params(ROOT / "params.yaml")
+    few = params.generation.model_copy(update={"max_new_tokens": 4, "batch_size": 16})
+    return params.model_copy(update={"generation": few})
+
+
+def rows_for(examples: list[Example]) -> list[Row]:
+    """Return rows with repeats, out of order; wrong, right and empty responses."""
+    return [
+        {"dataset": e.dataset, "example": e.id, "response": text, "number": number}
+        for number in range(3)
+        for e in reversed(examples)
+        for text in (e.response, examples[number].response, "", e.response)
+    ]
+
+
+def test_all_rows_come_back_in_order_with_their_own_judgement(held_out: Sets) -> None:
+    examples = [found[i] for found in held_out.values() for i in range(3)]
+    rows = rows_for(examples)
+    found = judged(rows, {e.id: e for e in examples}, symbolic_entailment)
+    assert len(found) == len(rows)
+    by_id = {e.id: e for e in examples}
+    for before, after in zip(rows, found, strict=True):
+        assert before.items() <= after.items()
+        alone = judge([by_id[before["example"]]], [before["response"]], symbolic_entailment)[0]
+        assert {key: after[key] for key in vars(alone)} == vars(alone)
+
+
+def test_rows_may_be_read_once_only(held_out: Sets) -> None:
+    examples = held_out["describe"][:3]
+    rows = rows_for(examples)
+    by_id = {e.id: e for e in examples}
+    found = judged(iter(rows), by_id, symbolic_entailment)
+    assert found == judged(rows, by_id, symbolic_entailment)
+
+
+def test_equal_responses_are_judged_once(held_out: Sets, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[tuple[str, str]] = []
+
+    def counting(examples: Sequence[Example], responses: Sequence[str], model: Any) -> list[Any]:
+        seen.extend((e.id, text) for e, text in zip(examples, responses, strict=True))
+        return judge(examples, responses, model)
+
+    monkeypatch.setattr("reproduce.evaluate.judge", counting)
+    examples = held_out["qa-single"][:3]
+    rows = rows_for(examples)
+    judged(rows, {e.id: e for e in examples}, symbolic_entailment)
+    assert len(seen) == len(set(seen)) == len({(r["example"], r["response"]) for r in rows})
+
+
+def test_one_text_for_two_prompts_is_judged_for_each(held_out: Sets) -> None:
+    one = held_out["qa-single"][0]
+    two = next(e for e in held_out["qa-single"] if e.response != one.response)
+    rows = [{"example": e.id, "response": one.response} for e in (one, two)]
+    found = judged(rows, {e.id: e for e in (one, two)}, symbolic_entailment)
+    assert [r["task"] for r in found] == [1.0, 0.0]
+
+
+def test_nothing_is_judged_as_nothing() -> None:
+    assert judged([], {}, symbolic_entailment) == []
+
+
+def test_evaluation_answers_every_example_in_order(
+    sharp_model: Any, tokenizer: Any, held_out: Sets, params: Params
+) -> None:
+    examples = [found[i] for i in range(2) for found in held_out.values()]
+    found = evaluate(sharp_model, tokenizer, examples, params, 0)
+    assert [(r["dataset"], r["example"]) for r in found] == [(e.dataset, e.id) for e in examples]
+    assert found == evaluate(sharp_model, tokenizer, examples, params, 1)  # Greedy.
+    assert all({"task", "faithfulness", "instruction", "details"} <= set(r) for r in found)
+
+
+@pytest.mark.parametrize("name", ["symbolic", "lexical"])
+def test_the_named_entailment_model_gives_probabilities(name: str) -> None:
+    model = entailment_model(Judging(entailment=name, max_empty_share=0))
+    fact = "Anna owns a cat."
+    table = np.asarray(model([(fact, fact), (fact, "No.")]))
+    assert table.shape == (2, 3) and table[0, 0] == 1 and table[1, 0] == 0
+    assert np.allclose(table.sum(axis=1), 1)
+
+
+@pytest.mark.parametrize(
+    ("empty", "whole", "share", "lost"),
+    [(0, 4, 0.0, False), (1, 4, 0.0, True), (2, 4, 0.5, False), (3, 4, 0.5, True),
+     (4, 4, 1.0, False), (0, 0, 0.0, False)],
+)  # fmt: skip
+def test_too_many_empty_responses_are_refused(
+    empty: int, whole: int, share: float, lost: bool
+) -> None:
+    rows = [{"response": "" if n < empty else "text"} for n in range(whole)]
+    settings = Judging(entailment="symbolic", max_empty_share=share)
+    if not lost:
+        refuse_lost(rows, settings, "arm/x, seed 3")
+        return
+    with pytest.raises(TooMuchLost) as found:
+        refuse_lost(rows, settings, "arm/x, seed 3")
+    assert f"arm/x, seed 3: {empty} of {whole} responses are empty" in str(found.value)
+    assert f"{share} (judging.max_empty_share)" in str(found.value)

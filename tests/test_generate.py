@@ -1,0 +1,147 @@
+"""Generation: greedy against a plain loop, and the same call the same samples."""
+
+from typing import Any
+
+import pytest
+import torch
+
+from reproduce.config import Decoding, Generation
+from reproduce.examples import Example
+from reproduce.generate import GREEDY, pad_left, respond
+from reproduce.train import prompt_ids
+
+Sets = dict[str, list[Example]]
+MOST = 8
+BOUNDS = Generation(max_new_tokens=MOST, batch_size=8)
+WARM = Decoding(temperature=1.0, samples=3)
+
+
+@pytest.fixture
+def examples(held_out: Sets) -> list[Example]:
+    """Return prompts of all kinds and lengths, mixed."""
+    return [found[i] for i in range(2) for found in held_out.values()]
+
+
+def plain_greedy(model: Any, tokenizer: Any, example: Example) -> str:
+    """Return the answer by one argmax at a time, without a cache and without a batch."""
+    ids = prompt_ids(tokenizer, example)
+    answer: list[int] = []
+    with torch.no_grad():
+        while len(answer) < MOST:
+            scores = model(input_ids=torch.tensor([ids + answer]), use_cache=False).logits[0, -1]
+            token = int(scores.argmax())
+            if token == tokenizer.eos_token_id:
+                break
+            answer.append(token)
+    return tokenizer.decode(answer, skip_special_tokens=True).strip()
+
+
+def test_greedy_is_the_plain_loop(
+    sharp_model: Any, tokenizer: Any, examples: list[Example]
+) -> None:
+    found = respond(sharp_model, tokenizer, examples, GREEDY, BOUNDS, 0)
+    assert found == [[plain_greedy(sharp_model, tokenizer, e)] for e in examples]
+    assert len({text for (text,) in found}) > 5
+
+
+def test_an_answer_ends_at_its_end(
+    sharp_model: Any, tokenizer: Any, examples: list[Example], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = respond(sharp_model, tokenizer, examples[:8], GREEDY, BOUNDS, 0)
+    forward, steps = sharp_model.forward, []
+
+    def ending(*args: Any, **kwargs: Any) -> Any:
+        # After two tokens every other answer of the batch ends, after four the rest.
+        output = forward(*args, **kwargs)
+        steps.append(1)
+        if len(steps) > 2:
+            output.logits[:: 2 if len(steps) < 5 else 1, -1, tokenizer.eos_token_id] = 1e6
+        return output
+
+    monkeypatch.setattr(sharp_model, "forward", ending)
+    found = respond(sharp_model, tokenizer, examples[:8], GREEDY, BOUNDS, 0)
+    assert len(steps) == 5
+    lengths = [len(tokenizer(t, add_special_tokens=False)["input_ids"]) for (t,) in found]
+    assert lengths.count(2) >= 3 and lengths.count(4) >= 3
+    assert all(long.startswith(short) for (long,), (short,) in zip(whole, found, strict=True))
+
+
+@pytest.mark.parametrize("size", [1, 3, 100])
+def test_greedy_does_not_depend_on_the_batch(
+    sharp_model: Any, tokenizer: Any, examples: list[Example], size: int
+) -> None:
+    bounds = Generation(max_new_tokens=MOST, batch_size=size)
+    expected = respond(sharp_model, tokenizer, examples, GREEDY, BOUNDS, 0)
+    assert respond(sharp_model, tokenizer, examples, GREEDY, bounds, 1) == expected
+
+
+def test_answers_come_in_the_order_of_the_examples(
+    sharp_model: Any, tokenizer: Any, examples: list[Example]
+) -> None:
+    forwards = respond(sharp_model, tokenizer, examples, GREEDY, BOUNDS, 0)
+    backwards = respond(sharp_model, tokenizer, examples[::-1], GREEDY, BOUNDS, 0)
+    assert forwards == backwards[::-1]
+
+
+def test_samples_depend_on_the_seed_only(
+    sharp_model: Any, tokenizer: Any, examples: list[Example]
+) -> None:
+    one = respond(sharp_model, tokenizer, examples, WARM, BOUNDS, 1)
+    torch.rand(7)
+    assert respond(sharp_model, tokenizer, examples, WARM, BOUNDS, 1) == one
+    assert respond(sharp_model, tokenizer, examples, WARM, BOUNDS, 2) != one
+
+
+@pytest.mark.parametrize("samples", [1, 3, 20])
+def test_every_example_has_its_samples(
+    make_model: Any, tokenizer: Any, examples: list[Example], samples: int
+) -> None:
+    decoding = Decoding(temperature=1.0, samples=samples)
+    bounds = Generation(max_new_tokens=5, batch_size=8)
+    found = respond(make_model(), tokenizer, examples[:5], decoding, bounds, 0)
+    assert [len(texts) for texts in found] == [samples] * 5
+    # An untrained model draws from some hundred words alike, so no two answers are the same.
+    texts = [text for drawn in found for text in drawn]
+    assert len(set(texts)) == len(texts)
+    assert all(text == text.strip() for text in texts)
+
+
+def test_samples_of_an_example_are_its_own(
+    sharp_model: Any, tokenizer: Any, examples: list[Example]
+) -> None:
+    # At a temperature of nearly 0 every sample is the greedy answer of the same prompt.
+    cold = Decoding(temperature=1e-3, samples=3)
+    greedy = respond(sharp_model, tokenizer, examples, GREEDY, BOUNDS, 0)
+    found = respond(sharp_model, tokenizer, examples, cold, BOUNDS, 0)
+    assert found == [texts * 3 for texts in greedy]
+
+
+@pytest.mark.parametrize("decoding", [{"top_k": 1}, {"top_p": 1e-6}])
+def test_the_narrowest_cut_is_greedy(
+    sharp_model: Any, tokenizer: Any, examples: list[Example], decoding: dict[str, float]
+) -> None:
+    narrow = Decoding(temperature=1.0, **decoding)
+    greedy = respond(sharp_model, tokenizer, examples, GREEDY, BOUNDS, 0)
+    assert respond(sharp_model, tokenizer, examples, narrow, BOUNDS, 0) == greedy
+
+
+def test_the_defaults_cut_nothing(make_model: Any, tokenizer: Any, examples: list[Example]) -> None:
+    # The library's own default would keep the 50 best tokens only.
+    decoding = Decoding(temperature=1.0, samples=2000)
+    bounds = Generation(max_new_tokens=1, batch_size=2000)
+    (texts,) = respond(make_model(), tokenizer, examples[:1], decoding, bounds, 0)
+    assert len(set(texts)) > 100
+
+
+def test_the_model_is_in_evaluation_mode_and_the_caller_keeps_order(
+    make_model: Any, tokenizer: Any
+) -> None:
+    model = make_model().train()
+    assert respond(model, tokenizer, [], GREEDY, BOUNDS, 0) == []
+    assert not model.training
+
+
+def test_padding_is_on_the_left() -> None:
+    ids, mask = pad_left([[5, 6, 7], [8]], 0)
+    assert ids.tolist() == [[5, 6, 7], [0, 0, 8]]
+    assert mask.tolist() == [[1, 1, 1], [0, 0, 1]]

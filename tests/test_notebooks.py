@@ -1,0 +1,113 @@
+"""Notebooks run on a made-up study, are committed without outputs, and agree with their twins."""
+
+import csv
+import re
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import jupytext
+import nbformat
+import pytest
+import synthetic
+from nbclient import NotebookClient
+
+ANALYSIS = Path(__file__).parent.parent / "analysis"
+EXPERIMENTS = [*synthetic.all_arms(), "mechanism"]
+NAMES = [*EXPERIMENTS, "generations"]
+
+
+def notebook(name: str) -> Any:
+    return nbformat.read(ANALYSIS / f"{name}.ipynb", as_version=4)
+
+
+def executed(name: str, profile: Path) -> Any:
+    book = notebook(name)
+    for cell in book.cells:
+        cell.source = cell.source.replace('PROFILE = ".."', f"PROFILE = {str(profile)!r}")
+    resources = {"metadata": {"path": str(ANALYSIS)}}
+    return NotebookClient(book, timeout=60, kernel_name="python3", resources=resources).execute()
+
+
+def shown(book: Any) -> list[dict[str, str]]:
+    """Return, for every output of a cell, MIME type -> content."""
+    return [o["data"] for cell in book.cells for o in cell.get("outputs", []) if "data" in o]
+
+
+def html(book: Any) -> str:
+    return "".join(output.get("text/html", "") for output in shown(book))
+
+
+@pytest.fixture(scope="module")
+def profile(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    study = synthetic.shared_study(tmp_path_factory.getbasetemp())
+    folder = tmp_path_factory.mktemp("profile")
+    (folder / "paper").mkdir()
+    (folder / "paper" / "tables").symlink_to(study / "tables")
+    (folder / "artifacts").symlink_to(study / "artifacts")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def books(profile: Path) -> dict[str, Any]:
+    with ThreadPoolExecutor(2) as pool:
+        return dict(zip(NAMES, pool.map(executed, NAMES, [profile] * len(NAMES)), strict=True))
+
+
+def test_there_is_a_notebook_for_each_experiment() -> None:
+    assert {path.stem for path in ANALYSIS.glob("*.ipynb")} == set(NAMES)
+    assert {path.stem for path in (ANALYSIS / "twins").glob("*.py")} == set(NAMES)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_it_is_committed_without_outputs(name: str) -> None:
+    book = notebook(name)
+    nbformat.validate(book)
+    assert book.metadata.kernelspec.name == "python3"
+    assert book.metadata.kernelspec.language == book.metadata.language_info.name == "python"
+    cells = [cell for cell in book.cells if cell.cell_type == "code"]
+    assert all(not cell.outputs and cell.execution_count is None for cell in cells)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_it_says_what_is_asked_and_holds_no_logic(name: str) -> None:
+    book = notebook(name)
+    assert book.cells[0].cell_type == "markdown"
+    assert "**How to " in book.cells[0].source
+    code = "\n".join(cell.source for cell in book.cells if cell.cell_type == "code")
+    assert not re.search(r"^\s*(def|class|for|while|if|with|try)\b", code, re.MULTILINE)
+    tagged = [c for c in book.cells if "parameters" in c.metadata.get("tags", [])]
+    assert len(tagged) == 1 and tagged[0].source.startswith('PROFILE = ".."')
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_its_twin_agrees(name: str) -> None:
+    twin = jupytext.read(ANALYSIS / "twins" / f"{name}.py")
+    pairs = zip(notebook(name).cells, twin.cells, strict=True)
+    for cell, other in pairs:
+        assert (cell.cell_type, cell.source) == (other.cell_type, other.source)
+        assert cell.metadata.get("tags") == other.metadata.get("tags")
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_it_shows_its_table_and_its_figure(name: str, profile: Path, books: dict[str, Any]) -> None:
+    assert not [o for c in books[name].cells for o in c.get("outputs", []) if "ename" in o]
+    assert any(len(output.get("image/png", "")) > 10_000 for output in shown(books[name]))
+    with (profile / "paper" / "tables" / f"{name}.csv").open(encoding="utf-8") as stream:
+        labels = [row["label"] for row in csv.DictReader(stream)]
+    assert all(f"<td>{label}</td>" in html(books[name]) for label in labels)
+
+
+def test_generations_are_side_by_side_with_their_scores(books: dict[str, Any]) -> None:
+    text = html(books["generations"])
+    assert ">methods/MTL</th>" in text and ">methods/ReSet-S</th>" in text
+    assert re.search(r"\[task \d\.\d\d, faithfulness -?\d\.\d\d", text)
+    assert re.search(r"\[(task \d\.\d\d, )?instruction \d\.\d\d\]", text)
+
+
+def test_without_artifacts_the_command_is_shown(tmp_path: Path) -> None:
+    book = executed("generations", tmp_path)
+    said = [output["text/markdown"] for output in shown(book)]
+    assert len(said) == 2
+    assert all(f"cd {tmp_path}\ndvc repro" in text for text in said)
+    assert "artifacts/evaluation: missing or unfinished" in said[0]

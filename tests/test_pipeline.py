@@ -1,0 +1,194 @@
+"""The whole pipeline on a nano world: as a user runs it, with DVC, from an empty folder."""
+
+import ast
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parent.parent
+DVC = [sys.executable, "-m", "dvc"]
+
+
+def environment(folder: Path) -> dict[str, str]:
+    paths = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    return {**os.environ, "PATH": paths, "PYTHONPATH": str(folder), "TMPDIR": str(folder / "tmp")}
+
+
+def dvc(folder: Path, *arguments: str) -> str:
+    done = subprocess.run(
+        [*DVC, *arguments], cwd=folder, env=environment(folder), text=True, capture_output=True
+    )
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    return done.stdout
+
+
+def ran(output: str) -> list[str]:
+    prefix = "Running stage '"
+    lines = [line for line in output.splitlines() if line.startswith(prefix)]
+    return [line.removeprefix(prefix).split("'")[0] for line in lines]
+
+
+def outputs(folder: Path) -> dict[str, str]:
+    stages = yaml.safe_load((folder / "dvc.lock").read_text())["stages"]
+    return {out["path"]: out["md5"] for stage in stages.values() for out in stage.get("outs", [])}
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("study")
+    (folder / "tmp").mkdir()
+    ignored = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(ROOT / "reproduce", folder / "reproduce", ignore=ignored)
+    for name in ("dvc.yaml", "experiments.yaml", "requirements.lock", ".dvcignore"):
+        shutil.copy(ROOT / name, folder / name)
+    shutil.copy(ROOT / "tests" / "nano" / "params.yaml", folder / "params.yaml")
+    dvc(folder, "init", "--no-scm")
+    dvc(folder, "repro")
+    return folder
+
+
+def test_every_stage_leaves_its_outputs(study: Path) -> None:
+    made = outputs(study)
+    assert len(made) == 44
+    assert all((study / path).exists() for path in made)
+    assert (study / "mlflow.db").exists()
+    for name in ("two-stage", "methods", "data-size", "drivers", "controls", "mechanism", "claims"):
+        for ending in ("csv", "md", "tex"):
+            assert (study / "paper" / "tables" / f"{name}.{ending}").stat().st_size
+    assert (study / "paper" / "figures" / "trade-off.png").stat().st_size
+
+
+def test_at_most_sixty_stages(study: Path) -> None:
+    assert len(dvc(study, "stage", "list", "--name-only").split()) <= 60
+
+
+def test_a_second_repro_runs_nothing(study: Path) -> None:
+    assert ran(dvc(study, "repro")) == []
+
+
+def test_a_changed_arm_reruns_itself_and_what_depends_on_it(study: Path) -> None:
+    path = study / "experiments.yaml"
+    text = path.read_text()
+    changed = yaml.safe_load(text)
+    changed["experiments"]["drivers"]["cold"]["select"]["keep"] = 0.5
+    path.write_text(yaml.safe_dump(changed, sort_keys=False))
+    planned = ran(dvc(study, "repro", "--dry"))
+    path.write_text(text)
+    assert set(planned) == {"drivers@cold", "tables", "figures", "tracking"}
+
+
+def test_running_again_without_cache_gives_the_same_bytes(study: Path) -> None:
+    before = outputs(study)
+    stages = ("base", "two-stage@CD", "candidates", "score", "controls@shuffled", "tables")
+    dvc(study, "repro", "--force", "--no-run-cache", "--single-item", *stages, "figures")
+    assert outputs(study) == before
+
+
+def test_killed_study_finishes_with_the_same_bytes(study: Path) -> None:
+    before = outputs(study)
+    arm = "controls@random"
+    process = subprocess.Popen(
+        [*DVC, "repro", "--force", "--single-item", "--no-run-cache", arm],
+        cwd=study, env=environment(study), start_new_session=True,
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    folder = study / "artifacts" / "controls"
+    deadline = time.monotonic() + 120
+    while not list(folder.glob(".random.*")) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert not (folder / "random").exists()
+    for lock in (study / ".dvc" / "tmp").glob("*lock*"):
+        lock.unlink()
+    assert ran(dvc(study, "repro")) == [arm]
+    assert outputs(study) == before
+
+
+@pytest.mark.parametrize("damage", ["truncate", "remove"])
+def test_a_damaged_model_is_named_and_not_used(study: Path, damage: str) -> None:
+    folder = study / "artifacts" / "methods" / "MTL"
+    path = folder / "seed-0" / "model" / "model.safetensors"
+    content = path.read_bytes()
+    path.chmod(0o644)
+    path.unlink()
+    if damage == "truncate":
+        path.write_bytes(content[:-10])
+    done = subprocess.run(
+        [sys.executable, "-m", "reproduce", "arm", "controls/random"],
+        cwd=study, env=environment(study), text=True, capture_output=True,
+    )  # fmt: skip
+    path.write_bytes(content)
+    assert done.returncode == 1
+    assert "model.safetensors" in done.stderr and "dvc repro" in done.stderr
+
+
+def test_a_wrong_parameter_is_refused_before_work(study: Path) -> None:
+    path = study / "params.yaml"
+    text = path.read_text()
+    path.write_text(text.replace("learning_rate: 2.0e-3", "learning_rat: 2.0e-3"))
+    done = subprocess.run(
+        [sys.executable, "-m", "reproduce", "arm", "two-stage/IF"],
+        cwd=study, env=environment(study), text=True, capture_output=True,
+    )  # fmt: skip
+    path.write_text(text)
+    assert done.returncode == 1
+    assert "training.learning_rat" in done.stderr and "Traceback" not in done.stderr
+
+
+COMMANDS = {
+    "data": "data",
+    "base": "base",
+    "two-stage@IF": "arms",
+    "candidates": "reset",
+    "score": "reset",
+    "tables": "tables",
+    "figures": "figures",
+    "tracking": "records",
+}
+SHARED = {"__init__", "config", "files", "examples", "cli", "progress", "warm"}
+"""Plumbing: what it changes shows in the outputs of a stage, or nowhere."""
+
+
+@pytest.mark.parametrize("stage", COMMANDS)
+def test_stages_name_the_code_that_they_run(stage: str) -> None:
+    """Every module that a stage's command can import is among its dependencies."""
+    name = stage.split("@")[0]
+    stanza = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"][name]
+    listed = [d.removeprefix("${package}/") for d in stanza.get("do", stanza)["deps"]]
+    for module in sorted(reached(COMMANDS[stage]) - SHARED):
+        path = module.replace(".", "/")
+        covered = [d for d in listed if f"{path}.py" == d or f"{path}/".startswith(f"{d}/")]
+        assert covered, f"stage {stage} runs reproduce.{module}, which is not in its deps"
+
+
+def reached(start: str) -> set[str]:
+    """Return a module and what it imports of the package, at any depth."""
+    found: set[str] = set()
+    todo = [start]
+    while todo:
+        module = todo.pop()
+        path = ROOT / "reproduce" / (module.replace(".", "/") + ".py")
+        if not path.exists():
+            path = path.with_suffix("") / "__init__.py"
+        if module in found or not path.exists():
+            continue
+        found.add(module)
+        todo += imported(ast.parse(path.read_text()))
+    return found
+
+
+def imported(tree: ast.Module) -> list[str]:
+    names = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("reproduce"):
+            base = (node.module or "").removeprefix("reproduce").strip(".")
+            names += [f"{base}.{a.name}".strip(".") for a in node.names] + ([base] if base else [])
+    return names

@@ -1,0 +1,358 @@
+"""Training: only the response counts, losses and batches against plain loops, and no surprises."""
+
+import itertools
+import math
+import random
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from reproduce.config import Hardware, Training
+from reproduce.examples import Example
+from reproduce.train import (
+    IGNORED,
+    encode_example,
+    encode_text,
+    length_batches,
+    pad_rows,
+    prompt_ids,
+    steps_in,
+    train,
+)
+
+Row = dict[str, Any]
+Sets = dict[str, list[Example]]
+Maker = Callable[..., Any]
+
+
+@pytest.fixture
+def rows(tokenizer: Any, training: Sets) -> list[Row]:
+    """Return rows of three kinds, 48 of them."""
+    examples = [e for name in ("qa-single", "lists", "stories") for e in training[name][:16]]
+    found = [encode_example(tokenizer, example, 128) for example in examples]
+    return [row for row in found if row]
+
+
+@pytest.fixture
+def run(tokenizer: Any, hardware: Hardware, settings: Training, tmp_path: Path) -> Maker:
+    """Return a trainer with everything set but the model and the rows."""
+
+    def call(model: Any, rows: list[Row], stops: int = 0, **changes: Any) -> list[dict[str, float]]:
+        chosen = Training(**{**settings.model_dump(), **changes})
+        torch.manual_seed(0)
+        return train(model, tokenizer, rows, chosen, hardware, 5, tmp_path / "w", "arm/x", stops)
+
+    return call
+
+
+def plain_row(tokenizer: Any, example: Example) -> tuple[list[int], list[int]]:
+    """Return ids and labels token by token: the part before the answer has no label."""
+    ids, labels = [], []
+    pieces = [("<s><|user|>", 0), (example.prompt, 0), ("<|assistant|>", 0), (example.response, 1)]
+    if example.raw:
+        pieces = [("<s>", 0), (example.prompt, 0), (example.response, 1)]
+    for piece, counts in [*pieces, ("</s>", 1)]:
+        for token in tokenizer(piece, add_special_tokens=False)["input_ids"]:
+            ids.append(token)
+            labels.append(token if counts else IGNORED)
+    return ids, labels
+
+
+def plain_loss(model: Any, rows: list[Row]) -> float:
+    """Return the mean cross entropy over all response tokens, one token at a time."""
+    total, count = 0.0, 0
+    with torch.no_grad():
+        for row in rows:
+            scores = model(input_ids=torch.tensor([row["input_ids"]])).logits[0].double()
+            for place in range(1, len(row["input_ids"])):
+                if row["labels"][place] != IGNORED:
+                    chances = torch.softmax(scores[place - 1], dim=0)
+                    total -= math.log(chances[row["input_ids"][place]])
+                    count += 1
+    return total / count
+
+
+def weights(model: Any) -> dict[str, torch.Tensor]:
+    return {name: value.detach().clone() for name, value in model.state_dict().items()}
+
+
+def test_the_loss_leaves_out_exactly_the_prompt(tokenizer: Any, training: Sets) -> None:
+    for example in (e for found in training.values() for e in found):
+        row = encode_example(tokenizer, example, 200)
+        assert row and (row["input_ids"], row["labels"]) == plain_row(tokenizer, example)
+        assert row["length"] == len(row["input_ids"])
+
+
+def test_the_prompt_in_training_is_the_prompt_in_generation(tokenizer: Any, held_out: Sets) -> None:
+    for example in (e for found in held_out.values() for e in found):
+        row, prompt = encode_example(tokenizer, example, 200), prompt_ids(tokenizer, example)
+        assert row and row["labels"].count(IGNORED) == len(prompt)
+        assert row["input_ids"][: len(prompt)] == prompt
+        answer = row["input_ids"][len(prompt) :]
+        assert answer[-1] == tokenizer.eos_token_id
+        assert tokenizer.decode(answer[:-1]) == example.response
+
+
+def test_a_raw_prompt_is_no_user_turn(tokenizer: Any, held_out: Sets) -> None:
+    ids = prompt_ids(tokenizer, held_out["probe-copy"][0])
+    assert ids[0] == tokenizer.bos_token_id
+    assert not set(ids) & set(tokenizer.convert_tokens_to_ids(["<|user|>", "<|assistant|>"]))
+
+
+def test_a_text_counts_whole(tokenizer: Any) -> None:
+    row = encode_text(tokenizer, "The end.", 10)
+    assert row["labels"] == row["input_ids"]
+    assert row["input_ids"][0] == tokenizer.bos_token_id
+    assert row["input_ids"][-1] == tokenizer.eos_token_id
+    assert row["length"] == 5
+    assert encode_text(tokenizer, "The end.", 3)["input_ids"] == row["input_ids"][:3]
+
+
+def test_an_example_that_is_too_long_is_left_out(tokenizer: Any, training: Sets) -> None:
+    example = training["qa-pair"][0]
+    row = encode_example(tokenizer, example, 200)
+    assert row
+    assert encode_example(tokenizer, example, row["length"]) == row
+    assert encode_example(tokenizer, example, row["length"] - 1) is None
+
+
+def test_padding_is_on_the_right_and_counts_nowhere() -> None:
+    rows = [
+        {"input_ids": [5, 6, 7], "labels": [IGNORED, 6, 7], "length": 3},
+        {"input_ids": [8], "labels": [8], "length": 1},
+    ]
+    batch = pad_rows(rows, 0)
+    assert batch["input_ids"].tolist() == [[5, 6, 7], [8, 0, 0]]
+    assert batch["labels"].tolist() == [[IGNORED, 6, 7], [8, IGNORED, IGNORED]]
+    assert batch["attention_mask"].tolist() == [[1, 1, 1], [1, 0, 0]]
+
+
+def test_the_loss_of_a_padded_batch_is_the_mean_over_response_tokens(
+    make_model: Maker, tokenizer: Any, rows: list[Row]
+) -> None:
+    model = make_model().eval()
+    mixed = rows[:3] + rows[16:20] + rows[32:36]
+    assert len({row["length"] for row in mixed}) > 3
+    with torch.no_grad():
+        loss = float(model(**pad_rows(mixed, tokenizer.pad_token_id)).loss)
+    assert loss == pytest.approx(plain_loss(model, mixed), abs=1e-5)
+
+
+def test_the_first_logged_loss_is_that_of_the_first_batch(
+    make_model: Maker, run: Maker, rows: list[Row]
+) -> None:
+    first = length_batches([row["length"] for row in rows], 8, 5)[:8]
+    expected = plain_loss(make_model().eval(), [rows[i] for i in first])
+    assert run(make_model(), rows)[0]["loss"] == pytest.approx(expected, abs=2e-4)
+
+
+def test_the_first_logged_loss_with_accumulation_is_that_of_the_whole_batch(
+    make_model: Maker, run: Maker, rows: list[Row]
+) -> None:
+    # Micro batches of unlike numbers of response tokens: a mean of means would differ.
+    first = length_batches([row["length"] for row in rows], 2, 5)[:8]
+    expected = plain_loss(make_model().eval(), [rows[i] for i in first])
+    history = run(make_model(), rows, micro_batch_size=2)
+    assert history[0]["loss"] == pytest.approx(expected, abs=2e-4)
+
+
+@pytest.mark.parametrize(("count", "size"), [(0, 4), (1, 4), (8, 4), (203, 4), (450, 8), (7, 1)])
+def test_batches_hold_every_row_once(count: int, size: int, rng: random.Random) -> None:
+    lengths = [rng.randrange(5, 120) for _ in range(count)]
+    assert sorted(length_batches(lengths, size, 1)) == list(range(count))
+
+
+def test_batches_hold_rows_of_like_length(rng: random.Random) -> None:
+    lengths = [rng.randrange(5, 120) for _ in range(400)]
+    order = length_batches(lengths, 8, 1)
+    batches = [[lengths[i] for i in order[b : b + 8]] for b in range(0, 400, 8)]
+    assert all(max(batch) - min(batch) <= 15 for batch in batches)
+    # Sorted, neighbours would never be far apart; shuffled, they are a third of the range.
+    jumps = [abs(a[0] - b[0]) for a, b in itertools.pairwise(batches)]
+    assert sum(jumps) / len(jumps) > 20
+
+
+def test_only_the_last_batch_may_be_short(rng: random.Random) -> None:
+    lengths = [rng.randrange(5, 120) for _ in range(405)]
+    order = length_batches(lengths, 8, 1)
+    batches = [[lengths[i] for i in order[b : b + 8]] for b in range(0, 400, 8)]
+    assert sum(max(batch) - min(batch) for batch in batches) / 50 < 10
+
+
+def test_the_seed_decides_the_batches() -> None:
+    lengths = list(range(40))
+    assert length_batches(lengths, 4, 1) == length_batches(lengths, 4, 1)
+    assert length_batches(lengths, 4, 1) != length_batches(lengths, 4, 2)
+    assert length_batches([7] * 40, 4, 1) != length_batches([7] * 40, 4, 2)
+
+
+@pytest.mark.parametrize(
+    ("examples", "batch", "epochs", "expected"),
+    [(16, 8, 1, 2), (17, 8, 1, 3), (17, 8, 2, 6), (17, 8, 0.5, 2), (1, 8, 0.1, 1), (8, 8, 3, 3)],
+)
+def test_steps(settings: Training, examples: int, batch: int, epochs: float, expected: int) -> None:
+    changed = settings.model_copy(update={"batch_size": batch, "epochs": epochs})
+    assert steps_in(examples, changed) == expected
+
+
+def test_training_lowers_the_loss(make_model: Maker, run: Maker, rows: list[Row]) -> None:
+    model = make_model()
+    before = plain_loss(model.eval(), rows)
+    history = run(model, rows, epochs=4, learning_rate=1e-2)
+    assert plain_loss(model.eval(), rows) < 0.7 * before
+    assert history[-1]["loss"] < 0.7 * history[0]["loss"]
+    assert all(math.isfinite(value) for row in history for value in row.values())
+    assert [row["step"] for row in history] == list(range(1, 25))
+    assert {key for row in history for key in row} == {"step", "loss", "learning_rate"}
+
+
+def test_the_same_call_gives_the_same_weights(
+    make_model: Maker, run: Maker, rows: list[Row]
+) -> None:
+    one, two = make_model(), make_model()
+    assert run(one, rows) == run(two, rows)
+    found = weights(two)
+    assert all(torch.equal(value, found[name]) for name, value in weights(one).items())
+
+
+def test_another_seed_gives_another_order(
+    make_model: Maker, tokenizer: Any, rows: list[Row], settings: Training, hardware: Hardware,
+    tmp_path: Path,
+) -> None:  # fmt: skip
+    losses = [
+        train(make_model(), tokenizer, rows, settings, hardware, seed, tmp_path, "x")[0]["loss"]
+        for seed in (1, 2)
+    ]
+    assert losses[0] != losses[1]
+
+
+def test_accumulation_changes_nothing(make_model: Maker, run: Maker, tokenizer: Any) -> None:
+    # The order of rows depends on the micro batch, so over several steps all rows are equal.
+    rows = [encode_text(tokenizer, "The end.", 9)] * 24
+    one, two = make_model(), make_model()
+    run(one, rows)
+    run(two, rows, micro_batch_size=2)
+    start, found = weights(make_model()), weights(two)
+    for name, value in weights(one).items():
+        assert torch.allclose(value, found[name], atol=1e-5), name
+    assert any(not torch.allclose(v, start[n], atol=1e-4) for n, v in found.items())
+
+
+def test_accumulation_weighs_every_token_alike(
+    make_model: Maker, run: Maker, rows: list[Row]
+) -> None:
+    # One step over 8 rows is the same whatever their order.
+    eight = rows[:2] + rows[16:19] + rows[32:35]
+    one, two = make_model(), make_model()
+    run(one, eight)
+    run(two, eight, micro_batch_size=2)
+    found = weights(two)
+    for name, value in weights(one).items():
+        assert torch.allclose(value, found[name], atol=1e-5), name
+
+
+@pytest.mark.parametrize("changes", [{}, {"micro_batch_size": 2}])
+def test_a_poisoned_weight_is_refused_by_the_name_of_the_run(
+    make_model: Maker, run: Maker, rows: list[Row], changes: dict[str, Any]
+) -> None:
+    model = make_model()
+    with torch.no_grad():
+        model.model.layers[0].mlp.down_proj.weight[0, 0] = math.nan
+    with pytest.raises(FloatingPointError, match=r"arm/x: loss is nan at step 1\b"):
+        run(model, rows, **changes)
+
+
+@pytest.mark.parametrize("step", [3, 41])
+def test_a_loss_that_is_no_number_is_refused_at_any_step(
+    make_model: Maker, run: Maker, rows: list[Row], step: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, calls = make_model(), []
+    forward = model.forward
+
+    def poisoned(*args: Any, **kwargs: Any) -> Any:
+        output = forward(*args, **kwargs)
+        calls.append(1)
+        if len(calls) == step:
+            output.loss = output.loss * math.nan
+        return output
+
+    monkeypatch.setattr(model, "forward", poisoned)
+    with pytest.raises(FloatingPointError, match="arm/x"):
+        run(model, rows[:41], batch_size=1, micro_batch_size=1)
+
+
+@pytest.mark.parametrize(
+    ("stops", "expected"), [(0, []), (1, [12]), (2, [8, 16]), (5, [4, 8, 12, 16, 20])]
+)
+def test_models_are_saved_on_the_way(
+    make_model: Maker, run: Maker, rows: list[Row], tmp_path: Path, stops: int, expected: list[int]
+) -> None:
+    run(make_model(), rows, stops, batch_size=2, micro_batch_size=2)
+    saved = {int(path.name[11:]): path for path in (tmp_path / "w").glob("checkpoint-*")}
+    assert sorted(step for step in saved if step < 24) == expected
+    assert all((path / "model.safetensors").is_file() for path in saved.values())
+
+
+def test_a_saved_model_is_that_of_its_step(
+    make_model: Maker, run: Maker, rows: list[Row], tmp_path: Path
+) -> None:
+    from reproduce.models import load_model
+
+    final = make_model()
+    run(final, rows, 1)
+    half = weights(load_model(tmp_path / "w" / "checkpoint-3"))
+    short = make_model()
+    order = length_batches([row["length"] for row in rows], 8, 5)[:24]
+    optimiser = torch.optim.AdamW(short.parameters(), 1e-3, weight_decay=0.0)
+    for begin in (0, 8, 16):
+        batch = pad_rows([rows[i] for i in order[begin : begin + 8]], 0)
+        short.train()
+        optimiser.zero_grad()
+        loss = short(**batch).loss
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(short.parameters(), 1.0)
+        optimiser.step()
+    for name, value in weights(short).items():
+        assert torch.allclose(value, half[name], atol=1e-5), name
+    assert any(not torch.allclose(v, half[n], atol=1e-4) for n, v in weights(final).items())
+
+
+@pytest.mark.parametrize(
+    ("schedule", "options", "expected"),
+    [
+        ("constant_with_warmup", {}, [1, 1, 1, 1, 1, 1]),
+        ("linear", {}, [1, 5 / 6, 4 / 6, 3 / 6, 2 / 6, 1 / 6]),
+        ("cosine", {}, [(1 + math.cos(math.pi * i / 6)) / 2 for i in range(6)]),
+    ],
+)
+def test_schedules(
+    make_model: Maker, run: Maker, rows: list[Row], schedule: str, options: dict[str, float],
+    expected: list[float],
+) -> None:  # fmt: skip
+    history = run(make_model(), rows, schedule=schedule, schedule_options=options)
+    rates = [row["learning_rate"] / 1e-3 for row in history]
+    assert rates == pytest.approx(expected) or rates == pytest.approx([*expected[1:], rates[-1]])
+
+
+def test_a_stable_schedule_decays_over_its_share(
+    make_model: Maker, run: Maker, rows: list[Row]
+) -> None:
+    history = run(
+        make_model(), rows, batch_size=2, micro_batch_size=2, warmup=0.25,
+        schedule="warmup_stable_decay", schedule_options={"decay": 0.5},
+    )  # fmt: skip
+    rates = [row["learning_rate"] / 1e-3 for row in history]
+    assert len(rates) == 24 and max(rates) == pytest.approx(1)
+    assert rates[:6] == sorted(rates[:6]) and rates[2] < 0.7
+    assert rates[7:11] == pytest.approx([1] * 4)
+    assert rates[13:] == sorted(rates[13:], reverse=True) and rates[-1] < 0.1
+
+
+def test_another_beta2_gives_other_weights(make_model: Maker, run: Maker, rows: list[Row]) -> None:
+    one, two = make_model(), make_model()
+    run(one, rows, beta2=0.9)
+    run(two, rows, beta2=0.999)
+    assert not torch.equal(one.lm_head.weight, two.lm_head.weight)
