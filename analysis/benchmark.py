@@ -34,7 +34,7 @@ from reproduce.files import UnusableFile, checked, read_json, read_rows, write_c
 from reproduce.models import checkpoint, load_model, load_tokenizer
 from reproduce.parallel import over_seeds
 from reproduce.progress import finished, stages
-from reproduce.train import encode_example, encode_text, length_batches, pad_rows, steps_in, train
+from reproduce.train import LengthBatches, encode_example, encode_text, pad_rows, steps_in, train
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 
@@ -138,21 +138,24 @@ def plain(work: Work, scratch: Path) -> None:
         settle(named_seed(work.name, seed), torch.get_num_threads())
         rows = _encoded(work, seed, work.settings.max_length)
         order = named_seed(work.name, "order", seed)
-        visited = length_batches([row["length"] for row in rows], work.settings.batch_size, order)
+        visited = LengthBatches([row["length"] for row in rows], work.settings.batch_size, order)
         model, tokens = work.models[seed].train(), Tokens(work.models[seed])
         pad = int(work.tokenizers[seed].pad_token_id or 0)
         step = _optimiser_step(model, work.settings, len(rows))
         batches = _batches(visited, work.settings, len(rows))
         losses = [step(pad_rows([rows[i] for i in batch], pad)) for batch in batches]
-        last = losses[-max(1, len(losses) // 20) :]
+        every = max(1, len(losses) // 20)
+        last = losses[-(len(losses) % every or every) :]  # what `train` logs at its end
         _report(scratch, seed, tokens, float(sum(last)) / len(last))
 
 
-def _batches(visited: list[int], settings: Training, examples: int) -> Iterator[list[int]]:
-    size, steps = settings.batch_size, steps_in(examples, settings)
-    batches = [visited[i : i + size] for i in range(0, len(visited), size)]
-    for number in range(steps):
-        yield batches[number % len(batches)]
+def _batches(visited: LengthBatches, settings: Training, examples: int) -> Iterator[list[int]]:
+    size, left = settings.batch_size, steps_in(examples, settings)
+    while left:
+        order = list(visited)
+        for begin in range(0, min(len(order), left * size), size):
+            yield order[begin : begin + size]
+            left -= 1
 
 
 def _optimiser_step(model: Any, settings: Training, examples: int) -> Callable[[Any], Any]:
@@ -330,7 +333,8 @@ def training(
             print(f"{number + 1}/{repeats} {method}: {speed:.0f} tokens/s", flush=True)
     rows = summarised(found)
     write_csv(output, rows)
-    print(f"\n{arm}, {repeats} repeats, {_machine()}\n\n{as_text(rows)}\n\n{DIFFERENCES}")
+    print(f"\n{arm}, {repeats} repeats, {_machine()}\n\n{as_text(rows)}\n")
+    print(*(f"{name}: {METHODS[name]}" for name in wanted), DIFFERENCES, sep="\n")
 
 
 def summarised(found: Sequence[Row]) -> list[Row]:
