@@ -51,7 +51,7 @@ def test_short_extractive_answer_is_judged_by_coverage() -> None:
     assert judgement.task == pytest.approx(2 / 3)
     assert judgement.instruction is None
     assert judgement.faithfulness == pytest.approx(2 / 3)
-    assert set(judgement.details) == SPAN | {"exact_match", "token_f1"}
+    assert set(judgement.details) == SPAN | {"exact_match", "token_f1", "states_answer"}
     assert judgement.details["density"] == pytest.approx(2 / 3)
     assert judgement.details["k_precision"] == 0.5
     assert judgement.details["exact_match"] == judgement.details["empty"] == 0.0
@@ -107,7 +107,7 @@ def test_context_dependent_example_with_instructions_has_all_three() -> None:
     )
     judgement = _one(example, "MAT")
     assert (judgement.task, judgement.faithfulness, judgement.instruction) == (1.0, 1.0, 1.0)
-    assert set(judgement.details) == SPAN | FOLLOWED | {"exact_match", "token_f1"}
+    assert set(judgement.details) == SPAN | FOLLOWED | {"exact_match", "token_f1", "states_answer"}
 
 
 @pytest.mark.parametrize("response", ["", " \n"])

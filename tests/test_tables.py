@@ -238,7 +238,7 @@ def test_answers_to_other_prompts_are_refused(study: Path, tmp_path: Path) -> No
 def test_an_experiment_that_is_needed_and_not_there_is_named(study: Path) -> None:
     arms = {name: found for name, found in synthetic.all_arms().items() if name != "methods"}
     with pytest.raises(ConfigError, match="methods/MTL"):
-        load(study, arms, PARAMS.seeds, PARAMS.statistics)
+        make_tables(PARAMS, arms, study, study / "no-tables")
 
 
 def test_numbers_as_readers_see_them() -> None:
