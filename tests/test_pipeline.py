@@ -29,6 +29,13 @@ def dvc(folder: Path, *arguments: str) -> str:
     return done.stdout
 
 
+def reproduce(folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, "-m", "reproduce", *arguments]
+    return subprocess.run(
+        command, cwd=folder, env=environment(folder), text=True, capture_output=True
+    )
+
+
 def ran(output: str) -> list[str]:
     prefix = "Running stage '"
     lines = [line for line in output.splitlines() if line.startswith(prefix)]
@@ -123,10 +130,7 @@ def test_a_damaged_model_is_named_and_not_used(study: Path, damage: str) -> None
     path.unlink()
     if damage == "truncate":
         path.write_bytes(content[:-10])
-    done = subprocess.run(
-        [sys.executable, "-m", "reproduce", "arm", "controls/random"],
-        cwd=study, env=environment(study), text=True, capture_output=True,
-    )  # fmt: skip
+    done = reproduce(study, "arm", "controls/random")
     path.write_bytes(content)
     assert done.returncode == 1
     assert "model.safetensors" in done.stderr and "dvc repro" in done.stderr
@@ -136,10 +140,7 @@ def test_a_wrong_parameter_is_refused_before_work(study: Path) -> None:
     path = study / "params.yaml"
     text = path.read_text()
     path.write_text(text.replace("learning_rate: 2.0e-3", "learning_rat: 2.0e-3"))
-    done = subprocess.run(
-        [sys.executable, "-m", "reproduce", "arm", "two-stage/IF"],
-        cwd=study, env=environment(study), text=True, capture_output=True,
-    )  # fmt: skip
+    done = reproduce(study, "arm", "two-stage/IF")
     path.write_text(text)
     assert done.returncode == 1
     assert "training.learning_rat" in done.stderr and "Traceback" not in done.stderr
