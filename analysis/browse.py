@@ -6,8 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from reproduce.data import read_sets
-from reproduce.examples import Example
+from reproduce.examples import Example, read_sets
 from reproduce.files import UnusableFile, checked, read_rows
 
 JUDGES = ("task", "faithfulness", "instruction")

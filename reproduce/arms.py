@@ -5,15 +5,15 @@ from pathlib import Path
 from typing import Any
 
 from reproduce.config import Arm, Params, training_of
-from reproduce.data import read_sets
 from reproduce.determinism import named_seed, settle
-from reproduce.evaluate import evaluate, refuse_lost
-from reproduce.examples import Example, read_examples, write_examples
+from reproduce.evaluate import evaluate
+from reproduce.examples import Example, read_examples, read_sets, write_examples
 from reproduce.files import checked, fingerprint, read_rows, sealed_folder, write_json, write_rows
+from reproduce.judging import refuse_lost
 from reproduce.mixtures import mix
 from reproduce.models import checkpoint, load_model, load_tokenizer
 from reproduce.parallel import over_seeds
-from reproduce.reset import selected_examples
+from reproduce.reset.selection import selected_examples
 from reproduce.train import encode_example, steps_in, train
 
 Row = dict[str, Any]
@@ -90,7 +90,8 @@ def _train(
     write_examples(folder / "train.jsonl", examples)
     report = {"losses": history, "too_long": len(encoded) - len(fitting)}
     write_json(folder / "history.json", report)
-    return _on_the_way(params, work, tokenizer, held_out, seed, steps_in(len(fitting), settings))
+    steps = steps_in(len(fitting), settings)
+    return _on_the_way(params, work, tokenizer, held_out, seed, steps)
 
 
 def _on_the_way(
@@ -100,10 +101,9 @@ def _on_the_way(
 
     rows: list[Row] = []
     for saved in sorted(work.glob("checkpoint-*"), key=lambda path: int(path.name[11:])):
-        step = int(saved.name.removeprefix("checkpoint-"))
-        if step < steps:
-            found = evaluate(load_model(saved), tokenizer, held_out, params, seed)
-            rows += [{**row, "progress": step / steps, "seed": seed} for row in found]
+        progress = int(saved.name.removeprefix("checkpoint-")) / steps
+        found = evaluate(load_model(saved), tokenizer, held_out, params, seed)
+        rows += [{**row, "progress": progress, "seed": seed} for row in found]
     shutil.rmtree(work, ignore_errors=True)
     return rows
 

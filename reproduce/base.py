@@ -5,8 +5,8 @@ import shutil
 from pathlib import Path
 
 from reproduce.config import Params, TinyModel, Training
-from reproduce.data import read_sets
 from reproduce.determinism import named_seed, settle
+from reproduce.examples import read_sets
 from reproduce.files import checked, read_rows, sealed_folder, write_json
 
 

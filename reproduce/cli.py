@@ -83,7 +83,7 @@ def arm(name: Annotated[str, typer.Argument(help="experiment/arm")]) -> None:
 @app.command()
 def candidates(start: Annotated[str, typer.Argument(help="experiment/arm to sample")]) -> None:
     """Sample ReSet's candidates from the models of an arm."""
-    from reproduce.reset import sample_candidates
+    from reproduce.reset.sampling import sample_candidates
 
     with step("candidates") as (params, _):
         sample_candidates(params, ARTIFACTS / start, ARTIFACTS / "candidates")
@@ -92,7 +92,7 @@ def candidates(start: Annotated[str, typer.Argument(help="experiment/arm to samp
 @app.command()
 def score() -> None:
     """Judge ReSet's candidates."""
-    from reproduce.reset import score_candidates
+    from reproduce.reset.scoring import score_candidates
 
     with step("score") as (params, _):
         score_candidates(params, ARTIFACTS / "candidates", ARTIFACTS / "scores")
@@ -168,7 +168,7 @@ def command() -> int:
 
 def _expected() -> tuple[type[Exception], ...]:
     # Classes of modules that are loaded only if the command needed them.
-    names = (("reproduce.evaluate", "TooMuchLost"), ("reproduce.records", "TrackingError"))
+    names = (("reproduce.judging", "TooMuchLost"), ("reproduce.records", "TrackingError"))
     usage = type(typer.BadParameter("")).__mro__[1]
     known = (usage, ConfigError, UnusableFile, FloatingPointError)
     return (*known, *(getattr(sys.modules[m], n) for m, n in names if m in sys.modules))

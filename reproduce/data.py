@@ -5,10 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from reproduce.config import Data, RealData, WorldData
-from reproduce.examples import Example, read_examples, write_examples
-from reproduce.files import checked, sealed_folder, write_csv, write_rows
-
-Sets = dict[str, list[Example]]
+from reproduce.examples import Sets, write_examples
+from reproduce.files import sealed_folder, write_csv, write_rows
 
 CACHE = Path(".cache/sources")
 """Where downloads of real text go, below the working directory."""
@@ -31,12 +29,6 @@ def make_data(settings: Data, training: Path, evaluation: Path, pretraining: Pat
     _write_sets(evaluation, held_out, counts)
     with sealed_folder(pretraining) as folder:
         write_rows(folder / "texts.jsonl", ({"text": text} for text in texts))
-
-
-def read_sets(folder: Path) -> Sets:
-    """Return data set -> examples of a folder made by `make_data`, checked to be whole."""
-    files = sorted(checked(folder).glob("*.jsonl"))
-    return {path.stem: read_examples(path) for path in files}
 
 
 def refuse_overlap(train: Sets, held_out: Sets) -> None:
@@ -63,7 +55,7 @@ def _of_world(settings: WorldData, seed: int) -> tuple[Sets, Sets, list[str]]:
 
 
 def _of_sources(settings: RealData, seed: int) -> tuple[Sets, Sets, list[dict[str, Any]]]:
-    from reproduce.sources import real_examples
+    from reproduce.sources.build import real_examples
 
     mirror = os.environ.get("REPRODUCE_MIRROR")
     return real_examples(settings.sets, Path(mirror) if mirror else None, CACHE, seed)

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from reproduce.files import read_rows, text_id, write_rows
+from reproduce.files import checked, read_rows, text_id, write_rows
 
 Kind = Literal["extractive", "abstractive", "instruction"]
 Side = Literal["CD", "IF"]
@@ -53,6 +53,9 @@ class Example:
         return "IF" if self.kind == "instruction" else "CD"
 
 
+Sets = dict[str, list[Example]]
+
+
 def write_examples(target: Path, examples: Iterable[Example]) -> None:
     """Write examples as JSON Lines."""
     write_rows(target, (asdict(example) for example in examples))
@@ -61,6 +64,12 @@ def write_examples(target: Path, examples: Iterable[Example]) -> None:
 def read_examples(source: Path) -> list[Example]:
     """Return the examples of a file made by `write_examples`."""
     return [_example(row) for row in read_rows(source)]
+
+
+def read_sets(folder: Path) -> Sets:
+    """Return data set -> examples of a folder of data sets, checked to be whole."""
+    files = sorted(checked(folder).glob("*.jsonl"))
+    return {path.stem: read_examples(path) for path in files}
 
 
 def _example(row: dict[str, Any]) -> Example:

@@ -31,13 +31,14 @@ def new_llama(shape: TinyModel, tokenizer: "PreTrainedTokenizerBase") -> "PreTra
 
 
 def load_model(folder: Path) -> "PreTrainedModel":
-    """Return the causal language model in `folder`, in fp32."""
+    """Return the causal language model in `folder`, in fp32, on the GPU where there is one."""
     import torch
     from transformers import AutoModelForCausalLM
 
-    return AutoModelForCausalLM.from_pretrained(
+    model = AutoModelForCausalLM.from_pretrained(
         folder, dtype=torch.float32, use_safetensors=True, trust_remote_code=False
     )
+    return model.to("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def load_tokenizer(folder: Path) -> "PreTrainedTokenizerBase":

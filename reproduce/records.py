@@ -19,8 +19,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from reproduce.config import Params, Training
-from reproduce.data import read_sets
-from reproduce.examples import Example
+from reproduce.examples import Example, read_sets
 from reproduce.files import SUMS, UnusableFile, checked, fingerprint, read_json, read_rows, text_id
 from reproduce.results import OBJECTIVES, Arms
 from reproduce.train import steps_in

@@ -9,8 +9,7 @@ import numpy as np
 import pandas as pd
 
 from reproduce.config import Arm, ConfigError, Statistics
-from reproduce.data import read_sets
-from reproduce.examples import Example, read_examples
+from reproduce.examples import Example, read_examples, read_sets
 from reproduce.files import UnusableFile, checked, read_json, read_rows
 from reproduce.statistics import Grid, Interval, bootstrap
 

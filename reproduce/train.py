@@ -100,10 +100,10 @@ def train(
 
     trainer = LengthBatchTrainer(
         model=model,
-        args=_arguments(settings, hardware, seed, work, len(rows), stops),
+        args=_arguments(settings, hardware, seed, work, len(rows)),
         train_dataset=Dataset.from_list(list(rows)),
         data_collator=lambda batch: pad_rows(batch, int(tokenizer.pad_token_id or 0)),
-        callbacks=[_watch(title)],
+        callbacks=[_watch(title, _stops(steps_in(len(rows), settings), stops))],
     )
     trainer.remove_callback(PrinterCallback)
     trainer.train()
@@ -157,9 +157,12 @@ def steps_in(examples: int, settings: Training) -> int:
     return max(1, math.ceil(math.ceil(examples / settings.batch_size) * settings.epochs))
 
 
-def _arguments(
-    settings: Training, hardware: Hardware, seed: int, work: Path, examples: int, stops: int
-) -> Any:
+def _stops(steps: int, count: int) -> set[int]:
+    """Return `count` steps at equal distances inside a run; fewer if the run is shorter."""
+    return {round(steps * k / (count + 1)) for k in range(1, count + 1)} - {0, steps}
+
+
+def _arguments(settings: Training, hardware: Hardware, seed: int, work: Path, examples: int) -> Any:
     from transformers import TrainingArguments
 
     if hardware.deepspeed:
@@ -182,8 +185,7 @@ def _arguments(
         deepspeed=hardware.deepspeed,
         logging_steps=max(1, steps // 20),
         logging_nan_inf_filter=False,
-        save_strategy="steps" if stops else "no",
-        save_steps=math.ceil(steps / (stops + 1)),
+        save_strategy="no",
         save_only_model=True,
         report_to="none",
         disable_tqdm=True,
@@ -208,11 +210,11 @@ def _schedule_options(settings: Training, steps: int) -> dict[str, Any]:
     return options
 
 
-def _watch(title: str) -> Any:
+def _watch(title: str, stops: set[int]) -> Any:
     from transformers import TrainerCallback
 
     class Watch(TrainerCallback):  # type: ignore[misc]
-        """Refuses a loss that is not a number and says how long the run still takes."""
+        """Saves at `stops`, refuses a loss that is not a number, says how long it still takes."""
 
         def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
             self.began = self.said = time.monotonic()
@@ -220,6 +222,7 @@ def _watch(title: str) -> Any:
         def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
             # The last loss is always logged, so a run cannot end in one that nobody saw.
             control.should_log |= state.global_step == state.max_steps
+            control.should_save |= state.global_step in stops
 
         def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
             loss = (logs or {}).get("loss")

@@ -43,7 +43,7 @@ def run(arguments: list[str]) -> int | None:
 
     None if there is no server to be had: the caller then runs the command itself.
     """
-    if not sys.platform.startswith("linux") or os.environ.get("REPRODUCE_COLD"):
+    if not sys.platform.startswith("linux") or os.environ.get("REPRODUCE_COLD", "0") != "0":
         return None
     try:
         connection = _connect(_address())

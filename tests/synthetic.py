@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from reproduce.config import Arm, Params, load_experiments, load_params
-from reproduce.evaluate import judged
 from reproduce.examples import Example, write_examples
 from reproduce.files import sealed_folder, write_json, write_rows
+from reproduce.judging import judged
 from reproduce.mixtures import mix
-from reproduce.reset import selected_examples
+from reproduce.reset.selection import selected_examples
 from reproduce.tables import make_tables
 
 ROOT = Path(__file__).parent.parent

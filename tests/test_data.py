@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from reproduce.config import Data, WorldData
-from reproduce.data import make_data, read_sets, refuse_overlap
-from reproduce.examples import Example
+from reproduce.data import make_data, refuse_overlap
+from reproduce.examples import Example, read_sets
 from reproduce.files import UnusableFile, checked, fingerprint, read_rows
 from reproduce.world.build import PROBES, TASKS
 

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from reproduce.config import Judging, Params, load_params
-from reproduce.evaluate import TooMuchLost, entailment_model, evaluate, judged, refuse_lost
+from reproduce.evaluate import evaluate
 from reproduce.examples import Example
 from reproduce.judges import judge
+from reproduce.judging import TooMuchLost, entailment_model, judged, refuse_lost
 from reproduce.world.entailment import symbolic_entailment
 
 ROOT = Path(__file__).parent.parent
@@ -62,7 +63,7 @@ def test_equal_responses_are_judged_once(held_out: Sets, monkeypatch: pytest.Mon
         seen.extend((e.id, text) for e, text in zip(examples, responses, strict=True))
         return judge(examples, responses, model)
 
-    monkeypatch.setattr("reproduce.evaluate.judge", counting)
+    monkeypatch.setattr("reproduce.judging.judge", counting)
     examples = held_out["qa-single"][:3]
     rows = rows_for(examples)
     judged(rows, {e.id: e for e in examples}, symbolic_entailment)

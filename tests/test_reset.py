@@ -11,7 +11,8 @@ import pytest
 from reproduce.config import Selection, Weights
 from reproduce.examples import Example, write_examples
 from reproduce.files import UnusableFile, sealed_folder
-from reproduce.reset import considered, reward, seen_prompts, select, selected_examples
+from reproduce.reset.sampling import seen_prompts
+from reproduce.reset.selection import considered, reward, select, selected_examples
 
 Row = dict[str, Any]
 STRATEGIES = ("cold", "warm", "top-k")

@@ -17,7 +17,8 @@ import pytest
 from reproduce.examples import Example
 from reproduce.files import UnusableFile
 from reproduce.judges.instructions import follow
-from reproduce.sources import DATASETS, fetch, parse, real_examples, smollm2
+from reproduce.sources import fetch, parse, smollm2
+from reproduce.sources.build import DATASETS, real_examples
 from reproduce.sources.constraints import WORDINGS, constrain_gold, constrain_open
 
 CONTENT = b"a small file\n"

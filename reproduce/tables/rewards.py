@@ -8,7 +8,7 @@ from typing import Any
 
 from reproduce.config import Selection
 from reproduce.examples import Side
-from reproduce.reset import considered, reward, select
+from reproduce.reset.selection import considered, reward, select
 from reproduce.results import RESET, RESET_S, Results, read_candidates
 from reproduce.tables.render import Table
 

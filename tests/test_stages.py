@@ -1,0 +1,92 @@
+"""Every stage of dvc.yaml names the code that it runs, so that a change of code reruns it."""
+
+import ast
+import inspect
+from pathlib import Path
+
+import pytest
+import yaml
+
+from reproduce import cli
+
+ROOT = Path(__file__).parent.parent
+PLUMBING = {"cli", "config", "examples", "files", "progress", "warm"}
+"""Modules that carry data and settings; what they mean for a stage is in its parameters."""
+
+STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
+
+
+def source(module: str) -> Path | None:
+    path = ROOT / Path(*module.split("."))
+    found = [p for p in (path.with_suffix(".py"), path / "__init__.py") if p.is_file()]
+    return found[0] if found else None
+
+
+def imports(tree: ast.AST) -> set[str]:
+    """Return the modules of the package that a syntax tree imports anywhere, by full name."""
+    names = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("reproduce"):
+            names |= {str(node.module)} | {f"{node.module}.{alias.name}" for alias in node.names}
+    with_parents = {".".join(n.split(".")[:k]) for n in names for k in range(1, n.count(".") + 2)}
+    return {name for name in with_parents if source(name)} - {"reproduce"}
+
+
+def reached(command: str) -> set[Path]:
+    """Return the files whose code a command of the package may run, less the plumbing."""
+    function = getattr(cli, command)
+    pending, seen = imports(ast.parse(inspect.getsource(function))), set[str]()
+    while pending:
+        module = pending.pop()
+        if module.split(".")[1] not in PLUMBING and module not in seen:
+            seen.add(module)
+            path = source(module)
+            assert path is not None
+            pending |= imports(ast.parse(path.read_text()))
+    files = [source(module) for module in seen]
+    return {path for path in files if path and not only_a_docstring(path)}
+
+
+def only_a_docstring(path: Path) -> bool:
+    return all(isinstance(node, ast.Expr) for node in ast.parse(path.read_text()).body)
+
+
+def declared(stage: str) -> list[Path]:
+    body = STAGES[stage].get("do", STAGES[stage])
+    return [
+        ROOT / "reproduce" / dep.removeprefix("${package}/")
+        for dep in body["deps"]
+        if dep.startswith("${package}/")
+    ]
+
+
+def command(stage: str) -> str:
+    return str(STAGES[stage].get("do", STAGES[stage])["cmd"].split()[1])
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_stage_names_all_code_that_it_imports(stage: str) -> None:
+    named = declared(stage)
+    missing = [
+        str(path.relative_to(ROOT))
+        for path in reached(command(stage))
+        if not any(path == dep or dep in path.parents for dep in named)
+    ]
+    assert missing == []
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_stage_names_no_code_that_it_does_not_import(stage: str) -> None:
+    files = reached(command(stage))
+    idle = [
+        str(dep.relative_to(ROOT))
+        for dep in declared(stage)
+        if dep.suffix != ".yaml" and not any(dep == p or dep in p.parents for p in files)
+    ]
+    assert idle == []
+
+
+def test_the_walk_finds_what_a_stage_is_known_to_use() -> None:
+    names = {path.stem for path in reached("arm")}
+    assert {"train", "generate", "entailment", "lexical", "selection"} <= names
+    assert "sampling" not in names and "config" not in names
