@@ -99,26 +99,40 @@ def test_running_again_without_cache_gives_the_same_bytes(study: Path) -> None:
     assert outputs(study) == before
 
 
-def test_killed_study_finishes_with_the_same_bytes(study: Path) -> None:
-    before = outputs(study)
-    arm = "controls@random"
+def kill_while_it_writes(study: Path, arm: str) -> None:
+    """Begin the stage of an arm and kill everything once its first files are there."""
+    experiment, name = arm.split("@")
     process = subprocess.Popen(
-        [*DVC, "repro", "--force", "--single-item", "--no-run-cache", arm],
-        cwd=study, env=environment(study), start_new_session=True,
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        [*DVC, "repro", "--single-item", arm], cwd=study, env=environment(study),
+        start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
-    folder = study / "artifacts" / "controls"
     deadline = time.monotonic() + 120
-    while not list(folder.glob(".random.*")) and time.monotonic() < deadline:
-        time.sleep(0.01)
+    while not list((study / "artifacts" / experiment).glob(f".{name}.*/**/train.jsonl")):
+        assert time.monotonic() < deadline and process.poll() is None
+        time.sleep(0.005)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
-    assert not (folder / "random").exists()
     for lock in (study / ".dvc" / "tmp").glob("*lock*"):
         lock.unlink()
-    dvc(study, "repro")
-    assert (folder / "random" / "SHA256SUMS").exists()
-    assert outputs(study) == before
+
+
+def test_a_killed_stage_leaves_nothing_and_finishes_with_the_same_bytes(study: Path) -> None:
+    path = study / "experiments.yaml"
+    text = path.read_text()
+    changed = yaml.safe_load(text)
+    # A selection that was never made before: DVC has no earlier result to fall back on.
+    changed["experiments"]["controls"]["random"]["select"]["keep"] = 0.7
+    path.write_text(yaml.safe_dump(changed, sort_keys=False, allow_unicode=True))
+    try:
+        kill_while_it_writes(study, "controls@random")
+        assert not (study / "artifacts" / "controls" / "random").exists()
+        dvc(study, "repro", "--single-item", "controls@random")
+        finished = outputs(study)["artifacts/controls/random"]
+        dvc(study, "repro", "--force", "--no-run-cache", "--single-item", "controls@random")
+        assert outputs(study)["artifacts/controls/random"] == finished
+    finally:
+        path.write_text(text)
+        dvc(study, "repro")
 
 
 @pytest.mark.parametrize("damage", ["truncate", "remove"])
