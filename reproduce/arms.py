@@ -1,5 +1,6 @@
 """One arm of the study: its training examples, its training, its evaluation, for every seed."""
 
+import shutil
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from reproduce.determinism import named_seed, settle
 from reproduce.evaluate import evaluate
 from reproduce.examples import Example, read_examples, read_sets, write_examples
 from reproduce.files import checked, fingerprint, read_rows, sealed_folder, write_json, write_rows
-from reproduce.judging import refuse_lost
+from reproduce.judging import judges_of, refuse_lost
 from reproduce.mixtures import mix
 from reproduce.models import checkpoint, load_model, load_tokenizer
 from reproduce.parallel import over_seeds
@@ -21,11 +22,11 @@ Row = dict[str, Any]
 
 def run_arm(params: Params, name: str, arm: Arm, artifacts: Path) -> None:
     """Write `artifacts/name`: for every seed the model, its history and its judged responses."""
-    start, source = artifacts / arm.start, checked(artifacts / arm.reads)
+    for needed in (arm.start, arm.reads, "entailment"):
+        checked(artifacts / needed)
     held_out = [e for s in read_sets(artifacts / "evaluation").values() for e in s]
-    checked(start)
     with sealed_folder(artifacts / name) as folder:
-        work = partial(_run_seed, params, name, arm, start, source, held_out, folder)
+        work = partial(_run_seed, params, name, arm, artifacts, held_out, folder)
         over_seeds(work, params.seeds, params.hardware)
         write_json(folder / "record.json", _record(params, name, arm, artifacts))
 
@@ -45,24 +46,26 @@ def _run_seed(
     params: Params,
     name: str,
     arm: Arm,
-    start: Path,
-    source: Path,
+    artifacts: Path,
     held_out: list[Example],
     target: Path,
     seed: int,
 ) -> None:
-    folder = target / f"seed-{seed}"
+    folder, start = target / f"seed-{seed}", checkpoint(artifacts / arm.start, seed)
     settle(named_seed(name, seed), params.hardware.threads)
-    model = load_model(checkpoint(start, seed))
-    tokenizer = load_tokenizer(checkpoint(start, seed))
-    examples = training_examples(arm, source, seed)
+    model, tokenizer = load_model(start), load_tokenizer(start)
+    judges = judges_of(params.judging, artifacts / "entailment")
+    answers = partial(evaluate, tokenizer, held_out, params, judges, seed)
+    examples = training_examples(arm, artifacts / arm.reads, seed)
     rows: list[Row] = []
     if examples:
-        rows += _train(params, name, arm, model, tokenizer, examples, held_out, seed, folder)
-    final = evaluate(model, tokenizer, held_out, params, seed)
+        for progress, saved in _train(params, name, arm, model, tokenizer, examples, seed, folder):
+            rows += [{**row, "progress": progress} for row in answers(load_model(saved))]
+        shutil.rmtree(folder / "work", ignore_errors=True)
+    final = answers(model)
     refuse_lost(final, params.judging, f"{name}, seed {seed}")
-    rows += [{**row, "progress": 1.0, "seed": seed} for row in final]
-    write_rows(folder / "evaluation.jsonl", rows)
+    rows += [{**row, "progress": 1.0} for row in final]
+    write_rows(folder / "evaluation.jsonl", [{**row, "seed": seed} for row in rows])
 
 
 def _train(
@@ -72,15 +75,13 @@ def _train(
     model: Any,
     tokenizer: Any,
     examples: list[Example],
-    held_out: list[Example],
     seed: int,
     folder: Path,
-) -> list[Row]:
-    """Train in place, save, and return the judged responses of the models on the way."""
-    settings = training_of(params, arm)
+) -> list[tuple[float, Path]]:
+    """Train in place and save; return the models on the way with their share of the training."""
+    settings, work = training_of(params, arm), folder / "work"
     encoded = [encode_example(tokenizer, e, settings.max_length) for e in examples]
     fitting = [row for row in encoded if row is not None]
-    work = folder / "work"
     order, title = named_seed(name, "order", seed), f"{name}, seed {seed}"
     history = train(
         model, tokenizer, fitting, settings, params.hardware, order, work, title, arm.trajectory
@@ -90,26 +91,13 @@ def _train(
     write_examples(folder / "train.jsonl", examples)
     report = {"losses": history, "too_long": len(encoded) - len(fitting)}
     write_json(folder / "history.json", report)
-    steps = steps_in(len(fitting), settings)
-    return _on_the_way(params, work, tokenizer, held_out, seed, steps)
-
-
-def _on_the_way(
-    params: Params, work: Path, tokenizer: Any, held_out: list[Example], seed: int, steps: int
-) -> list[Row]:
-    import shutil
-
-    rows: list[Row] = []
-    for saved in sorted(work.glob("checkpoint-*"), key=lambda path: int(path.name[11:])):
-        progress = int(saved.name.removeprefix("checkpoint-")) / steps
-        found = evaluate(load_model(saved), tokenizer, held_out, params, seed)
-        rows += [{**row, "progress": progress, "seed": seed} for row in found]
-    shutil.rmtree(work, ignore_errors=True)
-    return rows
+    saved = {int(path.name[11:]): path for path in work.glob("checkpoint-*")}
+    return [(step / steps_in(len(fitting), settings), saved[step]) for step in sorted(saved)]
 
 
 def _record(params: Params, name: str, arm: Arm, artifacts: Path) -> dict[str, Any]:
-    inputs = {path: fingerprint(artifacts / path) for path in (arm.start, arm.reads, "evaluation")}
+    names = (arm.start, arm.reads, "evaluation", "entailment")
+    inputs = {name: fingerprint(artifacts / name) for name in names}
     return {
         "arm": name,
         "settings": arm.model_dump(mode="json"),

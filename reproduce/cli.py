@@ -55,8 +55,16 @@ def data() -> None:
     from reproduce.data import make_data
 
     with step("data") as (params, _):
-        folders = (ARTIFACTS / name for name in ("training", "evaluation", "pretraining"))
-        make_data(params.data, *folders)
+        make_data(params.data, params.validation, ARTIFACTS)
+
+
+@app.command()
+def entailment() -> None:
+    """Make the judges' entailment model and measure the judges on right and wrong responses."""
+    from reproduce.entailment.make import make_entailment
+
+    with step("entailment") as (params, _):
+        make_entailment(params, ARTIFACTS / "pairs", ARTIFACTS / "entailment")
 
 
 @app.command()
@@ -95,7 +103,8 @@ def score() -> None:
     from reproduce.reset.scoring import score_candidates
 
     with step("score") as (params, _):
-        score_candidates(params, ARTIFACTS / "candidates", ARTIFACTS / "scores")
+        folders = (ARTIFACTS / name for name in ("candidates", "entailment", "scores"))
+        score_candidates(params, *folders)
 
 
 @app.command()
@@ -174,7 +183,7 @@ def _expected() -> tuple[type[Exception], ...]:
     return (*known, *(getattr(sys.modules[m], n) for m, n in names if m in sys.modules))
 
 
-HEAVY = {"base", "arm", "candidates", "score", "tables", "summary"}
+HEAVY = {"base", "entailment", "arm", "candidates", "score", "tables", "summary"}
 """Commands that run in a fork of the warm server."""
 
 

@@ -160,11 +160,65 @@ class Candidates(Strict):
     strategies: dict[str, Decoding]
 
 
-class Judging(Strict):
-    """The judges' entailment model, and how many empty responses a run may have."""
+class CrossEncoderTraining(Strict):
+    """How the pipeline tunes an entailment model of its own."""
 
-    entailment: Literal["symbolic", "lexical"]
+    epochs: Annotated[float, Field(gt=0)]
+    batch_size: Count
+    learning_rate: Annotated[float, Field(gt=0, lt=1)]
+    pairs: Count
+    seed: int
+
+
+class Published(Strict):
+    """A sequence classifier of the hub at a commit, or in a local folder (no revision)."""
+
+    model: str
+    revision: Annotated[str, Field(pattern="^[0-9a-f]{40}$")] | None = None
+
+    @model_validator(mode="after")
+    def _pinned(self) -> "Published":
+        if self.revision is None and not Path(self.model).is_dir():
+            raise ValueError(f"'{self.model}' is no local folder: give its 'revision' (40 digits)")
+        return self
+
+
+class Judging(Strict):
+    """What judges faithfulness, and how many empty responses a run may have.
+
+    Attributes:
+        entailment: "symbolic" is exact in the generated world; "lexical" counts shared words;
+            "trained" tunes a cross-encoder by `training`; "published" takes that of `published`.
+        extractive: the figure that counts as the faithfulness of an extractive answer.
+        abstractive: the figure that counts as the faithfulness of a summary.
+        max_empty_share: a run with more empty responses fails.
+    """
+
+    entailment: Literal["symbolic", "lexical", "trained", "published"]
+    training: CrossEncoderTraining | None = None
+    published: Published | None = None
+    extractive: Literal["entailed", "coverage", "k_precision"] = "entailed"
+    abstractive: Literal["summac", "coverage", "k_precision"] = "summac"
     max_empty_share: Annotated[float, Field(ge=0, le=1)]
+
+    @model_validator(mode="after")
+    def _settings_of_the_model(self) -> "Judging":
+        for name, given in (("training", self.training), ("published", self.published)):
+            kind = "trained" if name == "training" else name
+            if (self.entailment == kind) != (given is not None):
+                raise ValueError(f"'{name}' goes with entailment '{kind}', and only with it")
+        return self
+
+
+class Validation(Strict):
+    """How the judges are measured: right and wrong responses a data set, and what they must reach.
+
+    `least_auc` is for wrong answers of the same passage; a figure below it carries no claim.
+    """
+
+    trials: Count
+    least_auc: Annotated[float, Field(ge=0.5, le=1)]
+    seed: int
 
 
 class Statistics(Strict):
@@ -210,6 +264,7 @@ class Params(Strict):
     generation: Generation
     candidates: Candidates
     judging: Judging
+    validation: Validation
     statistics: Statistics
     hardware: Hardware
 

@@ -1,10 +1,12 @@
 """The data step: pretraining texts, training sets and evaluation sets of a profile."""
 
 import os
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from reproduce.config import Data, RealData, WorldData
+from reproduce.config import Data, Validation, WorldData
+from reproduce.entailment.pairs import training_pairs, trials
 from reproduce.examples import Sets, write_examples
 from reproduce.files import sealed_folder, write_csv, write_rows
 
@@ -12,23 +14,44 @@ CACHE = Path(".cache/sources")
 """Where downloads of real text go, below the working directory."""
 
 
-def make_data(settings: Data, training: Path, evaluation: Path, pretraining: Path) -> None:
-    """Write a folder of training sets, one of evaluation sets and one of pretraining texts.
+@dataclass(frozen=True)
+class Material:
+    """All text of a profile.
+
+    Attributes:
+        train: the training sets.
+        held_out: the evaluation sets.
+        texts: what a base model is pretrained on.
+        counts: a row a data set on what its source offered, for real text.
+        judge_train: examples on the training side that an entailment model may learn from.
+        judge_held_out: examples on the other side that the judges are measured on.
+    """
+
+    train: Sets
+    held_out: Sets
+    texts: list[str]
+    counts: list[dict[str, Any]]
+    judge_train: Sets
+    judge_held_out: Sets
+
+
+def make_data(settings: Data, validation: Validation, artifacts: Path) -> None:
+    """Write below `artifacts`: training, evaluation and pretraining texts, pairs for the judges.
 
     Raises ValueError when a prompt would be on both sides.
     """
-    if settings.world:
-        train, held_out, texts = _of_world(settings.world, settings.seed)
-        counts: list[dict[str, Any]] = []
-    else:
-        assert settings.real is not None
-        train, held_out, counts = _of_sources(settings.real, settings.seed)
-        texts = []
-    refuse_overlap(train, held_out)
-    _write_sets(training, train, counts)
-    _write_sets(evaluation, held_out, counts)
-    with sealed_folder(pretraining) as folder:
-        write_rows(folder / "texts.jsonl", ({"text": text} for text in texts))
+    found = _of_world(settings.world, settings.seed) if settings.world else _of_sources(settings)
+    refuse_overlap(found.train, found.held_out)
+    refuse_overlap(found.judge_train, found.judge_held_out)
+    _write_sets(artifacts / "training", found.train, found.counts)
+    _write_sets(artifacts / "evaluation", found.held_out, found.counts)
+    with sealed_folder(artifacts / "pretraining") as folder:
+        write_rows(folder / "texts.jsonl", ({"text": text} for text in found.texts))
+    with sealed_folder(artifacts / "pairs") as folder:
+        pairs = training_pairs(found.judge_train, validation.seed)
+        write_rows(folder / "training.jsonl", (vars(pair) for pair in pairs))
+        chosen = trials(found.judge_held_out, validation.trials, validation.seed)
+        write_rows(folder / "trials.jsonl", (asdict(trial) for trial in chosen))
 
 
 def refuse_overlap(train: Sets, held_out: Sets) -> None:
@@ -43,7 +66,7 @@ def refuse_overlap(train: Sets, held_out: Sets) -> None:
                     )
 
 
-def _of_world(settings: WorldData, seed: int) -> tuple[Sets, Sets, list[str]]:
+def _of_world(settings: WorldData, seed: int) -> Material:
     from reproduce.world.build import evaluation_sets, training_sets
     from reproduce.world.corpus import pretraining_texts
     from reproduce.world.people import make_world
@@ -51,14 +74,23 @@ def _of_world(settings: WorldData, seed: int) -> tuple[Sets, Sets, list[str]]:
     world = make_world(settings.people, seed)
     held_out = evaluation_sets(world, settings.evaluation, seed)
     train = training_sets(world, settings.train, seed, held_out)
-    return train, held_out, pretraining_texts(world, settings.pretraining_texts, seed)
+    texts = pretraining_texts(world, settings.pretraining_texts, seed)
+    # The exact entailment model of the world needs no training.
+    return Material(train, held_out, texts, [], {}, held_out)
 
 
-def _of_sources(settings: RealData, seed: int) -> tuple[Sets, Sets, list[dict[str, Any]]]:
-    from reproduce.sources.build import real_examples
+def _of_sources(settings: Data) -> Material:
+    from reproduce.sources.build import pools, real_examples
 
-    mirror = os.environ.get("REPRODUCE_MIRROR")
-    return real_examples(settings.sets, Path(mirror) if mirror else None, CACHE, seed)
+    assert settings.real is not None
+    place = os.environ.get("REPRODUCE_MIRROR")
+    mirror, sets = Path(place) if place else None, settings.real.sets
+    found, whole = pools(sets, mirror, CACHE), pools({name: {} for name in sets}, mirror, CACHE)
+    train, held_out, counts = real_examples(found, sets, settings.seed)
+    # A judge reads one sentence at a time, so passages of any length may teach it.
+    teaching = {name: pool.train for name, pool in whole.items()}
+    measuring = {name: pool.evaluation for name, pool in found.items()}
+    return Material(train, held_out, [], counts, teaching, measuring)
 
 
 def _write_sets(target: Path, sets: Sets, counts: list[dict[str, Any]]) -> None:

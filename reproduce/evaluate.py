@@ -8,7 +8,7 @@ from reproduce.determinism import named_seed
 from reproduce.examples import Example
 from reproduce.generate import GREEDY, respond
 from reproduce.judges.faithfulness import sentences
-from reproduce.judging import entailment_model, judged
+from reproduce.judging import Judges, judged
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -17,11 +17,12 @@ Row = dict[str, Any]
 
 
 def evaluate(
-    model: "PreTrainedModel",
     tokenizer: "PreTrainedTokenizerBase",
     examples: Sequence[Example],
     params: Params,
+    judges: Judges,
     seed: int,
+    model: "PreTrainedModel",
 ) -> list[Row]:
     """Return one row an example: greedy response and judgement, in the order of `examples`."""
     stream = named_seed("evaluation", seed)
@@ -30,7 +31,7 @@ def evaluate(
         {"dataset": e.dataset, "example": e.id, "response": _answer(e, found[0])}
         for e, found in zip(examples, texts, strict=True)
     ]
-    return judged(rows, {e.id: e for e in examples}, entailment_model(params.judging))
+    return judged(rows, {e.id: e for e in examples}, judges)
 
 
 def _answer(example: Example, response: str) -> str:

@@ -52,6 +52,11 @@ class Example:
         """Return the objective that the example belongs to."""
         return "IF" if self.kind == "instruction" else "CD"
 
+    @property
+    def question(self) -> str:
+        """Return what the prompt says besides the context: the question, without its label."""
+        return self.prompt.replace(self.context, "", 1).strip().removeprefix("Question:").strip()
+
 
 Sets = dict[str, list[Example]]
 
@@ -63,7 +68,7 @@ def write_examples(target: Path, examples: Iterable[Example]) -> None:
 
 def read_examples(source: Path) -> list[Example]:
     """Return the examples of a file made by `write_examples`."""
-    return [_example(row) for row in read_rows(source)]
+    return [example_of(row) for row in read_rows(source)]
 
 
 def read_sets(folder: Path) -> Sets:
@@ -72,6 +77,7 @@ def read_sets(folder: Path) -> Sets:
     return {path.stem: read_examples(path) for path in files}
 
 
-def _example(row: dict[str, Any]) -> Example:
+def example_of(row: dict[str, Any]) -> Example:
+    """Return the example whose fields are in `row`, as JSON keeps them."""
     tuples = {key: tuple(row[key]) for key in ("references", "instructions")}
     return Example(**{**row, **tuples})

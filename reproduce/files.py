@@ -42,7 +42,7 @@ def sealed_folder(target: Path) -> Iterator[Path]:
     with replacing(target) as draft:
         draft.mkdir()
         yield draft
-        lines = [f"{_sha256(path)}  {path.relative_to(draft)}\n" for path in _members(draft)]
+        lines = [f"{digest(path)}  {path.relative_to(draft)}\n" for path in _members(draft)]
         (draft / SUMS).write_text("".join(lines), encoding="utf-8")
 
 
@@ -60,7 +60,7 @@ def checked(folder: Path) -> Path:
         path = folder / name
         if not path.is_file():
             raise UnusableFile(f"{path}: missing; run `dvc repro` to make it")
-        if _sha256(path) != expected:
+        if digest(path) != expected:
             raise UnusableFile(
                 f"{path}: truncated or edited since it was made; "
                 f"delete {folder} and run `dvc repro` to make it again"
@@ -114,7 +114,7 @@ def write_csv(target: Path, rows: Sequence[Mapping[str, Any]]) -> None:
 
 def fingerprint(folder: Path) -> str:
     """Return the sha256 of a sealed folder's SHA256SUMS: one name for all its bytes."""
-    return _sha256(folder / SUMS)
+    return digest(folder / SUMS)
 
 
 def text_id(*parts: str) -> str:
@@ -131,7 +131,8 @@ def _members(folder: Path) -> list[Path]:
     return sorted(path for path in folder.rglob("*") if path.is_file())
 
 
-def _sha256(path: Path) -> str:
+def digest(path: Path) -> str:
+    """Return the sha256 of a file's bytes, hexadecimal; OSError when it cannot be read."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from reproduce.config import Decoding, Generation
 from reproduce.determinism import named_seed
 from reproduce.examples import Example
+from reproduce.progress import told
 from reproduce.train import prompt_ids
 
 if TYPE_CHECKING:
@@ -35,7 +36,8 @@ def respond(
     found: list[list[str]] = [[] for _ in examples]
     per_batch = max(1, bounds.batch_size // decoding.samples)
     with torch.inference_mode():
-        for number, batch in enumerate(_batches(examples, prompts, per_batch)):
+        batches = list(_batches(examples, prompts, per_batch))
+        for number, batch in enumerate(told(batches, "generation")):
             torch.manual_seed(named_seed(seed, number))
             texts = _sample(model, tokenizer, [prompts[i] for i in batch], decoding, bounds)
             for position, index in enumerate(batch):

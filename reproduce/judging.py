@@ -1,37 +1,52 @@
 """Judgements of a run's responses by the judges that its profile names."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 from reproduce.config import Judging
 from reproduce.examples import Example
-from reproduce.judges import Entailment, judge
+from reproduce.judges import Entailment, Judgement, judge
+from reproduce.validation import carriers_of
 
 Row = dict[str, Any]
+Judges = Callable[[Sequence[Example], Sequence[str]], list[Judgement]]
+
+CACHE = Path(".cache/entailment")
+"""Where a cross-encoder's probabilities are kept, below the working directory."""
 
 
 class TooMuchLost(Exception):
     """A run with more empty responses than its configuration allows."""
 
 
-def entailment_model(settings: Judging) -> Entailment:
-    """Return the entailment model that a profile names."""
+def judges_of(settings: Judging, entailment: Path) -> Judges:
+    """Return the judges of a profile; `entailment` is the folder of its entailment model."""
+    model = entailment_model(settings, entailment / "model")
+    return partial(judge, entailment=model, carriers=carriers_of(settings))
+
+
+def entailment_model(settings: Judging, folder: Path) -> Entailment:
+    """Return the entailment model that a profile names; a cross-encoder's is in `folder`."""
     if settings.entailment == "symbolic":
         from reproduce.world.entailment import symbolic_entailment
 
         return symbolic_entailment
-    from reproduce.judges.lexical import lexical_entailment
+    if settings.entailment == "lexical":
+        from reproduce.judges.lexical import lexical_entailment
 
-    return lexical_entailment
+        return lexical_entailment
+    from reproduce.entailment.cross_encoder import CrossEncoder
+
+    return CrossEncoder(folder, CACHE)
 
 
-def judged(rows: Iterable[Row], examples: dict[str, Example], entailment: Entailment) -> list[Row]:
+def judged(rows: Iterable[Row], examples: dict[str, Example], judges: Judges) -> list[Row]:
     """Return `rows` with their judgements; equal responses to one example are judged once."""
     rows = list(rows)
     pairs = sorted({(row["example"], row["response"]) for row in rows})
-    judgements = judge(
-        [examples[name] for name, _ in pairs], [response for _, response in pairs], entailment
-    )
+    judgements = judges([examples[name] for name, _ in pairs], [text for _, text in pairs])
     found = dict(zip(pairs, judgements, strict=True))
     return [{**row, **vars(found[row["example"], row["response"]])} for row in rows]
 

@@ -7,12 +7,12 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from reproduce.config import Arm, Params
 from reproduce.files import UnusableFile, write_csv
 
-FIRST = ("data", "base")
+FIRST = ("data", "entailment", "base")
 SAMPLING = ("candidates", "score")
 LAST = ("tables", "figures", "tracking")
 
@@ -26,6 +26,7 @@ PAUSE = 600.0
 """Seconds without a stage after which a new run begins, where no `dvc` process tells."""
 
 Row = dict[str, Any]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -130,6 +131,18 @@ def headline(name: str, order: Sequence[str], found: Estimate | None) -> str:
     if found is None:
         return line
     return f"{line} — at most about {spoken(found.left)} left of {spoken(found.whole)}"
+
+
+def told(items: Sequence[T], title: str, every: float = 10.0) -> Iterator[T]:
+    """Yield the items, and say every so many seconds how far they are and how long it takes."""
+    began = said = time.monotonic()
+    for number, item in enumerate(items):
+        now = time.monotonic()
+        if now - said >= every:
+            said = now
+            left = (now - began) / number * (len(items) - number)
+            print(f"  {title}: {number}/{len(items)}, about {spoken(left)} left", flush=True)
+        yield item
 
 
 def spoken(seconds: float) -> str:

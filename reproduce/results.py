@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from reproduce.config import Arm, ConfigError, Statistics
+from reproduce.config import Arm, ConfigError, Params, Statistics
 from reproduce.examples import Example, read_examples, read_sets
 from reproduce.files import UnusableFile, checked, read_json, read_rows
 from reproduce.statistics import Grid, Interval, bootstrap
+from reproduce.validation import carriers_of, sound_sets
 
 Arms = Mapping[str, Mapping[str, Arm]]
 Row = dict[str, Any]
@@ -23,7 +24,8 @@ MAIN = (*TWO_STAGE, MTL, RESET, RESET_S)
 """The arms that tables and figures ask for by name; all others are taken as they come."""
 
 COLUMNS = ("task", "faithfulness", "instruction", "exact_match", "token_f1", "rouge_l",
-           "prompt_strict", "coverage", "summac", "states_answer", "empty")  # fmt: skip
+           "prompt_strict", "instruction_loose", "prompt_loose", "coverage", "k_precision",
+           "states_answer", "empty")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,10 @@ CD_KINDS = ("extractive", "abstractive")
 INSTRUCTION = Measure("instruction", "IF", "instruction", ("instruction",))
 FAITHFULNESS = Measure("faithfulness", "Faithfulness", "faithfulness", CD_KINDS)
 TASK = Measure("task", "Task", "task", CD_KINDS)
+INSTRUCTION_LOOSE = Measure("instruction_loose", "IF, loose", "instruction_loose", ("instruction",))
+PROMPT_LOOSE = Measure("prompt_loose", "IF, prompt, loose", "prompt_loose", ("instruction",))
+COVERAGE = Measure("coverage", "Coverage", "coverage", ("extractive",))
+K_PRECISION = Measure("k_precision", "K-precision", "k_precision", ("abstractive",))
 PROMPT_STRICT = Measure("prompt_strict", "IF, prompt level", "prompt_strict", ("instruction",))
 EXACT_MATCH = Measure("exact_match", "EM", "exact_match", ("extractive",))
 TOKEN_F1 = Measure("token_f1", "F1", "token_f1", ("extractive",))
@@ -49,7 +55,8 @@ BOTH = Measure("both", "Mean of IF and faithfulness", "", ())
 """The mean of the two objectives, each a macro average of its own data sets."""
 
 OBJECTIVES = (INSTRUCTION, FAITHFULNESS, TASK)
-MEASURES = (*OBJECTIVES, PROMPT_STRICT, EXACT_MATCH, TOKEN_F1, ROUGE_L)
+MEASURES = (*OBJECTIVES, PROMPT_STRICT, INSTRUCTION_LOOSE, PROMPT_LOOSE, COVERAGE, K_PRECISION,
+            EXACT_MATCH, TOKEN_F1, ROUGE_L)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -75,6 +82,7 @@ class Results:
         losses: a row a logged step; columns experiment, arm, label, seed, step, loss,
             learning_rate.
         statistics: the settings of every interval.
+        carriers: data set -> the measure of its faithfulness, where it may carry a claim.
     """
 
     arms: dict[str, Arm]
@@ -85,13 +93,15 @@ class Results:
     losses: Any
     seeds: tuple[int, ...]
     statistics: Statistics
+    carriers: dict[str, str]
     groups: dict[tuple[str, float, str], Any] = field(repr=False)
 
     def datasets(self, measure: Measure) -> list[str]:
         """Return the names of the data sets, probes left out, that a measure averages over."""
         if measure is BOTH:
             return self.datasets(INSTRUCTION) + self.datasets(FAITHFULNESS)
-        return [n for n, e in self.sets.items() if e[0].kind in measure.kinds and not e[0].probe]
+        names = [n for n, e in self.sets.items() if e[0].kind in measure.kinds and not e[0].probe]
+        return [n for n in names if n in self.carriers] if measure is FAITHFULNESS else names
 
     def probes(self) -> list[str]:
         """Return the names of the data sets that count in no objective."""
@@ -162,16 +172,17 @@ class Results:
         return grid * scale
 
 
-def load(
-    artifacts: Path, experiments: Arms, seeds: Sequence[int], statistics: Statistics
-) -> Results:
+def load(artifacts: Path, experiments: Arms, params: Params) -> Results:
     """Return the results of all arms of `experiments` below `artifacts`.
 
     Raises UnusableFile naming an arm whose folder is missing, cut off or incomplete and what to
     do about it.
     """
+    seeds = params.seeds
     arms = {f"{e}/{a}": arm for e, found in experiments.items() for a, arm in found.items()}
     sets = read_sets(artifacts / "evaluation")
+    measures, sound = carriers_of(params.judging), sound_sets(read_trials(artifacts), params)
+    carriers = {name: measures[sets[name][0].kind] for name in sets if name in sound}
     labels: dict[str, str] = {}
     frames, training, losses = [], [], []
     for key, arm in arms.items():
@@ -187,7 +198,9 @@ def load(
     scores = pd.concat(frames, ignore_index=True)
     groups = dict(list(scores.groupby(["key", "progress", "dataset"], sort=False)))
     tables = (pd.DataFrame(training), pd.DataFrame(losses))
-    return Results(arms, labels, sets, scores, *tables, tuple(seeds), statistics, groups)
+    return Results(
+        arms, labels, sets, scores, *tables, tuple(seeds), params.statistics, carriers, groups
+    )
 
 
 def refuse_incomplete(experiments: Arms) -> None:
@@ -196,6 +209,11 @@ def refuse_incomplete(experiments: Arms) -> None:
     for key in MAIN:
         if key not in arms:
             raise ConfigError(f"experiments: the tables need an arm '{key}'")
+
+
+def read_trials(artifacts: Path) -> list[Row]:
+    """Return the judged trials: right and wrong responses that the judges were measured on."""
+    return read_rows(checked(artifacts / "entailment") / "judged.jsonl")
 
 
 def read_candidates(artifacts: Path, seed: int) -> tuple[list[Example], list[Row]]:

@@ -70,6 +70,24 @@ def bootstrap_ratio(
     return _interval(centre, above[below > 0] / below[below > 0], confidence, cases)
 
 
+def bootstrap_auc(
+    right: Sequence[float], wrong: Sequence[float], resamples: int, confidence: float, seed: int
+) -> Interval:
+    """Return the area under the ROC curve of right against wrong responses, with its interval.
+
+    It is the chance that a right response scores above a wrong one, a tie counting half. The
+    n-th score of each belongs to one example; examples are resampled. Raises ValueError without
+    scores, or where the numbers differ.
+    """
+    if not len(right) or len(right) != len(wrong):
+        raise ValueError(f"{len(right)} right and {len(wrong)} wrong scores")
+    above = np.subtract.outer(np.asarray(right, float), np.asarray(wrong, float))
+    wins = (above > 0) + (above == 0) / 2
+    weights = _weights(np.random.default_rng(seed), resamples, len(wins))
+    draws = np.einsum("ri,ij,rj->r", weights, wins, weights, optimize=True)
+    return _interval(float(wins.mean()), draws, confidence, [wins[:1]])
+
+
 def _checked(values: Sequence[Grid]) -> int:
     if not values:
         raise ValueError("no data set to take a mean over")

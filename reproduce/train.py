@@ -103,7 +103,7 @@ def train(
         args=_arguments(settings, hardware, seed, work, len(rows)),
         train_dataset=Dataset.from_list(list(rows)),
         data_collator=lambda batch: pad_rows(batch, int(tokenizer.pad_token_id or 0)),
-        callbacks=[_watch(title, _stops(steps_in(len(rows), settings), stops))],
+        callbacks=[watch(title, _stops(steps_in(len(rows), settings), stops))],
     )
     trainer.remove_callback(PrinterCallback)
     trainer.train()
@@ -210,11 +210,12 @@ def _schedule_options(settings: Training, steps: int) -> dict[str, Any]:
     return options
 
 
-def _watch(title: str, stops: set[int]) -> Any:
+def watch(title: str, stops: set[int]) -> Any:
+    """Return a callback that saves at `stops`, refuses NaN and says how long it still takes."""
     from transformers import TrainerCallback
 
     class Watch(TrainerCallback):  # type: ignore[misc]
-        """Saves at `stops`, refuses a loss that is not a number, says how long it still takes."""
+        """See `watch`."""
 
         def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
             self.began = self.said = time.monotonic()

@@ -2,16 +2,19 @@
 
 import random
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from reproduce.config import Arm, Params, load_experiments, load_params
 from reproduce.examples import Example, write_examples
 from reproduce.files import sealed_folder, write_json, write_rows
+from reproduce.judges import judge
 from reproduce.judging import judged
 from reproduce.mixtures import mix
 from reproduce.reset.selection import selected_examples
 from reproduce.tables import make_tables
+from reproduce.tables.judges import MEASURES
 
 ROOT = Path(__file__).parent.parent
 VALUES = {"shape": ["round", "square", "oval", "flat", "long"], "hue": ["red", "blue", "green"]}
@@ -61,6 +64,8 @@ def write_study(
         with sealed_folder(artifacts / folder) as draft:
             for name, examples in sets.items():
                 write_examples(draft / f"{name}.jsonl", examples)
+    with sealed_folder(artifacts / "entailment") as draft:
+        write_rows(draft / "judged.jsonl", _trials(held_out))
     prompts = [example for examples in training.values() for example in examples]
     scores = {seed: _candidates(params, prompts, seed) for seed in params.seeds}
     with sealed_folder(artifacts / "scores") as draft:
@@ -118,7 +123,7 @@ def _candidates(params: Params, prompts: list[Example], seed: int) -> list[Row]:
 
 
 def _judged(rows: list[Row], examples: list[Example]) -> list[Row]:
-    return judged(rows, {example.id: example for example in examples}, _entailment)
+    return judged(rows, {example.id: example for example in examples}, JUDGES)
 
 
 def _entailment(pairs: Any) -> Any:
@@ -127,6 +132,22 @@ def _entailment(pairs: Any) -> Any:
     # As many words as premise and hypothesis share, so much is entailed.
     shared = np.array([_overlap(a, b) for a, b in pairs])
     return np.stack([shared * 0.9, np.full_like(shared, 0.1), 0.9 - shared * 0.9], axis=1)
+
+
+JUDGES = partial(judge, entailment=_entailment)
+
+
+def _trials(held_out: Mapping[str, list[Example]]) -> list[Row]:
+    # Every measure is sure of what is right, and of what is wrong but for the first of each set.
+    return [
+        {"dataset": name, "kind": e.kind, "example": e.id, "variant": variant,
+         "response": e.response, "details": dict.fromkeys(measures, float(right or not n))}
+        for name, examples in held_out.items()
+        for n, e in enumerate(examples)
+        for variant, right in (("right", True), ("same passage", False), ("negated", False))
+        for measures in [MEASURES[e.kind]]
+        if not e.probe
+    ]  # fmt: skip
 
 
 def _overlap(premise: str, hypothesis: str) -> float:

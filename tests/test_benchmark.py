@@ -52,10 +52,8 @@ def profile(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copy(ROOT / "tests" / "nano" / "params.yaml", folder)
     shutil.copy(ROOT / "experiments.yaml", folder)
     params, artifacts = load_params(folder / "params.yaml"), folder / "artifacts"
-    names = ("training", "evaluation", "pretraining", "base")
-    training, evaluation, pretraining, base = (artifacts / name for name in names)
-    make_data(params.data, training, evaluation, pretraining)
-    make_base(params, training, pretraining, base)
+    make_data(params.data, params.validation, artifacts)
+    make_base(params, artifacts / "training", artifacts / "pretraining", artifacts / "base")
     return folder
 
 
@@ -117,7 +115,7 @@ def test_stages_are_counted_from_the_log_and_the_training_files(
     assert read["methods/MTL"]["tokens_per_second"] == str(round(tokens / 5))
     assert read["total"]["seconds"] == "12.0"
     assert "2 stages in 15 s, 9 s inside the stages; 40.0% between" in done.stdout
-    assert "Not in the log: base, two-stage/IF" in done.stdout
+    assert "Not in the log: entailment, base, two-stage/IF" in done.stdout
 
 
 @pytest.mark.parametrize(

@@ -4,13 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from reproduce.config import Data, WorldData
-from reproduce.data import make_data, refuse_overlap
+from reproduce.config import Data, Validation, WorldData
+from reproduce.data import Material, make_data, refuse_overlap
 from reproduce.examples import Example, read_sets
 from reproduce.files import UnusableFile, checked, fingerprint, read_rows
 from reproduce.world.build import PROBES, TASKS
 
-FOLDERS = ("training", "evaluation", "pretraining")
+FOLDERS = ("training", "evaluation", "pretraining", "pairs")
+VALIDATION = Validation(trials=3, least_auc=0.8, seed=0)
 
 
 def settings(seed: int = 0) -> Data:
@@ -19,9 +20,8 @@ def settings(seed: int = 0) -> Data:
 
 
 def make(base: Path, seed: int = 0) -> list[Path]:
-    folders = [base / name for name in FOLDERS]
-    make_data(settings(seed), *folders)
-    return folders
+    make_data(settings(seed), VALIDATION, base)
+    return [base / name for name in FOLDERS]
 
 
 def example(prompt: str, group: str = "") -> Example:
@@ -29,12 +29,14 @@ def example(prompt: str, group: str = "") -> Example:
 
 
 def test_sets_are_read_back(tmp_path: Path) -> None:
-    training, evaluation, pretraining = make(tmp_path)
+    training, evaluation, pretraining, pairs = make(tmp_path)
     train, held_out = read_sets(training), read_sets(evaluation)
     assert {name: len(found) for name, found in train.items()} == dict.fromkeys(TASKS, 12)
     assert {n: len(e) for n, e in held_out.items()} == dict.fromkeys([*TASKS, *PROBES], 6)
     assert all(e.dataset == name for name, found in train.items() for e in found)
     assert [set(row) for row in read_rows(checked(pretraining) / "texts.jsonl")] == [{"text"}] * 20
+    asked = {row["example"]["id"] for row in read_rows(checked(pairs) / "trials.jsonl")}
+    assert asked <= {e.id for found in held_out.values() for e in found}
 
 
 def test_the_same_seed_gives_the_same_bytes(tmp_path: Path) -> None:
@@ -77,7 +79,8 @@ def test_an_overlap_is_refused_before_anything_is_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sets = {"lists": [example("Do it.")]}
-    monkeypatch.setattr("reproduce.data._of_world", lambda *_: (sets, sets, ["text"]))
+    material = Material(sets, sets, ["text"], [], {}, {})
+    monkeypatch.setattr("reproduce.data._of_world", lambda *_: material)
     with pytest.raises(ValueError, match="Do it"):
         make(tmp_path)
     assert list(tmp_path.iterdir()) == []

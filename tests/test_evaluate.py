@@ -10,11 +10,11 @@ import pytest
 from reproduce.config import Judging, Params, load_params
 from reproduce.evaluate import evaluate
 from reproduce.examples import Example
-from reproduce.judges import judge
-from reproduce.judging import TooMuchLost, entailment_model, judged, refuse_lost
-from reproduce.world.entailment import symbolic_entailment
+from reproduce.judges import Judgement
+from reproduce.judging import TooMuchLost, judged, judges_of, refuse_lost
 
 ROOT = Path(__file__).parent.parent
+JUDGES = judges_of(Judging(entailment="symbolic", max_empty_share=0), Path())
 Sets = dict[str, list[Example]]
 Row = dict[str, Any]
 
@@ -39,12 +39,12 @@ def rows_for(examples: list[Example]) -> list[Row]:
 def test_all_rows_come_back_in_order_with_their_own_judgement(held_out: Sets) -> None:
     examples = [found[i] for found in held_out.values() for i in range(3)]
     rows = rows_for(examples)
-    found = judged(rows, {e.id: e for e in examples}, symbolic_entailment)
+    found = judged(rows, {e.id: e for e in examples}, JUDGES)
     assert len(found) == len(rows)
     by_id = {e.id: e for e in examples}
     for before, after in zip(rows, found, strict=True):
         assert before.items() <= after.items()
-        alone = judge([by_id[before["example"]]], [before["response"]], symbolic_entailment)[0]
+        alone = JUDGES([by_id[before["example"]]], [before["response"]])[0]
         assert {key: after[key] for key in vars(alone)} == vars(alone)
 
 
@@ -52,21 +52,20 @@ def test_rows_may_be_read_once_only(held_out: Sets) -> None:
     examples = held_out["describe"][:3]
     rows = rows_for(examples)
     by_id = {e.id: e for e in examples}
-    found = judged(iter(rows), by_id, symbolic_entailment)
-    assert found == judged(rows, by_id, symbolic_entailment)
+    found = judged(iter(rows), by_id, JUDGES)
+    assert found == judged(rows, by_id, JUDGES)
 
 
-def test_equal_responses_are_judged_once(held_out: Sets, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_equal_responses_are_judged_once(held_out: Sets) -> None:
     seen: list[tuple[str, str]] = []
 
-    def counting(examples: Sequence[Example], responses: Sequence[str], model: Any) -> list[Any]:
+    def counting(examples: Sequence[Example], responses: Sequence[str]) -> list[Judgement]:
         seen.extend((e.id, text) for e, text in zip(examples, responses, strict=True))
-        return judge(examples, responses, model)
+        return JUDGES(examples, responses)
 
-    monkeypatch.setattr("reproduce.judging.judge", counting)
     examples = held_out["qa-single"][:3]
     rows = rows_for(examples)
-    judged(rows, {e.id: e for e in examples}, symbolic_entailment)
+    judged(rows, {e.id: e for e in examples}, counting)
     assert len(seen) == len(set(seen)) == len({(r["example"], r["response"]) for r in rows})
 
 
@@ -74,27 +73,27 @@ def test_one_text_for_two_prompts_is_judged_for_each(held_out: Sets) -> None:
     one = held_out["qa-single"][0]
     two = next(e for e in held_out["qa-single"] if e.response != one.response)
     rows = [{"example": e.id, "response": one.response} for e in (one, two)]
-    found = judged(rows, {e.id: e for e in (one, two)}, symbolic_entailment)
+    found = judged(rows, {e.id: e for e in (one, two)}, JUDGES)
     assert [r["task"] for r in found] == [1.0, 0.0]
 
 
 def test_nothing_is_judged_as_nothing() -> None:
-    assert judged([], {}, symbolic_entailment) == []
+    assert judged([], {}, JUDGES) == []
 
 
 def test_evaluation_answers_every_example_in_order(
     sharp_model: Any, tokenizer: Any, held_out: Sets, params: Params
 ) -> None:
     examples = [found[i] for i in range(2) for found in held_out.values()]
-    found = evaluate(sharp_model, tokenizer, examples, params, 0)
+    found = evaluate(tokenizer, examples, params, JUDGES, 0, sharp_model)
     assert [(r["dataset"], r["example"]) for r in found] == [(e.dataset, e.id) for e in examples]
-    assert found == evaluate(sharp_model, tokenizer, examples, params, 1)  # Greedy.
+    assert found == evaluate(tokenizer, examples, params, JUDGES, 1, sharp_model)  # Greedy.
     assert all({"task", "faithfulness", "instruction", "details"} <= set(r) for r in found)
 
 
 @pytest.mark.parametrize("name", ["symbolic", "lexical"])
 def test_the_named_entailment_model_gives_probabilities(name: str) -> None:
-    model = entailment_model(Judging(entailment=name, max_empty_share=0))
+    model = judges_of(Judging(entailment=name, max_empty_share=0), Path()).keywords["entailment"]
     fact = "Anna owns a cat."
     table = np.asarray(model([(fact, fact), (fact, "No.")]))
     assert table.shape == (2, 3) and table[0, 0] == 1 and table[1, 0] == 0

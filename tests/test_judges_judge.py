@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from reproduce.examples import Example
-from reproduce.judges import SHORT_ANSWER_TOKENS, Judgement, judge
+from reproduce.judges import Judgement, judge
 
 CONTEXT = "The cat sat on the mat. The dog slept all day long."
 EXTRACTIVE = Example("qa", "extractive", "Where?", "the mat", CONTEXT, ("the mat", "a mat"))
@@ -19,7 +19,9 @@ INSTRUCTION = Example(
     "hi",
     instructions=({"id": "lowercase"}, {"id": "no_comma"}, {"id": "words", "n": 2}),
 )
+CONTEXT_UNITS = ["The cat sat on the mat.", "The dog slept all day long."]
 SPAN = {"coverage", "density", "k_precision", "empty"}
+ANSWER = SPAN | {"entailed"}
 FOLLOWED = {"instruction_strict", "prompt_strict", "instruction_loose", "prompt_loose"}
 
 
@@ -29,10 +31,12 @@ class Equal:
     def __init__(self) -> None:
         """Start without calls."""
         self.calls = 0
+        self.pairs: list[tuple[str, str]] = []
 
     def __call__(self, pairs: Sequence[tuple[str, str]]) -> np.ndarray:
         """Return one row per pair."""
         self.calls += 1
+        self.pairs += pairs
         rows = [(1.0, 0.0, 0.0) if one == other else (0.0, 0.25, 0.75) for one, other in pairs]
         return np.array(rows, dtype=np.float32)
 
@@ -45,26 +49,26 @@ def _one(example: Example, response: str, entailment: Any = _never) -> Judgement
     return judge([example], [response], entailment)[0]
 
 
-def test_short_extractive_answer_is_judged_by_coverage() -> None:
-    judgement = _one(EXTRACTIVE, "the red mat")
+def test_an_extractive_answer_is_judged_together_with_its_question() -> None:
+    model = Equal()
+    judgement = _one(EXTRACTIVE, "the red mat", model)
     # "red mat" against "mat": 1 of 2 and 1 of 1 tokens.
     assert judgement.task == pytest.approx(2 / 3)
     assert judgement.instruction is None
-    assert judgement.faithfulness == pytest.approx(2 / 3)
-    assert set(judgement.details) == SPAN | {"exact_match", "token_f1", "states_answer"}
-    assert judgement.details["density"] == pytest.approx(2 / 3)
+    assert {text for _, text in model.pairs} == {"Where? the red mat"}
+    assert [premise for premise, _ in model.pairs] == CONTEXT_UNITS
+    assert judgement.faithfulness == judgement.details["entailed"] == -0.25
+    assert set(judgement.details) == ANSWER | {"exact_match", "token_f1", "states_answer"}
+    assert judgement.details["coverage"] == judgement.details["density"] == pytest.approx(2 / 3)
     assert judgement.details["k_precision"] == 0.5
     assert judgement.details["exact_match"] == judgement.details["empty"] == 0.0
 
 
-def test_length_decides_between_coverage_and_summac() -> None:
-    five, six = "The cat sat on mat.", "The cat sat on the mat."
-    assert len(five.split()) == SHORT_ANSWER_TOKENS
-    assert "summac" not in _one(EXTRACTIVE, five).details
-    judgement = _one(EXTRACTIVE, six, Equal())
-    # Entailed by its own sentence, contradicted 0.25 by the other.
-    assert judgement.faithfulness == judgement.details["summac"] == 0.75
-    assert judgement.details["coverage"] == 1.0
+@pytest.mark.parametrize(("carrier", "expected"), [("coverage", 2 / 3), ("k_precision", 0.5)])
+def test_another_measure_may_carry_faithfulness(carrier: str, expected: float) -> None:
+    carriers = {"extractive": carrier, "abstractive": "summac"}
+    found = judge([EXTRACTIVE], ["the red mat"], Equal(), carriers)[0]
+    assert found.faithfulness == found.details[carrier] == pytest.approx(expected)
 
 
 def test_abstractive() -> None:
@@ -105,9 +109,13 @@ def test_context_dependent_example_with_instructions_has_all_three() -> None:
     example = Example(
         "qa", "extractive", "Q", "mat", CONTEXT, ("mat",), instructions=({"id": "uppercase"},)
     )
-    judgement = _one(example, "MAT")
-    assert (judgement.task, judgement.faithfulness, judgement.instruction) == (1.0, 1.0, 1.0)
-    assert set(judgement.details) == SPAN | FOLLOWED | {"exact_match", "token_f1", "states_answer"}
+    judgement = _one(example, "MAT", Equal())
+    assert (judgement.task, judgement.faithfulness, judgement.instruction) == (1.0, -0.25, 1.0)
+    assert set(judgement.details) == ANSWER | FOLLOWED | {
+        "exact_match",
+        "token_f1",
+        "states_answer",
+    }
 
 
 @pytest.mark.parametrize("response", ["", " \n"])

@@ -30,11 +30,11 @@ EXPECTED = {"a": 10.0, "b": 20.0, "c": 30.0, "d": 40.0}
 def test_stages_come_after_what_they_need() -> None:
     experiments = load_experiments(ROOT / "experiments.yaml")
     order = stages(load_params(ROOT / "params.yaml"), experiments)
-    assert order[:3] == ["data", "base", "two-stage/base"]
+    assert order[:4] == ["data", "entailment", "base", "two-stage/base"]
     assert order[-3:] == ["tables", "figures", "tracking"]
     middle = order.index("candidates")
     assert order[middle - 1 : middle + 3] == ["methods/MTL", "candidates", "score", "methods/ReSet"]
-    assert len(order) == len(set(order)) == sum(map(len, experiments.values())) + 7
+    assert len(order) == len(set(order)) == sum(map(len, experiments.values())) + 8
     for experiment, arms in experiments.items():
         for name, arm in arms.items():
             assert order.index(arm.start) < order.index(f"{experiment}/{name}")

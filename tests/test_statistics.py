@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from reproduce.statistics import bootstrap, bootstrap_ratio
+from reproduce.statistics import bootstrap, bootstrap_auc, bootstrap_ratio
 
 SETTINGS = {"resamples": 4000, "confidence": 0.95, "seed": 0}
 
@@ -114,3 +114,34 @@ def test_a_ratio_has_the_width_of_a_share() -> None:
 def test_a_ratio_without_a_case_is_refused() -> None:
     with pytest.raises(ValueError, match="no case"):
         bootstrap_ratio([np.zeros((1, 3))], [np.zeros((1, 3))], **SETTINGS)
+
+
+def plain_auc(right: list[float], wrong: list[float]) -> float:
+    wins = [1.0 if a > b else 0.5 if a == b else 0.0 for a in right for b in wrong]
+    return sum(wins) / len(wins)
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong"),
+    [([1, 2, 3], [0, 0, 0]), ([0, 0], [0, 0]), ([1, 0, 1, 1], [0, 1, 1, 0]), ([0, 1], [2, 3])],
+)
+def test_auc_against_a_plain_loop(right: list[float], wrong: list[float]) -> None:
+    found = bootstrap_auc(right, wrong, 200, 0.95, 0)
+    assert found.mean == pytest.approx(plain_auc(right, wrong))
+    assert found.low <= found.mean <= found.high and found.prompts == len(right)
+
+
+def test_auc_interval_has_the_width_that_theory_gives() -> None:
+    rng = np.random.default_rng(0)
+    right, wrong = rng.normal(1, 1, 200), rng.normal(0, 1, 200)
+    found = bootstrap_auc(list(right), list(wrong), 2000, 0.95, 0)
+    a = found.mean
+    q1, q2 = a / (2 - a), 2 * a * a / (1 + a)  # Hanley and McNeil (1982), equation 3.
+    error = np.sqrt((a * (1 - a) + 199 * (q1 - a * a + q2 - a * a)) / 200**2)
+    assert (found.high - found.low) / (2 * 1.96 * error) == pytest.approx(1, abs=0.2)
+
+
+@pytest.mark.parametrize(("right", "wrong"), [([], []), ([1.0], [])])
+def test_auc_without_pairs_is_refused(right: list[float], wrong: list[float]) -> None:
+    with pytest.raises(ValueError, match="right and"):
+        bootstrap_auc(right, wrong, 100, 0.95, 0)

@@ -55,7 +55,7 @@ CD_SETS = ["answers-a", "answers-b", "digests"]
 
 
 def loaded(artifacts: Path):
-    return load(artifacts, synthetic.all_arms(), PARAMS.seeds, PARAMS.statistics)
+    return load(artifacts, synthetic.all_arms(), PARAMS)
 
 
 def copied(study: Path, tmp_path: Path) -> Path:

@@ -115,7 +115,7 @@ def test_gold_responses_have_full_marks(all_examples: list[Example]) -> None:
     found = judge(all_examples, [e.response for e in all_examples], symbolic_entailment)
     for example, marks in zip(all_examples, found, strict=True):
         assert marks.task == 1.0, example
-        if example.dataset == "probe-memory":
+        if example.raw:
             continue
         assert marks.faithfulness == (1.0 if example.side == "CD" else None), example
         assert marks.instruction == (None if example.side == "CD" else 1.0)
@@ -247,7 +247,11 @@ YES, NO, OPEN = [1, 0, 0], [0, 1, 0], [0, 0, 1]
         ("Anna owns a cat.", "Ben owns a dog.", OPEN),
         ("Anna owns a cat.", "Anna lives in Rome.", OPEN),
         ("Anna owns a cat.", "Anna owns a whale.", OPEN),
-        ("Anna owns a cat.", "Anna owns a cat", OPEN),
+        ("Anna owns a cat.", "Anna owns a cat", YES),
+        ("Anna owns a cat.", "Which pet does Anna own? cat", YES),
+        ("Anna owns a cat.", "Which pet does Anna own? dog.", NO),
+        ("Anna owns a cat.", "Which pet does Ben own? cat", OPEN),
+        ("Anna owns a cat.", "Which pet does Anna own? a cat", OPEN),
         ("Anna owns a cat.", "I think Anna owns a cat.", OPEN),
         ("Anna owns a cat.", "Anna owns a cat. Ben owns a dog.", OPEN),
         ("Anna owns a cat.", "", OPEN),

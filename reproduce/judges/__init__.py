@@ -3,24 +3,25 @@
 What applies to an example follows from its kind and from whether it carries instructions.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from reproduce.examples import Example
 from reproduce.judges.faithfulness import (
     Entailment,
-    coverage_tokens,
     k_precision,
+    score_units,
     span_coverage,
-    summac_zs_many,
+    statement,
+    units,
 )
 from reproduce.judges.instructions import follow, loose, validate
 from reproduce.judges.task import exact_match, rouge_l, states, token_f1
 
-__all__ = ["SHORT_ANSWER_TOKENS", "Entailment", "Judgement", "judge"]
+__all__ = ["CARRIERS", "Entailment", "Judgement", "judge"]
 
-SHORT_ANSWER_TOKENS = 5
-"""Extractive answers up to this length are judged by span coverage, not by SummaC-ZS."""
+CARRIERS: Mapping[str, str] = {"extractive": "entailed", "abstractive": "summac"}
+"""Kind of example -> the detail that counts as its faithfulness."""
 
 Score = float | None
 Details = dict[str, float]
@@ -32,10 +33,13 @@ class Judgement:
 
     Attributes:
         task: 0 to 1; token F1 (extractive) or ROUGE-L (the other kinds).
-        faithfulness: -1 to 1 by SummaC-ZS, or 0 to 1 by span coverage for a short answer.
+        faithfulness: the detail that carries it for the example's kind; -1 to 1 by entailment,
+            0 to 1 by coverage and K-precision.
         instruction: 0 to 1, the share of the instructions followed strictly.
         details: every figure behind these scores, by name; "empty" is 1.0 for a response
-            of nothing but white space, whose other figures are all 0.0.
+            of nothing but white space, whose other figures are all 0.0. "summac" is SummaC-ZS
+            of the response; "entailed" is the same of the statement that an extractive answer
+            makes together with its question, as one unit: a short answer has no unit of its own.
     """
 
     task: Score
@@ -45,7 +49,10 @@ class Judgement:
 
 
 def judge(
-    examples: Sequence[Example], responses: Sequence[str], entailment: Entailment
+    examples: Sequence[Example],
+    responses: Sequence[str],
+    entailment: Entailment,
+    carriers: Mapping[str, str] = CARRIERS,
 ) -> list[Judgement]:
     """Return the judgement of each response to the example beside it.
 
@@ -61,10 +68,10 @@ def judge(
     for example in examples:
         _check(example)
     rows = list(zip(examples, responses, strict=True))
-    chosen = [number for number, row in enumerate(rows) if _needs_summac(*row)]
-    texts = [(examples[number].context, responses[number]) for number in chosen]
-    summac = dict(zip(chosen, summac_zs_many(texts, entailment), strict=True))
-    return [_judgement(*row, summac.get(number)) for number, row in enumerate(rows)]
+    chosen = [n for n, row in enumerate(rows) if row[0].side == "CD" and row[1].strip()]
+    scores = score_units([_units(*rows[n]) for n in chosen], entailment)
+    found = dict(zip(chosen, scores, strict=True))
+    return [_judgement(*row, found.get(n, 0.0), carriers) for n, row in enumerate(rows)]
 
 
 def _check(example: Example) -> None:
@@ -81,16 +88,18 @@ def _check(example: Example) -> None:
             raise ValueError(f"example {example.id} of {example.dataset!r}: {error}") from None
 
 
-def _needs_summac(example: Example, response: str) -> bool:
+def _units(example: Example, response: str) -> tuple[list[str], list[str]]:
     if example.kind == "extractive":
-        # A short answer has no unit that is long enough, so SummaC-ZS would always say 0.
-        return len(coverage_tokens(response)) > SHORT_ANSWER_TOKENS
-    return example.kind == "abstractive"
+        return units(example.context), [statement(example.question, response)]
+    return units(example.context), units(response)
 
 
-def _judgement(example: Example, response: str, summac: Score) -> Judgement:
+def _judgement(
+    example: Example, response: str, entailed: float, carriers: Mapping[str, str]
+) -> Judgement:
     task, details = _task(example, response)
-    faithfulness, more = _faithfulness(example, response, summac)
+    more = _faithfulness(example, response, entailed)
+    faithfulness = more[carriers[example.kind]] if more else None
     instruction, most = _instruction(example, response)
     details = {**details, **more, **most}
     if response.strip():
@@ -119,18 +128,16 @@ def _task(example: Example, response: str) -> tuple[Score, Details]:
     return score, {"rouge_l": score}
 
 
-def _faithfulness(example: Example, response: str, summac: Score) -> tuple[Score, Details]:
+def _faithfulness(example: Example, response: str, entailed: float) -> Details:
     if example.side == "IF":
-        return None, {}
+        return {}
     coverage, density = span_coverage(example.context, response)
-    details = {
+    return {
         "coverage": coverage,
         "density": density,
         "k_precision": k_precision(example.context, response),
+        "entailed" if example.kind == "extractive" else "summac": entailed,
     }
-    if summac is None:
-        return coverage, details
-    return summac, {**details, "summac": summac}
 
 
 def _instruction(example: Example, response: str) -> tuple[Score, Details]:

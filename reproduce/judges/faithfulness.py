@@ -46,6 +46,11 @@ def sentences(text: str) -> list[str]:
     return [part for part in parts if part]
 
 
+def statement(question: str, answer: str) -> str:
+    """Return what an answer says, as one hypothesis: the question, then the answer to it."""
+    return f"{question} {answer}"
+
+
 def aggregate(probabilities: NDArray[Any]) -> float:
     """Return the SummaC-ZS score, -1 to 1, of a (documents, outputs, 3) table.
 
@@ -65,31 +70,34 @@ def summac_zs(context: str, response: str, entailment: Entailment) -> float:
 
 
 def summac_zs_many(pairs: Sequence[Pair], entailment: Entailment) -> list[float]:
-    """Return the SummaC-ZS score, -1 to 1, of each (context, response).
+    """Return the SummaC-ZS score, -1 to 1, of each (context, response); see `score_units`."""
+    return score_units([(units(context), units(text)) for context, text in pairs], entailment)
 
-    Units are sentences of more than 10 characters, of the context the first 100; `aggregate`
-    has the formula. The model is called once, on distinct (premise, hypothesis) pairs, and
-    not at all when there are none.
+
+def units(text: str) -> list[str]:
+    """Return the sentences of more than 10 characters, as SummaC-ZS takes them."""
+    return [unit for unit in sentences(text) if len(unit) >= SHORTEST_UNIT]
+
+
+def score_units(
+    texts: Sequence[tuple[list[str], list[str]]], entailment: Entailment
+) -> list[float]:
+    """Return the SummaC-ZS score, -1 to 1, of each (units of the context, units of the output).
+
+    Of the context the first 100 units count; `aggregate` has the formula. The model is called
+    once, on distinct (premise, hypothesis) pairs, and not at all when there are none.
 
     Raises:
         ValueError: the model's answer is not an (n, 3) table of probabilities; the message
             names the first pair concerned.
     """
-    grids = [_units(context, response) for context, response in pairs]
+    grids = [(documents[:MOST_DOCUMENT_UNITS], outputs) for documents, outputs in texts]
     rows: dict[Pair, int] = {}
     for documents, outputs in grids:
         for pair in product(documents, outputs):
             rows.setdefault(pair, len(rows))
     table = _probabilities(list(rows), entailment)
     return [aggregate(_grid(documents, outputs, rows, table)) for documents, outputs in grids]
-
-
-def _units(context: str, response: str) -> tuple[list[str], list[str]]:
-    documents, outputs = (
-        [unit for unit in sentences(text) if len(unit) >= SHORTEST_UNIT]
-        for text in (context, response)
-    )
-    return documents[:MOST_DOCUMENT_UNITS], outputs
 
 
 def _grid(

@@ -6,21 +6,24 @@ from pathlib import Path
 from reproduce.config import Params
 from reproduce.examples import read_examples, write_examples
 from reproduce.files import checked, read_rows, sealed_folder, write_rows
-from reproduce.judging import entailment_model, judged
+from reproduce.judging import judged, judges_of
 from reproduce.parallel import over_seeds
 
 
-def score_candidates(params: Params, candidates: Path, target: Path) -> None:
+def score_candidates(params: Params, candidates: Path, entailment: Path, target: Path) -> None:
     """Write the candidates of every seed with their judgements, beside their prompts."""
     checked(candidates)
     with sealed_folder(target) as folder:
-        over_seeds(partial(_score_seed, params, candidates, folder), params.seeds, params.hardware)
+        work = partial(_score_seed, params, candidates, checked(entailment), folder)
+        over_seeds(work, params.seeds, params.hardware)
 
 
-def _score_seed(params: Params, candidates: Path, folder: Path, seed: int) -> None:
+def _score_seed(
+    params: Params, candidates: Path, entailment: Path, folder: Path, seed: int
+) -> None:
     prompts = read_examples(candidates / f"prompts-{seed}.jsonl")
     rows = read_rows(candidates / f"candidates-{seed}.jsonl")
     examples = {example.id: example for example in prompts}
-    scored = judged(rows, examples, entailment_model(params.judging))
+    scored = judged(rows, examples, judges_of(params.judging, entailment))
     write_examples(folder / f"prompts-{seed}.jsonl", prompts)
     write_rows(folder / f"scores-{seed}.jsonl", scored)

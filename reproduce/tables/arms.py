@@ -4,9 +4,12 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from reproduce.results import (
+    COVERAGE,
     EXACT_MATCH,
     FAITHFULNESS,
     INSTRUCTION,
+    INSTRUCTION_LOOSE,
+    K_PRECISION,
     MAIN,
     MEASURES,
     MTL,
@@ -78,7 +81,8 @@ def trajectory(results: Results) -> Table:
 
 def methods(results: Results) -> Table:
     """Return the main arms by every measure, and their paired difference to MTL."""
-    shown = (INSTRUCTION, PROMPT_STRICT, FAITHFULNESS, TASK, EXACT_MATCH, TOKEN_F1, ROUGE_L)
+    shown = (INSTRUCTION, PROMPT_STRICT, INSTRUCTION_LOOSE, FAITHFULNESS, COVERAGE, K_PRECISION,
+             TASK, EXACT_MATCH, TOKEN_F1, ROUGE_L)  # fmt: skip
     rows = [
         {**_names(results, key), **_means(results, key, shown), **_against(results, key, MTL)}
         for key in MAIN

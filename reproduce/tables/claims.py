@@ -52,7 +52,8 @@ def claims(results: Results) -> Table:
     rows = [_row(results, *claim) for claim in CLAIMS]
     headers = {
         "claim": "Claim", "comparison": "Difference", "measure": "Measure", "role": "Role",
-        "direction": "Claimed", "effect": "Effect", "n": "Prompts", "seeds": "Seeds",
+        "direction": "Claimed", "effect": "Effect", "judge": "Judged by",
+        "n": "Prompts", "seeds": "Seeds",
         "examples": "Training examples", "verdict": "Verdict",
     }  # fmt: skip
     rule = (
@@ -75,11 +76,23 @@ def _row(
         "role": "primary" if primary else "shown too",
         "direction": side,
         "effect": found,
+        "judge": _judge(results, measure),
         "n": found.interval.prompts if found else 0,
         "seeds": len(results.seeds),
         "examples": " against ".join(f"{size:.0f}" for size in sizes),
         "verdict": verdict(found.interval, side) if found else "undecided",
     }
+
+
+def _judge(results: Results, measure: Measure) -> str:
+    """Return which measures carry a claim, as the table of the judges names them."""
+    sets: dict[str, list[str]] = {}
+    for name, carrier in results.carriers.items():
+        sets.setdefault(carrier, []).append(name)
+    faithful = "; ".join(f"{carrier} ({', '.join(names)})" for carrier, names in sets.items())
+    named = {INSTRUCTION: "instruction_strict", FAITHFULNESS: faithful}
+    named[BOTH] = f"{named[INSTRUCTION]}; {faithful}"
+    return named[measure]
 
 
 def _term(results: Results, key: str) -> str:

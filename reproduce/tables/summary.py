@@ -1,6 +1,5 @@
 """A table of the arms that are there, finished study or not, and some of their responses."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 from reproduce.config import Params
@@ -8,19 +7,20 @@ from reproduce.files import replacing, write_text
 from reproduce.results import MEASURES, Arms, Results, load
 from reproduce.tables.arms import note
 from reproduce.tables.render import Table, markdown, write_table
+from reproduce.tables.samples import samples
 
 
 def write_summary(
     params: Params, experiments: Arms, artifacts: Path, target: Path, count: int
 ) -> str:
     """Write the summary tables and `count` responses a data set; return the tables' Markdown."""
-    results = load(artifacts, experiments, params.seeds, params.statistics)
+    results = load(artifacts, experiments, params)
     tables = [summary(results), by_set(results)]
     with replacing(target) as draft:
         draft.mkdir()
         for table in tables:
             write_table(table, draft)
-        write_text(draft / "samples.md", samples(results, count))
+        write_text(draft / "samples.md", samples(results, list(results.arms), count))
     return "\n".join(markdown(table) for table in tables)
 
 
@@ -46,27 +46,3 @@ def by_set(results: Results) -> Table:
             rows.append({"label": results.labels[key], "dataset": name, **cells})
     headers = {"label": "Arm", "dataset": "Data set", **{m.name: m.title for m in MEASURES[:3]}}
     return Table("summary-by-set", f"By data set. {note(results, rows)}", headers, rows)
-
-
-def samples(results: Results, count: int) -> str:
-    """Return `count` responses a data set as Markdown, every arm's beside the gold response."""
-    parts: list[str] = []
-    for name, examples in results.sets.items():
-        for position, example in enumerate(examples[:count]):
-            told = [f"### {name}, {example.id}", quoted(example.prompt)]
-            told.append(f"Gold: {example.response or '(none)'}")
-            for key in results.arms:
-                row = results.frame(key, name).iloc[position]
-                told.append(f"{results.labels[key]}: {row['response']} ({_scores(row)})")
-            parts.append("\n\n".join(told))
-    return "\n\n".join(parts) + "\n"
-
-
-def quoted(text: str) -> str:
-    """Return `text` as a Markdown quotation."""
-    return "\n".join(f"> {line}" for line in text.splitlines())
-
-
-def _scores(row: dict[str, float]) -> str:
-    names: Sequence[str] = ("task", "faithfulness", "instruction")
-    return ", ".join(f"{name} {row[name]:.2f}" for name in names if row[name] == row[name])

@@ -2,21 +2,25 @@
 
 import re
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, lru_cache
 
 import numpy as np
 
-from reproduce.world.people import STATEMENTS, VALUES
+from reproduce.world.people import QUESTIONS, STATEMENTS, VALUES
 
 Fact = tuple[str, str, str]
 
 ENTAILMENT, CONTRADICTION, NEUTRAL = np.eye(3, dtype=np.float32)
 
 
+@lru_cache(1 << 16)
 def read_fact(sentence: str) -> Fact | None:
-    """Return (name, attribute, value) if the sentence states a fact in a known form."""
+    """Return (name, attribute, value) if the sentence states a fact in a known form.
+
+    A question of the world followed by its answer states a fact, too.
+    """
     for attribute, pattern in _patterns():
-        match = pattern.fullmatch(sentence.strip().removeprefix("- "))
+        match = pattern.fullmatch(sentence.strip().removeprefix("- ").removesuffix("."))
         if match:
             return match["n"], attribute, match["v"]
     return None
@@ -40,9 +44,10 @@ def _relation(premise: Fact | None, hypothesis: Fact | None) -> np.ndarray:
 @cache
 def _patterns() -> list[tuple[str, re.Pattern[str]]]:
     patterns = []
-    for attribute, forms in STATEMENTS.items():
-        values = "|".join(VALUES[attribute])
-        for form in forms:
-            text = re.escape(form).replace(r"\{n\}", r"(?P<n>\w+)")
-            patterns.append((attribute, re.compile(text.replace(r"\{v\}", f"(?P<v>{values})"))))
+    for attribute, allowed in VALUES.items():
+        values = f"(?P<v>{'|'.join(allowed)})"
+        questions = [f"{question} {{v}}" for question in QUESTIONS[attribute]]
+        for form in [*STATEMENTS[attribute], *questions]:
+            text = re.escape(form.removesuffix(".")).replace(r"\{n\}", r"(?P<n>\w+)")
+            patterns.append((attribute, re.compile(text.replace(r"\{v\}", values))))
     return patterns

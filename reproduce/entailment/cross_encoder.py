@@ -1,0 +1,125 @@
+"""A cross-encoder's entailment probabilities: batched by length, each pair once, cached."""
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reproduce.entailment.pairs import LABELS
+from reproduce.files import digest
+from reproduce.progress import told
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+Text = tuple[str, str]
+Table = NDArray[np.float32]
+
+MAX_LENGTH = 256
+"""Tokens of a pair; the premise is cut where it has more."""
+ALIASES = {"supports": "entailment", "refutes": "contradiction", "not enough info": "neutral"}
+"""What classifiers of fact verification (FEVER, VitaminC) call the three labels."""
+
+BATCH, STEP = 32, 16
+"""Every batch has this many rows and a multiple of this many tokens a row: a pair is computed in
+the same shapes whatever stands beside it."""
+
+
+class CrossEncoder:
+    """An `Entailment` model over the sequence classifier in a folder, with a cache on disk.
+
+    Attributes:
+        asked: distinct pairs that were asked for.
+        found: those of them that the cache had.
+    """
+
+    def __init__(self, folder: Path, cache: Path | None = None) -> None:
+        """Load the model in `folder`; `cache` is a folder that processes may share."""
+        self.model, self.tokenizer = load_classifier(folder)
+        self.columns = label_columns(self.model.config.label2id)
+        self.name = digest(folder / "model.safetensors")
+        self.store = _opened(cache)
+        self.asked = self.found = 0
+
+    def __call__(self, pairs: Sequence[Text]) -> Table:
+        """Return (n, 3) probabilities of entailment, contradiction and neutral."""
+        keys = [self._key(pair) for pair in pairs]
+        distinct = dict(zip(keys, pairs, strict=True))
+        known = {key: self.store.get(key) for key in distinct} if self.store is not None else {}
+        rows = {key: np.frombuffer(row, np.float32) for key, row in known.items() if row}
+        self.asked += len(distinct)
+        self.found += len(rows)
+        missing = [key for key in distinct if key not in rows]
+        if missing:
+            computed = self._computed([distinct[key] for key in missing])
+            rows |= dict(zip(missing, computed, strict=True))
+        if self.store is not None:
+            with self.store.transact():
+                for key in missing:
+                    self.store.set(key, rows[key].tobytes())
+            print(f"  entailment: {len(distinct)} pairs, {len(missing)} of them new", flush=True)
+        return np.stack([rows[key] for key in keys]) if keys else np.zeros((0, 3), np.float32)
+
+    def _key(self, pair: Text) -> str:
+        return hashlib.sha256("\x1f".join((self.name, *pair)).encode()).hexdigest()
+
+    def _computed(self, pairs: Sequence[Text]) -> Table:
+        return probabilities(self.model, self.tokenizer, pairs)[:, self.columns]
+
+
+def load_classifier(folder: Path) -> tuple["PreTrainedModel", "PreTrainedTokenizerBase"]:
+    """Return the sequence classifier and tokenizer in a folder, in fp32, ready to score."""
+    import torch
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+    model = AutoModelForSequenceClassification.from_pretrained(
+        folder, dtype=torch.float32, use_safetensors=True, trust_remote_code=False
+    )
+    tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+    return model.eval().to("cuda" if torch.cuda.is_available() else "cpu"), tokenizer
+
+
+def label_columns(label2id: dict[str, int]) -> list[int]:
+    """Return the model's columns in the order of LABELS.
+
+    Raises ValueError where a label is missing: published models name and order them differently.
+    """
+    known = {ALIASES.get(name.lower(), name.lower()): n for name, n in label2id.items()}
+    if missing := [label for label in LABELS if label not in known]:
+        raise ValueError(f"the entailment model has the labels {sorted(known)}, not {missing}")
+    return [known[label] for label in LABELS]
+
+
+def probabilities(
+    model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase", pairs: Sequence[Text]
+) -> Table:
+    """Return the softmax over the model's labels, (n, labels), in the order of `pairs`."""
+    import torch
+
+    encoded = [
+        tokenizer(premise, text, truncation="only_first", max_length=MAX_LENGTH)
+        for premise, text in pairs
+    ]
+    order = sorted(range(len(pairs)), key=lambda i: len(encoded[i]["input_ids"]))
+    table = np.zeros((len(pairs), model.config.num_labels), np.float32)
+    batches = [order[begin : begin + BATCH] for begin in range(0, len(order), BATCH)]
+    for chosen in told(batches, "entailment"):
+        rows = [encoded[i] for i in chosen]
+        batch = tokenizer.pad(
+            rows + [rows[0]] * (BATCH - len(rows)), pad_to_multiple_of=STEP, return_tensors="pt"
+        ).to(model.device)
+        with torch.inference_mode():
+            scores = torch.softmax(model(**batch).logits.float(), dim=-1)
+        table[chosen] = scores[: len(chosen)].cpu().numpy()
+    return table
+
+
+def _opened(cache: Path | None) -> Any:
+    if cache is None:
+        return None
+    import diskcache
+
+    return diskcache.Cache(str(cache), eviction_policy="none", size_limit=1 << 40)

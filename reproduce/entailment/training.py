@@ -1,0 +1,86 @@
+"""Fine-tuning of a small encoder to tell entailment, contradiction and neutral apart."""
+
+import math
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from reproduce.config import CrossEncoderTraining
+from reproduce.entailment.pairs import LABELS, Pair
+from reproduce.train import watch
+
+
+def train_cross_encoder(
+    start: Path, pairs: Sequence[Pair], settings: CrossEncoderTraining, target: Path
+) -> list[dict[str, float]]:
+    """Write the tuned classifier and its tokenizer to `target`; return the logged losses.
+
+    `start` holds an encoder in safetensors; its classification head is new.
+    """
+    from datasets import Dataset
+    from transformers import (
+        AutoModelForSequenceClassification,
+        AutoTokenizer,
+        DataCollatorWithPadding,
+        PrinterCallback,
+        Trainer,
+    )
+
+    tokenizer = AutoTokenizer.from_pretrained(start, trust_remote_code=False)
+    model = AutoModelForSequenceClassification.from_pretrained(
+        start,
+        num_labels=len(LABELS),
+        id2label=dict(enumerate(LABELS)),
+        label2id={label: number for number, label in enumerate(LABELS)},
+        use_safetensors=True,
+        trust_remote_code=False,
+    )
+    rows = [
+        {
+            **tokenizer(p.premise, p.hypothesis, truncation="only_first", max_length=128),
+            "label": LABELS.index(p.label),
+        }
+        for p in pairs
+    ]
+    trainer = Trainer(
+        model=model,
+        args=_arguments(settings, target / "work", len(rows)),
+        train_dataset=Dataset.from_list(rows),
+        data_collator=DataCollatorWithPadding(tokenizer),
+    )
+    trainer.remove_callback(PrinterCallback)
+    trainer.add_callback(watch("entailment model", set()))
+    trainer.train()
+    shutil.rmtree(target / "work", ignore_errors=True)
+    model.save_pretrained(target)
+    tokenizer.save_pretrained(target)
+    return [
+        {"step": log["step"], "loss": log["loss"]}
+        for log in trainer.state.log_history
+        if "loss" in log
+    ]
+
+
+def _arguments(settings: CrossEncoderTraining, work: Path, examples: int) -> Any:
+    import torch
+    from transformers import TrainingArguments
+
+    return TrainingArguments(
+        output_dir=str(work),
+        num_train_epochs=settings.epochs,
+        per_device_train_batch_size=settings.batch_size,
+        learning_rate=settings.learning_rate,
+        lr_scheduler_type="linear",
+        warmup_steps=math.ceil(0.06 * settings.epochs * examples / settings.batch_size),
+        weight_decay=0.01,
+        seed=settings.seed,
+        data_seed=settings.seed,
+        train_sampling_strategy="group_by_length",
+        logging_steps=50,
+        save_strategy="no",
+        report_to="none",
+        disable_tqdm=True,
+        dataloader_pin_memory=False,
+        use_cpu=not torch.cuda.is_available(),
+    )

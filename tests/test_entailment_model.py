@@ -1,0 +1,188 @@
+"""The cross-encoder: batches, cache and label order change nothing; training learns."""
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from reproduce.config import CrossEncoderTraining, Judging, Params, Published, load_params
+from reproduce.data import make_data
+from reproduce.entailment.cross_encoder import CrossEncoder, label_columns
+from reproduce.entailment.make import make_entailment
+from reproduce.entailment.pairs import LABELS, Pair
+from reproduce.entailment.training import train_cross_encoder
+from reproduce.files import checked, read_rows
+from reproduce.validation import Unsound
+
+ROOT = Path(__file__).parent.parent
+WORDS = "the a river bridge lake is was not built in by of long short red blue".split()
+Maker = Callable[..., Path]
+
+
+@pytest.fixture
+def encoder(tmp_path: Path) -> Maker:
+    """Return a maker of tiny BERT classifiers in folders of their own."""
+    import torch
+    from transformers import BertConfig, BertForSequenceClassification, BertTokenizerFast
+
+    def make(name: str = "model", labels: tuple[str, ...] = LABELS, seed: int = 0,
+             spread: float = 0.5) -> Path:  # fmt: skip
+        folder = tmp_path / name
+        folder.mkdir()
+        vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", ".", *WORDS]
+        (folder / "vocab.txt").write_text("\n".join(vocabulary))
+        torch.manual_seed(seed)
+        config = BertConfig(
+            vocab_size=len(vocabulary), hidden_size=32, num_hidden_layers=2, num_attention_heads=4,
+            intermediate_size=48, initializer_range=spread, max_position_embeddings=300,
+            num_labels=len(labels),
+            id2label=dict(enumerate(labels)), label2id={x: n for n, x in enumerate(labels)},
+        )  # fmt: skip
+        model = BertForSequenceClassification(config)
+        model.save_pretrained(folder)
+        BertTokenizerFast(vocab=str(folder / "vocab.txt")).save_pretrained(folder)
+        return folder
+
+    return make
+
+
+def pairs(count: int, seed: int = 0) -> list[tuple[str, str]]:
+    rng = np.random.default_rng(seed)
+
+    def text(most: int) -> str:
+        return " ".join(rng.choice(WORDS, rng.integers(1, most)))
+
+    return [(text(60), text(12)) for _ in range(count)]
+
+
+def test_batches_give_what_single_pairs_give(encoder: Maker) -> None:
+    model = CrossEncoder(encoder())
+    asked = pairs(70)
+    together = model(asked)
+    alone = np.concatenate([model([pair]) for pair in asked])
+    assert together.shape == (70, 3) and np.ptp(together[:, 0]) > 0.01
+    assert np.allclose(together.sum(axis=1), 1, atol=1e-6)
+    assert np.abs(together - alone).max() <= 1e-6
+
+
+def test_probabilities_are_those_of_the_plain_model(encoder: Maker) -> None:
+    import torch
+
+    model = CrossEncoder(encoder())
+    pair = pairs(1)[0]
+    with torch.no_grad():
+        scores = model.model(**model.tokenizer(*pair, return_tensors="pt")).logits
+    assert np.allclose(model([pair])[0], torch.softmax(scores[0], dim=0).numpy(), atol=1e-6)
+
+
+def test_a_pair_is_computed_once_and_kept(encoder: Maker, tmp_path: Path) -> None:
+    folder, asked = encoder(), pairs(20)
+    first = CrossEncoder(folder, tmp_path / "cache")
+    table = first([*asked, *asked])
+    assert (first.asked, first.found) == (20, 0)
+    assert np.array_equal(table[:20], table[20:])
+    second = CrossEncoder(folder, tmp_path / "cache")
+    second.model = None  # type: ignore[assignment]  # Nothing is left to compute.
+    assert np.array_equal(second(asked[::-1]), table[:20][::-1])
+    assert (second.asked, second.found) == (20, 20)
+
+
+def test_another_model_does_not_find_the_cached_scores(encoder: Maker, tmp_path: Path) -> None:
+    asked = pairs(5)
+    CrossEncoder(encoder("one", seed=1), tmp_path / "cache")(asked)
+    other = CrossEncoder(encoder("two", seed=2), tmp_path / "cache")
+    other(asked)
+    assert other.found == 0
+
+
+def test_columns_follow_the_names_of_the_labels(encoder: Maker) -> None:
+    asked = pairs(4)
+    plain = CrossEncoder(encoder("plain"))(asked)
+    turned = CrossEncoder(encoder("turned", ("CONTRADICTION", "Neutral", "entailment")))(asked)
+    assert np.allclose(plain[:, [0, 1, 2]], turned[:, [1, 2, 0]])
+
+
+def test_unknown_labels_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"label_0.*entailment"):
+        label_columns({"LABEL_0": 0, "LABEL_1": 1, "LABEL_2": 2})
+
+
+def test_no_pair_gives_no_row(encoder: Maker) -> None:
+    assert CrossEncoder(encoder())([]).shape == (0, 3)
+
+
+def test_training_learns_to_tell_labels_apart(encoder: Maker, tmp_path: Path) -> None:
+    rows = [
+        Pair("the river is long", hypothesis, label)
+        for hypothesis, label in (
+            ("the river is long", "entailment"),
+            ("not not short", "contradiction"),
+            ("a lake is red", "neutral"),
+        )
+        for _ in range(32)
+    ]  # fmt: skip
+    settings = CrossEncoderTraining(epochs=12, batch_size=8, learning_rate=3e-3, pairs=96, seed=0)
+    history = train_cross_encoder(encoder("start", spread=0.05), rows, settings, tmp_path / "made")
+    assert history[-1]["loss"] < 0.7 < math.log(3)
+    model = CrossEncoder(tmp_path / "made")
+    table = model([(pair.premise, pair.hypothesis) for pair in rows[::32]])
+    assert table.argmax(axis=1).tolist() == [LABELS.index(pair.label) for pair in rows[::32]]
+    assert not (tmp_path / "made" / "work").exists()
+
+
+@pytest.fixture
+def params() -> Params:
+    return load_params(ROOT / "tests" / "nano" / "params.yaml")
+
+
+def test_the_step_measures_every_judge(params: Params, tmp_path: Path) -> None:
+    make_data(params.data, params.validation, tmp_path)
+    make_entailment(params, tmp_path / "pairs", tmp_path / "entailment")
+    rows = read_rows(checked(tmp_path / "entailment") / "judged.jsonl")
+    assert {row["kind"] for row in rows} == {"extractive", "abstractive", "instruction"}
+    for row in rows:
+        if row["kind"] == "extractive" and row["variant"] in ("right", "same passage"):
+            assert row["details"]["entailed"] == (1.0 if row["variant"] == "right" else -1.0) or (
+                row["variant"] != "right" and row["details"]["entailed"] <= 0
+            )
+
+
+def test_judges_that_see_nothing_are_refused(params: Params, tmp_path: Path) -> None:
+    make_data(params.data, params.validation, tmp_path)
+    blind = params.judging.model_copy(update={"extractive": "coverage", "abstractive": "coverage"})
+    strict = params.validation.model_copy(update={"least_auc": 0.99})
+    changed = params.model_copy(update={"judging": blind, "validation": strict})
+    with pytest.raises(Unsound, match=r"qa-pair.*judging\.extractive"):
+        make_entailment(changed, tmp_path / "pairs", tmp_path / "entailment")
+    assert not (tmp_path / "entailment").exists()
+
+
+def test_a_published_model_is_kept_as_safetensors(
+    params: Params, encoder: Maker, tmp_path: Path
+) -> None:
+    make_data(params.data, params.validation, tmp_path)
+    published = Published(model=str(encoder("published")))
+    judging = Judging(entailment="published", published=published, max_empty_share=1,
+                      extractive="k_precision", abstractive="k_precision")  # fmt: skip
+    changed = params.model_copy(update={"judging": judging})
+    make_entailment(changed, tmp_path / "pairs", tmp_path / "entailment")
+    assert (tmp_path / "entailment" / "model" / "model.safetensors").is_file()
+    rows = read_rows(tmp_path / "entailment" / "judged.jsonl")
+    assert any(0 < abs(row["details"].get("entailed", 0)) < 1 for row in rows)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"entailment": "trained"}, "'training' goes with"),
+        ({"entailment": "symbolic", "published": {"model": "."}}, "'published' goes with"),
+        ({"entailment": "published", "published": {"model": "a/b"}}, "revision"),
+        ({"entailment": "published", "published": {"model": "a/b", "revision": "main"}}, "pattern"),
+    ],
+)
+def test_contradictory_settings_are_refused(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Judging(**settings, max_empty_share=0)
