@@ -5,7 +5,7 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: study test ui twice clean
+.PHONY: study test smollm2 ui twice clean
 
 study: .venv/ready
 	@reproduce check
@@ -17,6 +17,12 @@ test: .venv/ready
 	ruff format --check
 	mypy
 	pytest
+
+# The study of a real model on real text; downloads it, or takes it from REPRODUCE_MIRROR. It may
+# be stopped at any stage: the same command goes on.
+smollm2: .venv/ready
+	@cd profiles/smollm2 && reproduce check
+	cd profiles/smollm2 && dvc repro
 
 # The MLflow UI over what the study logged.
 ui: .venv/ready

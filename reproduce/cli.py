@@ -19,7 +19,7 @@ from reproduce.config import (
     load_params,
 )
 from reproduce.files import UnusableFile, write_json
-from reproduce.progress import save_expected, stage, stages
+from reproduce.progress import forecast, save_expected, stage, stages
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 
@@ -47,6 +47,8 @@ def check() -> None:
     arms = sum(map(len, experiments.values()))
     seeds = len(params.seeds)
     print(f"profile {params.profile}: {len(experiments)} experiments, {arms} arms, {seeds} seeds")
+    if said := forecast(stages(params, experiments)):
+        print(said)
 
 
 @app.command()
@@ -136,6 +138,16 @@ def tracking() -> None:
 
 
 @app.command()
+def readme(
+    path: Annotated[Path, typer.Option(help="file with the markers")] = Path("README.md"),
+) -> None:
+    """Write the results of this profile into the README, between its markers."""
+    from reproduce.report import refresh
+
+    refresh(path, load_params().profile, PAPER / "tables")
+
+
+@app.command()
 def summary(
     names: Annotated[list[str] | None, typer.Argument(help="experiment/arm, ...")] = None,
     count: Annotated[int, typer.Option(help="sample responses a data set")] = 2,
@@ -177,7 +189,11 @@ def command() -> int:
 
 def _expected() -> tuple[type[Exception], ...]:
     # Classes of modules that are loaded only if the command needed them.
-    names = (("reproduce.judging", "TooMuchLost"), ("reproduce.records", "TrackingError"))
+    names = (
+        ("reproduce.judging", "TooMuchLost"),
+        ("reproduce.records", "TrackingError"),
+        ("reproduce.validation", "Unsound"),
+    )
     usage = type(typer.BadParameter("")).__mro__[1]
     known = (usage, ConfigError, UnusableFile, FloatingPointError)
     return (*known, *(getattr(sys.modules[m], n) for m, n in names if m in sys.modules))

@@ -62,18 +62,39 @@ def _sample(
     decoding: Decoding,
     bounds: Generation,
 ) -> list[str]:
-    input_ids, attention_mask = pad_left(prompts, int(tokenizer.pad_token_id or 0))
+    padded = pad_left(prompts, int(tokenizer.pad_token_id or 0))
+    input_ids, attention_mask = (tensor.to(model.device) for tensor in padded)
+    cache = _read(model, input_ids, attention_mask, decoding.samples)
     output = model.generate(
-        input_ids=input_ids.to(model.device),
-        attention_mask=attention_mask.to(model.device),
+        input_ids=input_ids.repeat_interleave(decoding.samples, 0),
+        attention_mask=attention_mask.repeat_interleave(decoding.samples, 0),
+        past_key_values=cache,
         max_new_tokens=bounds.max_new_tokens,
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,
-        num_return_sequences=decoding.samples,
         **_options(decoding),
     )
     answers = output[:, input_ids.shape[1] :]
     return [text.strip() for text in tokenizer.batch_decode(answers, skip_special_tokens=True)]
+
+
+def _read(
+    model: "PreTrainedModel", input_ids: "torch.Tensor", attention_mask: "torch.Tensor", count: int
+) -> Any:
+    """Return a cache for `generate`; where a prompt is sampled often, it is read only once."""
+    from reproduce.kv_cache import growing_cache
+
+    cache = growing_cache()
+    if count > 1 and input_ids.shape[1] > 1:
+        # All but the last token, with which `generate` begins.
+        mask = attention_mask[:, :-1]
+        places = (mask.cumsum(-1) - 1).clamp(min=0)
+        model(
+            input_ids=input_ids[:, :-1], attention_mask=mask, position_ids=places,
+            past_key_values=cache, use_cache=True, logits_to_keep=1,
+        )  # fmt: skip
+        cache.batch_repeat_interleave(count)
+    return cache
 
 
 def _options(decoding: Decoding) -> dict[str, Any]:

@@ -19,6 +19,9 @@ LAST = ("tables", "figures", "tracking")
 EXPECTED = Path("timings.csv")
 """Seconds each stage takes on the reference machine, beside params.yaml."""
 
+CALIBRATION = "(calibration)"
+"""What the seconds of `calibration` on the reference machine are called in that table."""
+
 TRUST = 0.05
 """Share of the whole study that must be done before its own pace counts as much as the table."""
 
@@ -163,7 +166,35 @@ def save_expected(log: Path, order: Sequence[str], target: Path = EXPECTED) -> N
     missing = [name for name in order if name not in latest]
     if missing:
         raise UnusableFile(f"{log}: no time of {', '.join(missing)}; run `dvc repro --force`")
-    write_csv(target, [{"stage": name, "seconds": f"{latest[name]:.1f}"} for name in order])
+    rows = [{"stage": name, "seconds": f"{latest[name]:.1f}"} for name in order]
+    write_csv(target, [*rows, {"stage": CALIBRATION, "seconds": f"{calibration():.3f}"}])
+
+
+def forecast(order: Sequence[str], source: Path = EXPECTED) -> str | None:
+    """Return how long the whole study takes on this machine, as text; None if nothing is known.
+
+    The seconds in `source` are scaled by what a fixed calculation takes here and took there.
+    """
+    expected = _read_expected(source)
+    if not {*order, CALIBRATION} <= set(expected):
+        return None
+    pace = calibration() / expected[CALIBRATION]
+    whole = sum(expected[name] for name in order)
+    return f"about {spoken(pace * whole)} here, {spoken(whole)} on the reference machine"
+
+
+def calibration() -> float:
+    """Return the seconds of a fixed calculation, matrix products mostly; the fastest of five."""
+    import numpy as np
+
+    matrix = np.random.default_rng(0).standard_normal((768, 768), dtype=np.float32)
+    times = []
+    for _ in range(5):
+        began = time.perf_counter()
+        for _ in range(20):
+            matrix @ matrix
+        times.append(time.perf_counter() - began)
+    return min(times)
 
 
 def _read_log(log: Path) -> list[Row]:

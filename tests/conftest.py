@@ -3,17 +3,20 @@
 import os
 import random
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from reproduce.config import Hardware, TinyModel, Training
+from reproduce.entailment.pairs import LABELS
 from reproduce.examples import Example
 from reproduce.world.build import evaluation_sets, training_sets
 from reproduce.world.corpus import pretraining_texts
 from reproduce.world.people import World, make_world
 
 os.environ.setdefault("REPRODUCE_COLD", "1")
+ENCODER_WORDS = "the a river bridge lake is was not built in by of long short red blue".split()
 SHAPE = TinyModel(hidden_size=16, intermediate_size=24, layers=1, heads=2, max_positions=256)
 
 Sets = dict[str, list[Example]]
@@ -99,3 +102,30 @@ def settings() -> Training:
 @pytest.fixture
 def rng() -> random.Random:
     return random.Random(0)
+
+
+@pytest.fixture
+def encoder(tmp_path: Path) -> Callable[..., Path]:
+    """Return a maker of tiny BERT classifiers in folders of their own."""
+    import torch
+    from transformers import BertConfig, BertForSequenceClassification, BertTokenizerFast
+
+    def make(name: str = "model", labels: tuple[str, ...] = LABELS, seed: int = 0,
+             spread: float = 0.5) -> Path:  # fmt: skip
+        folder = tmp_path / name
+        folder.mkdir()
+        vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", ".", *ENCODER_WORDS]
+        (folder / "vocab.txt").write_text("\n".join(vocabulary))
+        torch.manual_seed(seed)
+        config = BertConfig(
+            vocab_size=len(vocabulary), hidden_size=32, num_hidden_layers=2, num_attention_heads=4,
+            intermediate_size=48, initializer_range=spread, max_position_embeddings=300,
+            num_labels=len(labels),
+            id2label=dict(enumerate(labels)), label2id={x: n for n, x in enumerate(labels)},
+        )  # fmt: skip
+        model = BertForSequenceClassification(config)
+        model.save_pretrained(folder)
+        BertTokenizerFast(vocab=str(folder / "vocab.txt")).save_pretrained(folder)
+        return folder
+
+    return make

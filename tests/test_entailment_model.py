@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from conftest import ENCODER_WORDS
 
 from reproduce.config import CrossEncoderTraining, Judging, Params, Published, load_params
 from reproduce.data import make_data
@@ -18,42 +19,14 @@ from reproduce.files import checked, read_rows
 from reproduce.validation import Unsound
 
 ROOT = Path(__file__).parent.parent
-WORDS = "the a river bridge lake is was not built in by of long short red blue".split()
 Maker = Callable[..., Path]
-
-
-@pytest.fixture
-def encoder(tmp_path: Path) -> Maker:
-    """Return a maker of tiny BERT classifiers in folders of their own."""
-    import torch
-    from transformers import BertConfig, BertForSequenceClassification, BertTokenizerFast
-
-    def make(name: str = "model", labels: tuple[str, ...] = LABELS, seed: int = 0,
-             spread: float = 0.5) -> Path:  # fmt: skip
-        folder = tmp_path / name
-        folder.mkdir()
-        vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", ".", *WORDS]
-        (folder / "vocab.txt").write_text("\n".join(vocabulary))
-        torch.manual_seed(seed)
-        config = BertConfig(
-            vocab_size=len(vocabulary), hidden_size=32, num_hidden_layers=2, num_attention_heads=4,
-            intermediate_size=48, initializer_range=spread, max_position_embeddings=300,
-            num_labels=len(labels),
-            id2label=dict(enumerate(labels)), label2id={x: n for n, x in enumerate(labels)},
-        )  # fmt: skip
-        model = BertForSequenceClassification(config)
-        model.save_pretrained(folder)
-        BertTokenizerFast(vocab=str(folder / "vocab.txt")).save_pretrained(folder)
-        return folder
-
-    return make
 
 
 def pairs(count: int, seed: int = 0) -> list[tuple[str, str]]:
     rng = np.random.default_rng(seed)
 
     def text(most: int) -> str:
-        return " ".join(rng.choice(WORDS, rng.integers(1, most)))
+        return " ".join(rng.choice(ENCODER_WORDS, rng.integers(1, most)))
 
     return [(text(60), text(12)) for _ in range(count)]
 

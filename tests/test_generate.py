@@ -8,6 +8,7 @@ import torch
 from reproduce.config import Decoding, Generation
 from reproduce.examples import Example
 from reproduce.generate import GREEDY, pad_left, respond
+from reproduce.kv_cache import GrowingLayer
 from reproduce.train import prompt_ids
 
 Sets = dict[str, list[Example]]
@@ -145,3 +146,28 @@ def test_padding_is_on_the_left() -> None:
     ids, mask = pad_left([[5, 6, 7], [8]], 0)
     assert ids.tolist() == [[5, 6, 7], [0, 0, 8]]
     assert mask.tolist() == [[1, 1, 1], [0, 0, 1]]
+
+
+def test_a_prompt_that_is_read_once_gives_what_the_plain_loop_gives(
+    sharp_model: Any, tokenizer: Any, examples: list[Example]
+) -> None:
+    surest = Decoding(temperature=1.0, top_k=1, samples=3)
+    found = respond(sharp_model, tokenizer, examples, surest, BOUNDS, 0)
+    assert found == [[plain_greedy(sharp_model, tokenizer, e)] * 3 for e in examples]
+
+
+def test_the_growing_cache_holds_what_a_plain_one_holds(monkeypatch: pytest.MonkeyPatch) -> None:
+    from transformers.cache_utils import DynamicLayer
+
+    monkeypatch.setattr("reproduce.kv_cache.ROOM", 2)
+    growing, plain = GrowingLayer(), DynamicLayer()
+    rows = 2
+    for number, tokens in enumerate((5, 1, 1, 1, 1, 2, 1)):
+        if number == 3:
+            growing.batch_repeat_interleave(3)
+            plain.batch_repeat_interleave(3)
+            rows = 6
+        states = torch.randn(rows, 2, tokens, 4), torch.randn(rows, 2, tokens, 4)
+        for ours, theirs in zip(growing.update(*states), plain.update(*states), strict=True):
+            assert torch.equal(ours, theirs)
+        assert growing.get_seq_length() == plain.get_seq_length()

@@ -15,11 +15,13 @@ from reproduce.progress import (
     Estimate,
     estimate,
     finished,
+    forecast,
     headline,
     save_expected,
     spoken,
     stage,
     stages,
+    told,
 )
 
 ROOT = Path(__file__).parent.parent
@@ -149,9 +151,34 @@ def test_save_expected_writes_the_latest_times(tmp_path: Path) -> None:
     rows = [{"stage": s, "seconds": n, "at": 0} for n, s in enumerate("aba")]
     log.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     save_expected(log, ["a", "b"], target)
-    assert target.read_text("utf-8") == "stage,seconds\na,2.0\nb,1.0\n"
+    *lines, last = target.read_text("utf-8").splitlines()
+    assert lines == ["stage,seconds", "a,2.0", "b,1.0"]
+    assert last.startswith("(calibration),0.")
     with pytest.raises(UnusableFile, match="no time of c"):
         save_expected(log, ["a", "c"], target)
+
+
+def test_the_forecast_scales_with_the_machine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = tmp_path / "timings.csv"
+    source.write_text("stage,seconds\na,200\nb,400\n(calibration),0.5\n")
+    monkeypatch.setattr("reproduce.progress.calibration", lambda: 1.0)
+    assert forecast(["a", "b"], source) == "about 20 min here, 10 min on the reference machine"
+    assert forecast(["a", "c"], source) is None
+    assert forecast(["a"], tmp_path / "none.csv") is None
+
+
+def test_work_says_how_far_it_is(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = iter(range(0, 1000, 6))
+    monkeypatch.setattr("reproduce.progress.time.monotonic", lambda: float(next(clock)))
+    assert list(told(range(4), "work")) == [0, 1, 2, 3]
+    assert capsys.readouterr().out.splitlines() == [
+        "  work: 1/4, about 36 s left",
+        "  work: 3/4, about 8 s left",
+    ]
 
 
 def test_the_run_begins_with_the_dvc_process_above(tmp_path: Path) -> None:

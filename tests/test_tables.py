@@ -12,14 +12,25 @@ import synthetic
 from reproduce.config import ConfigError
 from reproduce.examples import read_examples
 from reproduce.files import UnusableFile, read_rows, sealed_folder, write_rows
-from reproduce.results import BOTH, INSTRUCTION, MTL, RESET, RESET_S, Estimate, load
+from reproduce.results import (
+    BOTH,
+    FAITHFULNESS,
+    INSTRUCTION,
+    MTL,
+    RESET,
+    RESET_S,
+    Estimate,
+    load,
+    read_trials,
+)
 from reproduce.statistics import Interval
 from reproduce.tables import make_tables
 from reproduce.tables.claims import verdict
+from reproduce.tables.judges import judges
 from reproduce.tables.render import Table, cell, escaped, latex, markdown
 
 NAMES = ("two-stage", "trajectory", "methods", "data-size", "drivers", "controls", "mechanism",
-         "rewards", "health", "claims")  # fmt: skip
+         "rewards", "health", "judges", "claims")  # fmt: skip
 PARAMS = synthetic.small_params()
 
 
@@ -260,3 +271,27 @@ def test_a_column_that_does_not_apply_is_a_dash() -> None:
     made = Table("t", "Caption.", {"a": "A|B"}, [{"a": None}])
     assert "| – |" in markdown(made)
     assert "-- \\\\" in latex(made)
+
+
+def test_the_judges_table_has_the_measured_aucs(study: Path) -> None:
+    rows = {(r["dataset"], r["measure"]): r for r in table(study, "judges")}
+    # One of 12 wrong responses scores as high as the right ones: 11 wins and a tie.
+    assert float(rows["answers-a", "entailed"]["same passage"]) == pytest.approx(11.5 / 12)
+    assert rows["answers-a", "entailed"]["carries"] == "faithfulness"
+    assert rows["answers-a", "coverage"]["carries"] == ""
+    claim = next(r for r in table(study, "claims") if r["measure"] == "Faithfulness")
+    assert claim["judge"] == "entailed (answers-a, answers-b); summac (digests)"
+
+
+def test_a_measure_that_is_too_low_carries_no_claim(study: Path, tmp_path: Path) -> None:
+    artifacts = Path(shutil.copytree(study, tmp_path / "artifacts"))
+    rows = read_trials(artifacts)
+    for row in rows:
+        if row["dataset"] == "answers-a" and row["variant"] == "same passage":
+            row["details"] = dict.fromkeys(row["details"], 1.0)
+    with sealed_folder(artifacts / "entailment") as draft:
+        write_rows(draft / "judged.jsonl", rows)
+    assert loaded(artifacts).datasets(FAITHFULNESS) == ["answers-b", "digests"]
+    found = {(r["dataset"], r["measure"]): r for r in judges(rows, PARAMS).rows}
+    assert found["answers-a", "entailed"]["carries"] == "nothing: too low"
+    assert found["answers-b", "entailed"]["carries"] == "faithfulness"
