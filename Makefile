@@ -26,6 +26,7 @@ smollm2: .venv/ready
 
 # The MLflow UI over what the study logged.
 ui: .venv/ready
+	reproduce tracking
 	mlflow ui --backend-store-uri sqlite:///mlflow.db
 
 # Run the whole study again, without any cache, and compare every output byte by byte.

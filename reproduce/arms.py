@@ -10,7 +10,7 @@ from reproduce.determinism import named_seed, settle
 from reproduce.evaluate import evaluate
 from reproduce.examples import Example, read_examples, read_sets, write_examples
 from reproduce.files import checked, fingerprint, read_rows, sealed_folder, write_json, write_rows
-from reproduce.judging import judges_of, refuse_lost
+from reproduce.judging import TooMuchLost, judges_of, refuse_lost
 from reproduce.mixtures import mix
 from reproduce.models import checkpoint, load_model, load_tokenizer
 from reproduce.parallel import over_seeds
@@ -32,14 +32,21 @@ def run_arm(params: Params, name: str, arm: Arm, artifacts: Path) -> None:
 
 
 def training_examples(arm: Arm, source: Path, seed: int) -> list[Example]:
-    """Return what an arm trains on: a mixture of data, a selection of candidates, or nothing."""
+    """Return what an arm trains on: a mixture of data, a selection of candidates, or nothing.
+
+    Raises TooMuchLost where a mixture or a selection comes out empty.
+    """
     if arm.mixture is not None:
-        return mix(read_sets(source), arm.mixture, seed)
-    if arm.select is None:
+        found = mix(read_sets(source), arm.mixture, seed)
+    elif arm.select is not None:
+        prompts = read_examples(source / f"prompts-{seed}.jsonl")
+        rows = read_rows(source / f"scores-{seed}.jsonl")
+        found = selected_examples(prompts, rows, arm.select, seed)
+    else:
         return []
-    prompts = read_examples(source / f"prompts-{seed}.jsonl")
-    rows = read_rows(source / f"scores-{seed}.jsonl")
-    return selected_examples(prompts, rows, arm.select, seed)
+    if not found:
+        raise TooMuchLost(f"{arm.label}, seed {seed}: no training example is left to it")
+    return found
 
 
 def _run_seed(
@@ -83,6 +90,11 @@ def _train(
     encoded = [encode_example(tokenizer, e, settings.max_length) for e in examples]
     fitting = [row for row in encoded if row is not None]
     order, title = named_seed(name, "order", seed), f"{name}, seed {seed}"
+    if not fitting:
+        raise TooMuchLost(
+            f"{title}: none of {len(examples)} training examples fits in {settings.max_length} "
+            "tokens (training.max_length)"
+        )
     history = train(
         model, tokenizer, fitting, settings, params.hardware, order, work, title, arm.trajectory
     )
@@ -102,6 +114,5 @@ def _record(params: Params, name: str, arm: Arm, artifacts: Path) -> dict[str, A
         "arm": name,
         "settings": arm.model_dump(mode="json"),
         "training": training_of(params, arm).model_dump(mode="json"),
-        "profile": params.model_dump(mode="json"),
         "inputs": inputs,
     }

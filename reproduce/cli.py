@@ -33,17 +33,25 @@ Settings = tuple[Params, dict[str, dict[str, Arm]]]
 @contextlib.contextmanager
 def step(name: str) -> Iterator[Settings]:
     """Yield the checked parameters and arms, with a line of progress and an entry in the log."""
-    params, experiments = load_params(), load_experiments()
-    check_together(params, experiments)
+    params, experiments = settings()
     with stage(name, LOG, stages(params, experiments)):
         yield params, experiments
+
+
+def settings() -> Settings:
+    """Return the parameters and arms of the profile in the working directory, checked."""
+    from reproduce.data import refuse_unknown
+
+    params, experiments = load_params(), load_experiments()
+    check_together(params, experiments)
+    refuse_unknown(params.data, experiments)
+    return params, experiments
 
 
 @app.command()
 def check() -> None:
     """Check params.yaml and experiments.yaml and say what the study consists of."""
-    params, experiments = load_params(), load_experiments()
-    check_together(params, experiments)
+    params, experiments = settings()
     arms = sum(map(len, experiments.values()))
     seeds = len(params.seeds)
     print(f"profile {params.profile}: {len(experiments)} experiments, {arms} arms, {seeds} seeds")
@@ -161,6 +169,8 @@ def summary(
             and (not names or f"{e}/{a}" in names)}
         for e, found in experiments.items()
     }  # fmt: skip
+    if not any(wanted.values()):
+        raise ConfigError(f"none of {names or 'the arms'} is in {ARTIFACTS} yet; run `dvc repro`")
     print(write_summary(params, wanted, ARTIFACTS, PAPER / "summary", count))
 
 

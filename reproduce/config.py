@@ -21,7 +21,7 @@ class ConfigError(Exception):
 class Strict(BaseModel):
     """A block of parameters in which an unknown key is an error."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, strict=True)
 
 
 class WorldData(Strict):
@@ -197,9 +197,14 @@ class Judging(Strict):
     entailment: Literal["symbolic", "lexical", "trained", "published"]
     training: CrossEncoderTraining | None = None
     published: Published | None = None
-    extractive: Literal["entailed", "coverage", "k_precision"] = "entailed"
-    abstractive: Literal["summac", "coverage", "k_precision"] = "summac"
+    extractive: Literal["entailed", "coverage", "k_precision"]
+    abstractive: Literal["summac", "coverage", "k_precision"]
     max_empty_share: Annotated[float, Field(ge=0, le=1)]
+
+    @property
+    def carriers(self) -> dict[str, str]:
+        """Return kind of example -> the figure that counts as its faithfulness."""
+        return {"extractive": self.extractive, "abstractive": self.abstractive}
 
     @model_validator(mode="after")
     def _settings_of_the_model(self) -> "Judging":
@@ -213,10 +218,12 @@ class Judging(Strict):
 class Validation(Strict):
     """How the judges are measured: right and wrong responses a data set, and what they must reach.
 
-    `least_auc` is for wrong answers of the same passage; a figure below it carries no claim.
+    A figure of faithfulness with an AUC below `least_auc` on wrong answers of the same passage,
+    or with fewer than `least_trials` of them, carries no claim.
     """
 
     trials: Count
+    least_trials: Count
     least_auc: Annotated[float, Field(ge=0.5, le=1)]
     seed: int
 
@@ -372,17 +379,24 @@ def load_experiments(path: Path = Path("experiments.yaml")) -> dict[str, dict[st
 
 
 def check_together(params: Params, experiments: dict[str, dict[str, Arm]]) -> None:
-    """Raise ConfigError where an arm asks for a decoding strategy that the profile lacks."""
+    """Raise ConfigError where an arm asks for candidates that the profile does not draw."""
     known = params.candidates.strategies
     for experiment, arms in experiments.items():
         for name, arm in arms.items():
+            place = f"experiments.{experiment}.{name}.select"
             wanted = (arm.select.strategies if arm.select else None) or []
             for strategy in wanted:
                 if strategy not in known:
                     raise ConfigError(
-                        f"experiments.{experiment}.{name}.select.strategies: '{strategy}' is not "
-                        f"one of {sorted(known)} (candidates.strategies of params.yaml)"
+                        f"{place}.strategies: '{strategy}' is not one of {sorted(known)} "
+                        "(candidates.strategies of params.yaml)"
                     )
+            drawn = sum(known[strategy].samples for strategy in wanted or known)
+            if arm.select and (arm.select.candidates or 0) > drawn:
+                raise ConfigError(
+                    f"{place}.candidates: {arm.select.candidates}, but its strategies draw {drawn} "
+                    "(samples, candidates.strategies of params.yaml)"
+                )
 
 
 def _checked(schema: type[T], path: Path) -> T:

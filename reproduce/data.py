@@ -1,14 +1,16 @@
 """The data step: pretraining texts, training sets and evaluation sets of a profile."""
 
 import os
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from reproduce.config import Data, Validation, WorldData
+from reproduce.config import Arm, ConfigError, Data, Validation, WorldData
 from reproduce.entailment.pairs import training_pairs, trials
 from reproduce.examples import Sets, write_examples
 from reproduce.files import sealed_folder, write_csv, write_rows
+from reproduce.mixtures import named
 
 CACHE = Path(".cache/sources")
 """Where downloads of real text go, below the working directory."""
@@ -54,6 +56,31 @@ def make_data(settings: Data, validation: Validation, artifacts: Path) -> None:
         write_rows(folder / "trials.jsonl", (asdict(trial) for trial in chosen))
 
 
+def refuse_unknown(settings: Data, experiments: Mapping[str, Mapping[str, Arm]]) -> None:
+    """Raise ConfigError naming a data set, a bound or a part of a mixture that does not exist."""
+    if settings.world:
+        from reproduce.world.build import SIDES
+
+        sides = dict(SIDES)
+    else:
+        from reproduce.sources.build import DATASETS, check_limits
+
+        assert settings.real is not None
+        limits = settings.real.sets
+        try:
+            check_limits(limits)
+        except ValueError as error:
+            raise ConfigError(f"data.real.sets: {error}") from None
+        sides = {name: DATASETS[name].side for name in limits if limits[name].get("train")}
+    for experiment, arms in experiments.items():
+        for name, arm in arms.items():
+            for part in arm.mixture or {}:
+                try:
+                    named(sides, part)
+                except KeyError as error:
+                    raise ConfigError(f"experiments.{experiment}.{name}.{error.args[0]}") from None
+
+
 def refuse_overlap(train: Sets, held_out: Sets) -> None:
     """Raise ValueError naming a prompt or a group that is on both sides."""
     for what in ("prompt", "group"):
@@ -90,6 +117,8 @@ def _of_sources(settings: Data) -> Material:
     # A judge reads one sentence at a time, so passages of any length may teach it.
     teaching = {name: pool.train for name, pool in whole.items()}
     measuring = {name: pool.evaluation for name, pool in found.items()}
+    # Those with instructions, where there are any to follow.
+    measuring |= {n: e for n, e in held_out.items() if e and e[0].kind == "instruction"}
     return Material(train, held_out, [], counts, teaching, measuring)
 
 

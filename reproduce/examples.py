@@ -52,11 +52,6 @@ class Example:
         """Return the objective that the example belongs to."""
         return "IF" if self.kind == "instruction" else "CD"
 
-    @property
-    def question(self) -> str:
-        """Return what the prompt says besides the context: the question, without its label."""
-        return self.prompt.replace(self.context, "", 1).strip().removeprefix("Question:").strip()
-
 
 Sets = dict[str, list[Example]]
 

@@ -22,15 +22,17 @@ class UnusableFile(Exception):
 def replacing(target: Path) -> Iterator[Path]:
     """Yield a temporary path beside `target` (file or folder); move it there on success.
 
-    A kill at any moment leaves either the old `target` or the new one, never a part.
+    A kill at any moment leaves the old `target`, the new one or none, never a part.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
+    for left in target.parent.glob(f".{target.name}.????????"):
+        shutil.rmtree(left)  # What a killed run has left; no two write one target.
     workspace = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
     try:
         draft = workspace / target.name
         yield draft
         if target.is_dir() and draft.exists():
-            shutil.rmtree(target)
+            os.replace(target, workspace / "old")
         os.replace(draft, target)
     finally:
         shutil.rmtree(workspace, ignore_errors=True)
@@ -47,12 +49,13 @@ def sealed_folder(target: Path) -> Iterator[Path]:
 
 
 def checked(folder: Path) -> Path:
-    """Return `folder` if it is whole: what SHA256SUMS lists is there, byte for byte.
+    """Return `folder` if it is whole: what SHA256SUMS lists is there, byte for byte, and no more.
 
-    Raises UnusableFile, naming the first file that is missing or was changed.
+    Raises UnusableFile, naming the first file that is missing, was changed or was added.
     """
     if not (folder / SUMS).is_file():
         raise UnusableFile(f"{folder}: missing or unfinished; run `dvc repro` to make it")
+    listed = {folder / SUMS}
     for line in (folder / SUMS).read_text(encoding="utf-8").splitlines():
         expected, _, name = line.partition("  ")
         if not name:
@@ -65,6 +68,9 @@ def checked(folder: Path) -> Path:
                 f"{path}: truncated or edited since it was made; "
                 f"delete {folder} and run `dvc repro` to make it again"
             )
+        listed.add(path)
+    if added := [path for path in _members(folder) if path not in listed]:
+        raise UnusableFile(f"{added[0]}: does not belong to {folder}; take it away")
     return folder
 
 

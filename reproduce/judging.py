@@ -8,7 +8,6 @@ from typing import Any
 from reproduce.config import Judging
 from reproduce.examples import Example
 from reproduce.judges import Entailment, Judgement, judge
-from reproduce.validation import carriers_of
 
 Row = dict[str, Any]
 Judges = Callable[[Sequence[Example], Sequence[str]], list[Judgement]]
@@ -24,7 +23,7 @@ class TooMuchLost(Exception):
 def judges_of(settings: Judging, entailment: Path) -> Judges:
     """Return the judges of a profile; `entailment` is the folder of its entailment model."""
     model = entailment_model(settings, entailment / "model")
-    return partial(judge, entailment=model, carriers=carriers_of(settings))
+    return partial(judge, entailment=model, carriers=settings.carriers)
 
 
 def entailment_model(settings: Judging, folder: Path) -> Entailment:

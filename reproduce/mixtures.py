@@ -3,7 +3,7 @@
 import random
 from collections.abc import Mapping
 
-from reproduce.examples import Example
+from reproduce.examples import Example, Side
 
 Sets = Mapping[str, list[Example]]
 
@@ -17,18 +17,20 @@ def mix(sets: Sets, shares: Mapping[str, float], seed: int) -> list[Example]:
     Raises KeyError naming a part that does not exist.
     """
     chosen: dict[str, Example] = {}
+    sides = {name: examples[0].side for name, examples in sets.items()}
     for part, share in shares.items():
-        for name in _named(sets, part):
+        for name in named(sides, part):
             rng = random.Random(f"mixture-{name}-{seed}")
             drawn = rng.sample(sets[name], round(share * len(sets[name])))
             chosen.update({example.id: example for example in drawn})
     return sorted(chosen.values(), key=lambda example: (example.dataset, example.id))
 
 
-def _named(sets: Sets, part: str) -> list[str]:
+def named(sides: Mapping[str, Side], part: str) -> list[str]:
+    """Return the data sets that a part of a mixture means, given the side of each; see `mix`."""
     side, slash, position = part.partition("/")
-    names = sorted(name for name, examples in sets.items() if examples[0].side == side)
-    if part in sets:
+    names = sorted(name for name, its in sides.items() if its == side)
+    if part in sides:
         return [part]
     if not slash and names:
         return names
@@ -36,5 +38,5 @@ def _named(sets: Sets, part: str) -> list[str]:
         return [names[int(position) - 1]]
     raise KeyError(
         f"mixture: '{part}' is neither a side (IF, CD), nor a side and a position (IF/1), "
-        f"nor one of {sorted(sets)}"
+        f"nor one of {sorted(sides)}"
     )

@@ -35,7 +35,7 @@ COLOURS = {
 }  # fmt: skip
 
 IF_AXIS = "Instruction following (share of instructions)"
-FAITH_AXIS = "Faithfulness (SummaC-ZS or span coverage)"
+FAITH_AXIS = "Faithfulness (SummaC-ZS)"
 
 
 def read_table(tables: Path, name: str) -> Any:

@@ -11,7 +11,7 @@ import re
 import sqlite3
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import fsum
 from pathlib import Path
@@ -21,8 +21,9 @@ from urllib.parse import urlsplit
 from reproduce.config import Params, Training
 from reproduce.examples import Example, read_sets
 from reproduce.files import SUMS, UnusableFile, checked, fingerprint, read_json, read_rows, text_id
-from reproduce.results import OBJECTIVES, Arms
+from reproduce.results import FAITHFULNESS, OBJECTIVES, Arms, read_trials
 from reproduce.train import steps_in
+from reproduce.validation import sound_sets
 
 NAME = "dancing-in-chains"
 SAMPLES = "samples.json"
@@ -102,7 +103,8 @@ def track(
         parents = _parents(store, experiments, kept, tables)
         missing = [cell for cell in cells if cell.name not in kept]
         _adopt(store, cells, kept, parents)
-        _log_all(store, missing, parents, artifacts / "evaluation")
+        sound = sound_sets(read_trials(artifacts), params)
+        _log_all(store, missing, parents, artifacts / "evaluation", sound)
     print(_summary(len(missing), len(cells) - len(missing), len(wrong), shown(uri)))
     receipt: Receipt = {}
     for cell in cells:
@@ -147,11 +149,14 @@ def sift(runs: Iterable[Any], wanted: Mapping[str, str]) -> tuple[dict[str, Any]
     return kept, wrong
 
 
-def score_points(rows: Sequence[Row], examples: Mapping[str, Example], steps: int) -> list[Point]:
+def score_points(
+    rows: Sequence[Row], examples: Mapping[str, Example], sound: Collection[str], steps: int
+) -> list[Point]:
     """Return the objectives of judged responses: "faithfulness/<data set>" and "…/mean".
 
-    The mean is over the data sets of the objective, probes left out. `steps` are the optimiser
-    steps of the whole training; a point's step is its share of them.
+    The mean is over the data sets of the objective, probes left out, and for faithfulness over
+    the `sound` ones, as in the tables. `steps` are the optimiser steps of the whole training; a
+    point's step is its share of them.
     """
     scores: dict[tuple[str, float], dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     for measure in OBJECTIVES:
@@ -165,7 +170,10 @@ def score_points(rows: Sequence[Row], examples: Mapping[str, Example], steps: in
         step = round(progress * steps)
         means = {dataset: fsum(found) / len(found) for dataset, found in sets.items()}
         points += [(f"{name}/{dataset}", mean, step) for dataset, mean in means.items()]
-        counted = [mean for dataset, mean in means.items() if dataset not in probes]
+        counted = [
+            mean for dataset, mean in means.items()
+            if dataset not in probes and (name != FAITHFULNESS.name or dataset in sound)
+        ]  # fmt: skip
         if counted:
             points.append((f"{name}/mean", fsum(counted) / len(counted), step))
     return points
@@ -338,7 +346,11 @@ def _adopt(
 
 
 def _log_all(
-    store: Store, cells: Sequence[Cell], parents: Mapping[str, str], evaluation: Path
+    store: Store,
+    cells: Sequence[Cell],
+    parents: Mapping[str, str],
+    evaluation: Path,
+    sound: Collection[str],
 ) -> None:
     if not cells:
         return
@@ -352,10 +364,10 @@ def _log_all(
             print(f"  {number} of {len(cells)} runs logged, about {left:.0f} s left", flush=True)
         if cell.folder not in whole:
             whole.add(checked(cell.folder))
-        _log(store, cell, parents[cell.experiment], _content(cell, examples))
+        _log(store, cell, parents[cell.experiment], _content(cell, examples, sound))
 
 
-def _content(cell: Cell, examples: Mapping[str, Example]) -> Content:
+def _content(cell: Cell, examples: Mapping[str, Example], sound: Collection[str]) -> Content:
     record, folder = read_json(cell.folder / "record.json"), cell.folder / f"seed-{cell.seed}"
     settings = record["training"]
     rows = read_rows(folder / "evaluation.jsonl")
@@ -369,7 +381,7 @@ def _content(cell: Cell, examples: Mapping[str, Example]) -> Content:
     return Content(
         flat(record["settings"], "arm") | flat(settings, "training"),
         {f"input.{path}": digest for path, digest in record["inputs"].items()},
-        losses + score_points(rows, examples, steps),
+        losses + score_points(rows, examples, sound, steps),
         sample_table(rows, examples),
     )
 

@@ -1,4 +1,4 @@
-"""The README's block of results, written from the committed tables: no number is typed."""
+"""The README's block of results, written from the committed tables."""
 
 import csv
 from collections.abc import Iterable
@@ -35,7 +35,9 @@ def results(tables: Path) -> str:
     ]
     counts = sorted({int(row["n"]) for row in claims})
     seeds = _plural(int(claims[0]["seeds"]), "seed")
-    lines += ["", f"{seeds}, {counts[0]} to {counts[-1]} prompts a difference; 95 % intervals."]
+    share = float(_rows(tables / "scores.csv")[0]["confidence"])
+    lines += ["", f"{seeds}, {counts[0]} to {counts[-1]} prompts a difference; in brackets "
+              f"{share:.0%} intervals."]  # fmt: skip
     return "\n".join([*lines, "", *_controls(tables), *_base(tables)]) + "\n"
 
 
@@ -54,8 +56,7 @@ def _base(tables: Path) -> Iterable[str]:
     if shares.get("Base") and shares.get("IF"):
         yield (
             f"The base model restates the right value of a passage in {float(shares['Base']):.0%} "
-            f"of the probes, and after IF tuning in {float(shares['IF']):.0%}: it could read "
-            "before it was tuned."
+            f"of the probes, and after IF tuning in {float(shares['IF']):.0%}."
         )
 
 

@@ -12,7 +12,7 @@ from reproduce.config import Arm, ConfigError, Params, Statistics
 from reproduce.examples import Example, read_examples, read_sets
 from reproduce.files import UnusableFile, checked, read_json, read_rows
 from reproduce.statistics import Grid, Interval, bootstrap
-from reproduce.validation import carriers_of, sound_sets
+from reproduce.validation import sound_sets
 
 Arms = Mapping[str, Mapping[str, Arm]]
 Row = dict[str, Any]
@@ -181,12 +181,13 @@ def load(artifacts: Path, experiments: Arms, params: Params) -> Results:
     seeds = params.seeds
     arms = {f"{e}/{a}": arm for e, found in experiments.items() for a, arm in found.items()}
     sets = read_sets(artifacts / "evaluation")
-    measures, sound = carriers_of(params.judging), sound_sets(read_trials(artifacts), params)
-    carriers = {name: measures[sets[name][0].kind] for name in sets if name in sound}
+    sound = sound_sets(read_trials(artifacts), params)
+    carriers = {n: params.judging.carriers[sets[n][0].kind] for n in sets if n in sound}
     labels: dict[str, str] = {}
     frames, training, losses = [], [], []
     for key, arm in arms.items():
-        runs = {seed: checked(artifacts / key) / f"seed-{seed}" for seed in seeds}
+        folder = checked(artifacts / key)
+        runs = {seed: folder / f"seed-{seed}" for seed in seeds}
         labels[key] = _label(arm, runs[seeds[0]])
         experiment, name = key.split("/")
         names = {"experiment": experiment, "arm": name, "key": key, "label": labels[key]}
@@ -234,7 +235,7 @@ def _history(runs: Mapping[int, Path], names: Row) -> tuple[list[Row], list[Row]
     training, losses = [], []
     for seed, run in runs.items():
         history = read_json(run / "history.json")
-        examples = len(read_rows(run / "train.jsonl"))
+        examples = len(read_rows(run / "train.jsonl")) - history["too_long"]
         facts = {"seed": seed, "examples": examples, "too_long": history["too_long"]}
         training.append({**names, **facts})
         losses += [{**names, "seed": seed, **row} for row in history["losses"]]

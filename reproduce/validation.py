@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from reproduce.config import Judging, Params, Statistics
+from reproduce.config import Params, Statistics
 from reproduce.statistics import Interval, bootstrap_auc
 
 Row = dict[str, Any]
@@ -14,11 +14,6 @@ SAME = "same passage"
 
 class Unsound(Exception):
     """Judges that cannot tell right from wrong."""
-
-
-def carriers_of(settings: Judging) -> dict[str, str]:
-    """Return kind of response -> the measure that counts as its faithfulness."""
-    return {"extractive": settings.extractive, "abstractive": settings.abstractive}
 
 
 def auc(
@@ -39,28 +34,34 @@ def auc(
     return bootstrap_auc(right, bad, **settings.model_dump())
 
 
-def reached(rows: Sequence[Row], params: Params) -> dict[str, float]:
+def reached(rows: Sequence[Row], params: Params) -> dict[str, Interval | None]:
     """Return, by CD data set, the AUC that its measure of faithfulness has on the same passage."""
     kinds = {row["dataset"]: row["kind"] for row in rows if row["kind"] != "instruction"}
-    carriers = carriers_of(params.judging)
-    found = {
-        name: auc(rows, name, carriers[kind], SAME, params.statistics)
+    return {
+        name: auc(rows, name, params.judging.carriers[kind], SAME, params.statistics)
         for name, kind in kinds.items()
     }
-    return {name: interval.mean for name, interval in found.items() if interval}
 
 
-def sound_sets(rows: Sequence[Row], params: Params) -> dict[str, float]:
-    """Return the data sets whose measure of faithfulness may carry a claim, with its AUC.
+def status(found: Interval | None, params: Params) -> str:
+    """Return "sound", or why a measure with this AUC carries no claim."""
+    needed = params.validation
+    if found is None or found.prompts < needed.least_trials:
+        return f"fewer than {needed.least_trials} trials"
+    return "sound" if found.mean >= needed.least_auc else f"AUC below {needed.least_auc:g}"
 
-    Raises Unsound, with every AUC, when there is none.
+
+def sound_sets(rows: Sequence[Row], params: Params) -> list[str]:
+    """Return the CD data sets whose measure of faithfulness may carry a claim.
+
+    Raises Unsound, with what each lacks, when there is none.
     """
-    found, least = reached(rows, params), params.validation.least_auc
-    sound = {name: mean for name, mean in found.items() if mean >= least}
+    found = {name: status(interval, params) for name, interval in reached(rows, params).items()}
+    sound = [name for name, said in found.items() if said == "sound"]
     if not sound:
         raise Unsound(
-            f"no measure of faithfulness reaches an AUC of {least:g} on wrong answers of the same "
-            f"passage: {found}; choose others (judging.extractive, judging.abstractive), or "
-            "another entailment model (judging.entailment)"
+            f"no measure of faithfulness is sound on wrong answers of the same passage: {found}; "
+            "choose others (judging.extractive, judging.abstractive), another entailment model "
+            "(judging.entailment) or more trials (validation.trials)"
         )
     return sound

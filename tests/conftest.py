@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from reproduce.config import Hardware, TinyModel, Training
-from reproduce.entailment.pairs import LABELS
 from reproduce.examples import Example
+from reproduce.judges.faithfulness import LABELS
 from reproduce.world.build import evaluation_sets, training_sets
 from reproduce.world.corpus import pretraining_texts
 from reproduce.world.people import World, make_world

@@ -37,7 +37,9 @@ def small_params() -> Params:
     """Return the default profile with few resamples and seeds."""
     params = load_params(ROOT / "params.yaml")
     statistics = params.statistics.model_copy(update={"resamples": 200})
-    return params.model_copy(update={"seeds": [0, 1, 2], "statistics": statistics})
+    validation = params.validation.model_copy(update={"least_trials": 12})
+    changes = {"seeds": [0, 1, 2], "statistics": statistics, "validation": validation}
+    return params.model_copy(update=changes)
 
 
 def all_arms() -> dict[str, dict[str, Arm]]:
@@ -134,7 +136,8 @@ def _entailment(pairs: Any) -> Any:
     return np.stack([shared * 0.9, np.full_like(shared, 0.1), 0.9 - shared * 0.9], axis=1)
 
 
-JUDGES = partial(judge, entailment=_entailment)
+CARRIERS = {"extractive": "entailed", "abstractive": "summac"}
+JUDGES = partial(judge, entailment=_entailment, carriers=CARRIERS)
 
 
 def _trials(held_out: Mapping[str, list[Example]]) -> list[Row]:

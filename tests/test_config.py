@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from reproduce.cli import command
+from reproduce.cli import command, settings
 from reproduce.config import ConfigError, check_together, load_experiments, load_params
 from reproduce.examples import Example
 from reproduce.mixtures import mix
@@ -105,6 +105,8 @@ PARAMS: list[tuple[str, list[Patch], list[str]]] = [
     ("unknown within", [("data.world.persons", 3)], ["data.world.persons", "not permitted"]),
     ("unknown strategy key", [("candidates.strategies.cold.topk", 3)], ["cold.topk"]),
     ("missing", [("generation.batch_size", GONE)], ["generation.batch_size", "required"]),
+    ("yes for a number", [("candidates.prompts", True)], ["candidates.prompts", "integer"]),
+    ("quoted number", [("data.world.train", "600")], ["data.world.train", "integer"]),
     ("text for a number", [("data.world.people", "many")], ["data.world.people", "integer"]),
     ("number for a list", [("seeds", 3)], ["seeds", "list"]),
     ("fraction for a count", [("data.world.train", 0.5)], ["data.world.train", "integer"]),
@@ -193,6 +195,38 @@ def test_an_unknown_strategy_is_refused_with_those_that_exist(folder: Path) -> N
     message = refusal(lambda: check_together(load_params(), load_experiments()))
     assert "experiments.methods.ReSet.select.strategies: 'beam'" in message
     assert "['cold', 'top-k', 'top-p', 'warm']" in message
+
+
+@pytest.mark.parametrize(
+    ("name", "patches", "said"),
+    [
+        ("experiments.yaml", [(f"{MTL}.mixture", {"IFF": 0.5})], ["methods.MTL.mixture", "'IFF'"]),
+        ("experiments.yaml", [(f"{MTL}.mixture", {"IF/4": 1})], ["methods.MTL.mixture", "IF/4"]),
+        ("experiments.yaml", [(f"{RESET}.select.candidates", 17)], ["ReSet.select.candidates: 17"]),
+        (
+            "experiments.yaml",
+            [(f"{RESET}.select.strategies", ["cold"]), (f"{RESET}.select.candidates", 5)],
+            ["ReSet.select.candidates: 5", "draw 4"],
+        ),
+        (
+            "params.yaml",
+            [("data.world", GONE), ("data.real", {"sets": {"squid": {"train": 1}}})],
+            ["data.real.sets", "squid", "squad"],
+        ),
+        (
+            "params.yaml",
+            [("data.world", GONE), ("data.real", {"sets": {"squad": {"trian": 1}}})],
+            ["data.real.sets", "trian", "context_words"],
+        ),
+    ],
+)
+def test_what_does_not_fit_together_is_refused(
+    folder: Path, name: str, patches: list[Patch], said: list[str]
+) -> None:
+    change(folder / name, *patches)
+    message = refusal(settings)
+    for part in said:
+        assert part in message
 
 
 def test_all_faults_are_named_at_once(folder: Path) -> None:

@@ -1,6 +1,7 @@
 """The cross-encoder: batches, cache and label order change nothing; training learns."""
 
 import math
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,13 +14,15 @@ from reproduce.config import CrossEncoderTraining, Judging, Params, Published, l
 from reproduce.data import make_data
 from reproduce.entailment.cross_encoder import CrossEncoder, label_columns
 from reproduce.entailment.make import make_entailment
-from reproduce.entailment.pairs import LABELS, Pair
+from reproduce.entailment.pairs import Pair
 from reproduce.entailment.training import train_cross_encoder
-from reproduce.files import checked, read_rows
+from reproduce.files import checked, read_rows, sealed_folder, write_rows
+from reproduce.judges.faithfulness import LABELS
 from reproduce.validation import Unsound
 
 ROOT = Path(__file__).parent.parent
 Maker = Callable[..., Path]
+MEASURES: Any = {"extractive": "entailed", "abstractive": "summac", "max_empty_share": 1}
 
 
 def pairs(count: int, seed: int = 0) -> list[tuple[str, str]]:
@@ -123,6 +126,32 @@ def test_the_step_measures_every_judge(params: Params, tmp_path: Path) -> None:
             )
 
 
+def test_a_profile_may_tune_its_own_model(
+    params: Params, encoder: Maker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start = encoder("minilm", spread=0.05)
+    monkeypatch.setattr(
+        "reproduce.sources.minilm.import_minilm", lambda target, _: shutil.copytree(start, target)
+    )
+    make_data(params.data, params.validation, tmp_path)
+    pairs = tmp_path / "pairs"
+    shutil.rmtree(pairs)
+    with sealed_folder(pairs) as draft:
+        example = {"premise": "the river is long", "hypothesis": "a lake", "label": "neutral"}
+        write_rows(draft / "training.jsonl", [example] * 20)
+        write_rows(draft / "trials.jsonl", [])
+    training = CrossEncoderTraining(epochs=1, batch_size=4, learning_rate=1e-3, pairs=8, seed=0)
+    judging = Judging(entailment="trained", training=training, **MEASURES)
+    changed = params.model_copy(update={"judging": judging})
+    with pytest.raises(Unsound, match="no measure"):
+        make_entailment(changed, pairs, tmp_path / "entailment")
+    monkeypatch.setattr("reproduce.entailment.make.sound_sets", lambda *_: ["any"])
+    make_entailment(changed, pairs, tmp_path / "entailment")
+    folder = checked(tmp_path / "entailment")
+    assert {path.name for path in folder.iterdir()} >= {"model", "history.json", "judged.jsonl"}
+    assert not (folder / "start").exists()
+
+
 def test_judges_that_see_nothing_are_refused(params: Params, tmp_path: Path) -> None:
     make_data(params.data, params.validation, tmp_path)
     blind = params.judging.model_copy(update={"extractive": "coverage", "abstractive": "coverage"})
@@ -158,4 +187,4 @@ def test_a_published_model_is_kept_as_safetensors(
 )
 def test_contradictory_settings_are_refused(settings: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        Judging(**settings, max_empty_share=0)
+        Judging(**settings, extractive="entailed", abstractive="summac", max_empty_share=0)

@@ -5,8 +5,6 @@ import random
 import pytest
 
 from reproduce.entailment.pairs import (
-    LABELS,
-    VARIANTS,
     Trial,
     negated,
     rivals,
@@ -15,11 +13,15 @@ from reproduce.entailment.pairs import (
     trials,
 )
 from reproduce.examples import Example
-from reproduce.judges.faithfulness import sentences
+from reproduce.judges.faithfulness import LABELS, question_of, sentences
 from reproduce.world.entailment import read_fact
 
 PASSAGE = "The river rises in Norway. In 1904 the bridge was built by Anna Berg. It is long."
 Sets = dict[str, list[Example]]
+
+
+def asked(example: Example) -> str:
+    return question_of(example.prompt, example.context)
 
 
 def question(
@@ -89,6 +91,12 @@ def test_a_rival_shares_no_word_with_a_right_answer() -> None:
     assert rivals(examples)[examples[0].id] == ["Norway"]
 
 
+def test_a_rival_stands_in_the_passage_as_whole_words() -> None:
+    year = question("When?", "10", context="In 1905 it rained.", group="b")
+    lonely = question("Where?", "the lake", context="The lake of 2010.", group="c")
+    assert rivals([year, lonely])[lonely.id] == []
+
+
 def test_a_single_question_finds_rivals_among_all_answers(sets: Sets) -> None:
     lonely = question("Where?", "the lake", context="The lake by Norway.", group="c")
     assert rivals([*sets["qa"], lonely])[lonely.id] == ["Norway"]
@@ -118,7 +126,7 @@ def test_trials_have_one_right_response_and_wrong_ones(sets: Sets) -> None:
     found = trials(sets, 10, 0)
     by_example: dict[str, dict[str, str]] = {}
     for trial in found:
-        assert trial.variant in VARIANTS
+        assert trial.variant in ("right", "same passage", "other passage", "negated")
         by_example.setdefault(trial.example.id, {})[trial.variant] = trial.response
     for examples in sets.values():
         for example in examples:
@@ -146,7 +154,7 @@ def test_trials_leave_out_probes_and_are_at_most_as_many_as_asked(held_out: Sets
 def test_wrong_answers_of_the_world_are_wrong(held_out: Sets) -> None:
     def stated(trial: Trial) -> bool:
         facts = {read_fact(unit) for unit in sentences(trial.example.context)}
-        return read_fact(f"{trial.example.question} {trial.response}") in facts - {None}
+        return read_fact(f"{asked(trial.example)} {trial.response}") in facts - {None}
 
     for trial in trials(held_out, 20, 0):
         if trial.example.kind == "extractive":

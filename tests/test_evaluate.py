@@ -14,7 +14,8 @@ from reproduce.judges import Judgement
 from reproduce.judging import TooMuchLost, judged, judges_of, refuse_lost
 
 ROOT = Path(__file__).parent.parent
-JUDGES = judges_of(Judging(entailment="symbolic", max_empty_share=0), Path())
+MEASURES: Any = {"extractive": "entailed", "abstractive": "summac", "max_empty_share": 0}
+JUDGES = judges_of(Judging(entailment="symbolic", **MEASURES), Path())
 Sets = dict[str, list[Example]]
 Row = dict[str, Any]
 
@@ -93,7 +94,7 @@ def test_evaluation_answers_every_example_in_order(
 
 @pytest.mark.parametrize("name", ["symbolic", "lexical"])
 def test_the_named_entailment_model_gives_probabilities(name: str) -> None:
-    model = judges_of(Judging(entailment=name, max_empty_share=0), Path()).keywords["entailment"]
+    model = judges_of(Judging(entailment=name, **MEASURES), Path()).keywords["entailment"]
     fact = "Anna owns a cat."
     table = np.asarray(model([(fact, fact), (fact, "No.")]))
     assert table.shape == (2, 3) and table[0, 0] == 1 and table[1, 0] == 0
@@ -109,7 +110,7 @@ def test_too_many_empty_responses_are_refused(
     empty: int, whole: int, share: float, lost: bool
 ) -> None:
     rows = [{"response": "" if n < empty else "text"} for n in range(whole)]
-    settings = Judging(entailment="symbolic", max_empty_share=share)
+    settings = Judging(entailment="symbolic", **{**MEASURES, "max_empty_share": share})
     if not lost:
         refuse_lost(rows, settings, "arm/x, seed 3")
         return

@@ -210,3 +210,20 @@ def test_a_name_depends_on_where_the_parts_end() -> None:
     assert text_id("a", "bc") != text_id("ab", "c")
     assert text_id("a", "b") == text_id("a", "b")
     assert len(text_id("é")) == 12
+
+
+def test_a_file_that_does_not_belong_is_named(tmp_path: Path) -> None:
+    with sealed_folder(tmp_path / "sets") as draft:
+        (draft / "a.jsonl").write_text("")
+    checked(tmp_path / "sets")
+    (tmp_path / "sets" / "b.jsonl").write_text("")
+    with pytest.raises(UnusableFile, match=r"b\.jsonl: does not belong"):
+        checked(tmp_path / "sets")
+
+
+def test_what_a_killed_run_has_left_is_swept_away(tmp_path: Path) -> None:
+    (tmp_path / ".target.abcd1234" / "target").mkdir(parents=True)
+    (tmp_path / ".other.abcd1234").mkdir()
+    with replacing(tmp_path / "target") as draft:
+        draft.write_text("whole")
+    assert {path.name for path in tmp_path.iterdir()} == {"target", ".other.abcd1234"}

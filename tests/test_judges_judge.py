@@ -1,13 +1,15 @@
 """Which judge applies to which example, and what a judgement holds."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pytest
 
 from reproduce.examples import Example
-from reproduce.judges import Judgement, judge
+from reproduce.judges import Judgement
+from reproduce.judges import judge as judge_by
 
 CONTEXT = "The cat sat on the mat. The dog slept all day long."
 EXTRACTIVE = Example("qa", "extractive", "Where?", "the mat", CONTEXT, ("the mat", "a mat"))
@@ -23,6 +25,10 @@ CONTEXT_UNITS = ["The cat sat on the mat.", "The dog slept all day long."]
 SPAN = {"coverage", "density", "k_precision", "empty"}
 ANSWER = SPAN | {"entailed"}
 FOLLOWED = {"instruction_strict", "prompt_strict", "instruction_loose", "prompt_loose"}
+
+
+CARRIERS = {"extractive": "entailed", "abstractive": "summac"}
+judge = partial(judge_by, carriers=CARRIERS)
 
 
 class Equal:
@@ -64,10 +70,16 @@ def test_an_extractive_answer_is_judged_together_with_its_question() -> None:
     assert judgement.details["exact_match"] == judgement.details["empty"] == 0.0
 
 
+def test_every_sentence_of_an_answer_is_a_statement() -> None:
+    model = Equal()
+    _one(EXTRACTIVE, "The mat. It sat there.", model)
+    assert {text for _, text in model.pairs} == {"Where? The mat.", "Where? It sat there."}
+
+
 @pytest.mark.parametrize(("carrier", "expected"), [("coverage", 2 / 3), ("k_precision", 0.5)])
 def test_another_measure_may_carry_faithfulness(carrier: str, expected: float) -> None:
     carriers = {"extractive": carrier, "abstractive": "summac"}
-    found = judge([EXTRACTIVE], ["the red mat"], Equal(), carriers)[0]
+    found = judge_by([EXTRACTIVE], ["the red mat"], Equal(), carriers)[0]
     assert found.faithfulness == found.details[carrier] == pytest.approx(expected)
 
 

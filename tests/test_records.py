@@ -62,6 +62,16 @@ def judged(progress: float, seed: int) -> list[dict[str, Any]]:
     ]  # fmt: skip
 
 
+def trials() -> list[dict[str, Any]]:
+    """Return judged trials by which the measure of "answers" is sound."""
+    return [
+        {"dataset": "answers", "kind": "extractive", "example": f"{n}", "variant": variant,
+         "details": {"entailed": score}}
+        for n in range(30)
+        for variant, score in (("right", 1.0), ("same passage", 0.0))
+    ]  # fmt: skip
+
+
 def write_arm(artifacts: Path, params: Params, name: str, arm: Arm, loss: float = 1.0) -> None:
     with sealed_folder(artifacts / name) as draft:
         for seed in params.seeds:
@@ -72,9 +82,8 @@ def write_arm(artifacts: Path, params: Params, name: str, arm: Arm, loss: float 
                 write_examples(folder / "train.jsonl", examples() * 10)
                 losses = [{"step": n, "loss": loss / n, "learning_rate": 0.1} for n in (1, 2, 3)]
                 write_json(folder / "history.json", {"losses": losses, "too_long": 2})
-        profile, settings = params.model_dump(mode="json"), arm.model_dump(mode="json")
         inputs = {"base": "b" * 64, "evaluation": "e" * 64}
-        record = {"arm": name, "settings": settings, "profile": profile, "inputs": inputs}
+        record = {"arm": name, "settings": arm.model_dump(mode="json"), "inputs": inputs}
         record["training"] = training_of(params, arm).model_dump(mode="json")
         write_json(draft / "record.json", record)
 
@@ -89,6 +98,8 @@ class Study:
             for name in SETS:
                 chosen = [e for e in examples() if e.dataset == name]
                 write_examples(draft / f"{name}.jsonl", chosen)
+        with sealed_folder(self.artifacts / "entailment") as draft:
+            write_rows(draft / "judged.jsonl", trials())
         for experiment, arms in ARMS.items():
             for name, arm in arms.items():
                 write_arm(self.artifacts, self.params, f"{experiment}/{name}", arm)
@@ -312,9 +323,13 @@ def test_shown(uri: str, expected: str) -> None:
 
 def test_score_points_leave_probes_out_of_means() -> None:
     rows = [row for row in judged(1.0, 0)]
-    points = score_points(rows, {e.id: e for e in examples()}, 40)
+    found = {e.id: e for e in examples()}
+    points = score_points(rows, found, {"answers"}, 40)
     assert ("faithfulness/mean", 0.75, 40) in points
     assert ("faithfulness/probe", 1.0, 40) in points
+    unsound = score_points(rows, found, set(), 40)
+    assert ("faithfulness/answers", 0.75, 40) in unsound
+    assert not [point for point in unsound if point[0] == "faithfulness/mean"]
 
 
 def test_samples_do_not_depend_on_the_order_of_rows() -> None:

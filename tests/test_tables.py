@@ -131,7 +131,8 @@ def test_a_trajectory_begins_with_the_final_score_of_its_start(study: Path) -> N
 def test_labels_and_sizes_come_from_the_training_examples(study: Path) -> None:
     assert named(table(study, "two-stage"), arm="CD-IF2")["label"] == "CD → orders-b"
     size = len(read_rows(study / RESET / "seed-0" / "train.jsonl"))
-    assert float(named(table(study, "data-size"), arm="ReSet")["examples"]) == size
+    # Seed n left n examples out as too long: a mean of one over seeds 0, 1 and 2.
+    assert float(named(table(study, "data-size"), arm="ReSet")["examples"]) == size - 1
     assert named(table(study, "data-size"), arm="ReSet-S-7")["method"] == "ReSet-S"
 
 
@@ -293,5 +294,5 @@ def test_a_measure_that_is_too_low_carries_no_claim(study: Path, tmp_path: Path)
         write_rows(draft / "judged.jsonl", rows)
     assert loaded(artifacts).datasets(FAITHFULNESS) == ["answers-b", "digests"]
     found = {(r["dataset"], r["measure"]): r for r in judges(rows, PARAMS).rows}
-    assert found["answers-a", "entailed"]["carries"] == "nothing: too low"
+    assert found["answers-a", "entailed"]["carries"] == "nothing: AUC below 0.8"
     assert found["answers-b", "entailed"]["carries"] == "faithfulness"

@@ -28,6 +28,9 @@ CD = ("qa-single", "qa-pair", "describe")
 QA = ("qa-single", "qa-pair", "qa-agreeing")
 
 
+CARRIERS = {"extractive": "entailed", "abstractive": "summac"}
+
+
 def everything(seed: int) -> str:
     world = make_world(8, seed)
     held_out = evaluation_sets(world, 10, seed)
@@ -112,7 +115,7 @@ def test_an_empty_or_foreign_response_does_not_follow(training: Sets) -> None:
 
 
 def test_gold_responses_have_full_marks(all_examples: list[Example]) -> None:
-    found = judge(all_examples, [e.response for e in all_examples], symbolic_entailment)
+    found = judge(all_examples, [e.response for e in all_examples], symbolic_entailment, CARRIERS)
     for example, marks in zip(all_examples, found, strict=True):
         assert marks.task == 1.0, example
         if example.raw:
@@ -133,7 +136,7 @@ def test_a_description_from_memory_is_contradicted(all_examples: list[Example]) 
                  for n, a, _ in [read_fact(u) or ("", "", "")])
         for e in examples
     ]  # fmt: skip
-    scores = [m.faithfulness for m in judge(examples, remembered, symbolic_entailment)]
+    scores = [m.faithfulness for m in judge(examples, remembered, symbolic_entailment, CARRIERS)]
     assert scores == [-1.0] * len(examples)
 
 
@@ -252,6 +255,9 @@ YES, NO, OPEN = [1, 0, 0], [0, 1, 0], [0, 0, 1]
         ("Anna owns a cat.", "Which pet does Anna own? dog.", NO),
         ("Anna owns a cat.", "Which pet does Ben own? cat", OPEN),
         ("Anna owns a cat.", "Which pet does Anna own? a cat", OPEN),
+        ("Anna owns a cat.", "Which pet does Anna own? The pet of Anna is a cat.", YES),
+        ("Anna owns a cat.", "Which pet does Anna own? Anna owns a dog.", NO),
+        ("Anna owns a cat.", "Which pet does Anna own? Ben owns a cat.", OPEN),
         ("Anna owns a cat.", "I think Anna owns a cat.", OPEN),
         ("Anna owns a cat.", "Anna owns a cat. Ben owns a dog.", OPEN),
         ("Anna owns a cat.", "", OPEN),

@@ -20,7 +20,7 @@
 # # Generations, with their judgements
 #
 # Responses of several arms to the same prompts, side by side, each with what the judges gave it:
-# task performance and faithfulness between 0 and 1 (faithfulness of long answers may fall to −1),
+# task performance between 0 and 1, faithfulness between −1 (contradicted) and 1 (entailed),
 # instruction following as the share of instructions that were followed. A judge that does not
 # apply to a prompt gives no score.
 #

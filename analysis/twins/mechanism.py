@@ -22,11 +22,11 @@
 # The contexts contradict what the model learned in pretraining, and what it learned is known. The
 # question is whether a wrong answer is the remembered fact or just any wrong value.
 #
-# **How to read it.** `remembered` is the share of wrong answers that is exactly the remembered
+# **How to read it.** `remembered` is the share of wrong answers that states the remembered
 # fact, `chance` the share if a wrong answer were any other value of its type. Far right of its
 # chance mark, an arm falls back on memory. Arms with few wrong answers (`wrong`) have wide
-# intervals. The columns `probe:…` are exact match on questions outside the objectives: reading a
-# text, recalling a fact.
+# intervals. The columns `probe:…` are the shares of responses that state the answer, on
+# questions outside the objectives: reading a text, recalling a fact.
 
 # %%
 from pathlib import Path

@@ -1,6 +1,7 @@
 """A cross-encoder's entailment probabilities: batched by length, each pair once, cached."""
 
 import hashlib
+from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -8,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from reproduce.entailment.pairs import LABELS
-from reproduce.files import digest
+from reproduce.files import digest, text_id
+from reproduce.judges.faithfulness import LABELS
 from reproduce.progress import told
 
 if TYPE_CHECKING:
@@ -24,8 +25,8 @@ ALIASES = {"supports": "entailment", "refutes": "contradiction", "not enough inf
 """What classifiers of fact verification (FEVER, VitaminC) call the three labels."""
 
 BATCH, STEP = 32, 16
-"""Every batch has this many rows and a multiple of this many tokens a row: a pair is computed in
-the same shapes whatever stands beside it."""
+"""Every batch has this many rows, all of which need the same multiple of this many tokens: a pair
+is computed in the same shapes whatever stands beside it."""
 
 
 class CrossEncoder:
@@ -40,7 +41,8 @@ class CrossEncoder:
         """Load the model in `folder`; `cache` is a folder that processes may share."""
         self.model, self.tokenizer = load_classifier(folder)
         self.columns = label_columns(self.model.config.label2id)
-        self.name = digest(folder / "model.safetensors")
+        names = ("model.safetensors", "config.json", "tokenizer.json")
+        self.name = text_id(str(MAX_LENGTH), *(digest(folder / name) for name in names))
         self.store = _opened(cache)
         self.asked = self.found = 0
 
@@ -103,10 +105,8 @@ def probabilities(
         tokenizer(premise, text, truncation="only_first", max_length=MAX_LENGTH)
         for premise, text in pairs
     ]
-    order = sorted(range(len(pairs)), key=lambda i: len(encoded[i]["input_ids"]))
     table = np.zeros((len(pairs), model.config.num_labels), np.float32)
-    batches = [order[begin : begin + BATCH] for begin in range(0, len(order), BATCH)]
-    for chosen in told(batches, "entailment"):
+    for chosen in told(_batches([len(row["input_ids"]) for row in encoded]), "entailment"):
         rows = [encoded[i] for i in chosen]
         batch = tokenizer.pad(
             rows + [rows[0]] * (BATCH - len(rows)), pad_to_multiple_of=STEP, return_tensors="pt"
@@ -115,6 +115,18 @@ def probabilities(
             scores = torch.softmax(model(**batch).logits.float(), dim=-1)
         table[chosen] = scores[: len(chosen)].cpu().numpy()
     return table
+
+
+def _batches(lengths: Sequence[int]) -> list[list[int]]:
+    """Return the numbers of rows that are padded to one length, at most BATCH together."""
+    widths = defaultdict(list)
+    for number, length in enumerate(lengths):
+        widths[-(-length // STEP)].append(number)
+    return [
+        rows[begin : begin + BATCH]
+        for _, rows in sorted(widths.items())
+        for begin in range(0, len(rows), BATCH)
+    ]
 
 
 def _opened(cache: Path | None) -> Any:

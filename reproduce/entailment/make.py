@@ -11,7 +11,7 @@ from reproduce.entailment.pairs import Pair
 from reproduce.examples import example_of
 from reproduce.files import checked, read_rows, sealed_folder, write_json, write_rows
 from reproduce.judging import judges_of
-from reproduce.validation import reached, sound_sets
+from reproduce.validation import reached, sound_sets, status
 
 Row = dict[str, Any]
 
@@ -40,8 +40,9 @@ def make_entailment(params: Params, pairs: Path, target: Path) -> None:
             for example, row, judgement in zip(examples, trials, judgements, strict=True)
         )
         found = list(rows)
-        for name, mean in reached(found, params).items():
-            print(f"  {name}: AUC {mean:.3f} against wrong answers of the same passage", flush=True)
+        for name, interval in reached(found, params).items():
+            mean = f"AUC {interval.mean:.3f} on the same passage, " if interval else ""
+            print(f"  judge of {name}: {mean}{status(interval, params)}", flush=True)
         sound_sets(found, params)
         write_rows(folder / "judged.jsonl", found)
 

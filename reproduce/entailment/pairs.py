@@ -13,13 +13,15 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from reproduce.examples import Example, Sets
-from reproduce.judges.faithfulness import coverage_tokens, sentences, statement
+from reproduce.judges.faithfulness import (
+    coverage_tokens,
+    question_of,
+    sentences,
+    statements,
+)
 
 Label = Literal["entailment", "contradiction", "neutral"]
-LABELS: tuple[Label, ...] = ("entailment", "contradiction", "neutral")
-
 Variant = Literal["right", "same passage", "other passage", "negated"]
-VARIANTS: tuple[Variant, ...] = ("right", "same passage", "other passage", "negated")
 
 NEGATED = 0.3
 """Share of the answers that are negated once more: few suffice to learn what "not" does."""
@@ -155,22 +157,22 @@ def _wrong(
 
 
 def _of_answer(example: Example, others: Sequence[str], rng: random.Random) -> list[Pair]:
-    units, question = sentences(example.context), example.question
+    units, question = sentences(example.context), question_of(example.prompt, example.context)
     holding = [unit for unit in units if _holds(unit, example.response)]
     if not holding:
         return []
     source = max(holding, key=lambda unit: _shared(unit, question))
-    right = statement(question, example.response)
+    right = _said(example, example.response)
     found = [Pair(source, right, "entailment")]
     if rng.random() < NEGATED:
-        wrong = statement(question, negated(example.response))
+        wrong = _said(example, negated(example.response))
         found.append(Pair(source, wrong, "contradiction"))
     without = [unit for unit in units if not _holds(unit, example.response)]
     if without:
         found.append(Pair(rng.choice(without), right, "neutral"))
     if others:
         other = rng.choice(others)
-        wrong = statement(question, other)
+        wrong = _said(example, other)
         found.append(Pair(source, wrong, "contradiction"))
         found += [Pair(unit, wrong, "neutral") for unit in without if _holds(unit, other)][:1]
     return found
@@ -197,8 +199,13 @@ def _kind(entity: str) -> str:
     return "number" if entity[0].isdigit() else "mark" if entity[0] == "#" else "name"
 
 
+def _said(example: Example, answer: str) -> str:
+    return " ".join(statements(example.prompt, example.context, answer))
+
+
 def _holds(unit: str, answer: str) -> bool:
-    return answer.casefold() in unit.casefold()
+    # Whole words: "10" is not in "2010".
+    return f" {' '.join(coverage_tokens(answer))} " in f" {' '.join(coverage_tokens(unit))} "
 
 
 def _shared(unit: str, text: str) -> int:

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from reproduce.config import CrossEncoderTraining
-from reproduce.entailment.pairs import LABELS, Pair
+from reproduce.entailment.pairs import Pair
+from reproduce.judges.faithfulness import LABELS
 from reproduce.train import watch
 
 
@@ -78,6 +79,7 @@ def _arguments(settings: CrossEncoderTraining, work: Path, examples: int) -> Any
         data_seed=settings.seed,
         train_sampling_strategy="group_by_length",
         logging_steps=50,
+        logging_nan_inf_filter=False,
         save_strategy="no",
         report_to="none",
         disable_tqdm=True,

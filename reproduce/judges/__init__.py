@@ -12,16 +12,13 @@ from reproduce.judges.faithfulness import (
     k_precision,
     score_units,
     span_coverage,
-    statement,
+    statements,
     units,
 )
 from reproduce.judges.instructions import follow, loose, validate
 from reproduce.judges.task import exact_match, rouge_l, states, token_f1
 
-__all__ = ["CARRIERS", "Entailment", "Judgement", "judge"]
-
-CARRIERS: Mapping[str, str] = {"extractive": "entailed", "abstractive": "summac"}
-"""Kind of example -> the detail that counts as its faithfulness."""
+__all__ = ["Entailment", "Judgement", "judge"]
 
 Score = float | None
 Details = dict[str, float]
@@ -38,8 +35,8 @@ class Judgement:
         instruction: 0 to 1, the share of the instructions followed strictly.
         details: every figure behind these scores, by name; "empty" is 1.0 for a response
             of nothing but white space, whose other figures are all 0.0. "summac" is SummaC-ZS
-            of the response; "entailed" is the same of the statement that an extractive answer
-            makes together with its question, as one unit: a short answer has no unit of its own.
+            of the response; "entailed" is the same of the statements that an extractive answer
+            makes together with its question: a short answer has no unit of its own.
     """
 
     task: Score
@@ -52,10 +49,11 @@ def judge(
     examples: Sequence[Example],
     responses: Sequence[str],
     entailment: Entailment,
-    carriers: Mapping[str, str] = CARRIERS,
+    carriers: Mapping[str, str],
 ) -> list[Judgement]:
     """Return the judgement of each response to the example beside it.
 
+    `carriers` is kind of example -> the detail that counts as its faithfulness.
     The entailment model is called at most once, for all responses together.
 
     Raises:
@@ -90,7 +88,8 @@ def _check(example: Example) -> None:
 
 def _units(example: Example, response: str) -> tuple[list[str], list[str]]:
     if example.kind == "extractive":
-        return units(example.context), [statement(example.question, response)]
+        said = statements(example.prompt, example.context, response)
+        return units(example.context), said
     return units(example.context), units(response)
 
 

@@ -24,6 +24,9 @@ _ROUNDING = 1e-2
 
 Pair = tuple[str, str]
 
+LABELS = ("entailment", "contradiction", "neutral")
+"""The columns of an entailment model's table."""
+
 
 class Entailment(Protocol):
     """A natural language inference model."""
@@ -46,9 +49,18 @@ def sentences(text: str) -> list[str]:
     return [part for part in parts if part]
 
 
-def statement(question: str, answer: str) -> str:
-    """Return what an answer says, as one hypothesis: the question, then the answer to it."""
-    return f"{question} {answer}"
+def question_of(prompt: str, context: str) -> str:
+    """Return what a prompt says besides its context, without the label of a question."""
+    return prompt.replace(context, "", 1).strip().removeprefix("Question:").strip()
+
+
+def statements(prompt: str, context: str, answer: str) -> list[str]:
+    """Return what an answer says, a hypothesis a sentence: the question, then the sentence.
+
+    Without its question a short answer says nothing that could be entailed.
+    """
+    question = question_of(prompt, context)
+    return [f"{question} {sentence}" for sentence in sentences(answer)]
 
 
 def aggregate(probabilities: NDArray[Any]) -> float:
@@ -62,16 +74,6 @@ def aggregate(probabilities: NDArray[Any]) -> float:
         return 0.0
     highest = probabilities.astype(np.float64).max(axis=0)
     return float((highest[:, 0] - highest[:, 1]).mean())
-
-
-def summac_zs(context: str, response: str, entailment: Entailment) -> float:
-    """Return the SummaC-ZS score, -1 to 1, of one response; see `summac_zs_many`."""
-    return summac_zs_many([(context, response)], entailment)[0]
-
-
-def summac_zs_many(pairs: Sequence[Pair], entailment: Entailment) -> list[float]:
-    """Return the SummaC-ZS score, -1 to 1, of each (context, response); see `score_units`."""
-    return score_units([(units(context), units(text)) for context, text in pairs], entailment)
 
 
 def units(text: str) -> list[str]:

@@ -6,7 +6,7 @@ from pathlib import Path
 from reproduce.config import Params
 from reproduce.examples import read_examples, write_examples
 from reproduce.files import checked, read_rows, sealed_folder, write_rows
-from reproduce.judging import judged, judges_of
+from reproduce.judging import judged, judges_of, refuse_lost
 from reproduce.parallel import over_seeds
 
 
@@ -25,5 +25,6 @@ def _score_seed(
     rows = read_rows(candidates / f"candidates-{seed}.jsonl")
     examples = {example.id: example for example in prompts}
     scored = judged(rows, examples, judges_of(params.judging, entailment))
+    refuse_lost(scored, params.judging, f"candidates, seed {seed}")
     write_examples(folder / f"prompts-{seed}.jsonl", prompts)
     write_rows(folder / f"scores-{seed}.jsonl", scored)

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from reproduce.examples import Example
+from reproduce.examples import Example, Side
 from reproduce.files import text_id
 from reproduce.sources import fetch, parse
 from reproduce.sources.constraints import constrain_gold, constrain_open
 
-__all__ = ["DATASETS", "pools", "real_examples"]
+__all__ = ["DATASETS", "check_limits", "pools", "real_examples"]
 
 Part = Literal["train", "evaluation"]
 Limits = Mapping[str, int]
@@ -29,11 +29,15 @@ LIMITS = ("train", "evaluation", "context_words", "response_words")
 
 @dataclass(frozen=True)
 class Source:
-    """Names of the manifest's files that a data set is made of, by what they may serve for."""
+    """Names of the manifest's files that a data set is made of, by what they may serve for.
+
+    `side` is the objective that its examples belong to.
+    """
 
     split: tuple[str, ...] = ()
     train: tuple[str, ...] = ()
     evaluation: tuple[str, ...] = ()
+    side: Side = "CD"
 
 
 DATASETS: Mapping[str, Source] = {
@@ -46,11 +50,11 @@ DATASETS: Mapping[str, Source] = {
     "xsum": Source(split=("xsum",)),
     "samsum": Source(split=("samsum",)),
     "cnn-dailymail": Source(split=("cnn-dailymail",)),
-    "alpaca": Source(split=("alpaca-demo",)),
-    "self-instruct": Source(split=("self-instruct-seeds",)),
-    "user-oriented": Source(evaluation=("user-oriented",)),
-    "vicuna": Source(evaluation=("vicuna-bench",)),
-    "mt-bench": Source(evaluation=("mt-bench",)),
+    "alpaca": Source(split=("alpaca-demo",), side="IF"),
+    "self-instruct": Source(split=("self-instruct-seeds",), side="IF"),
+    "user-oriented": Source(evaluation=("user-oriented",), side="IF"),
+    "vicuna": Source(evaluation=("vicuna-bench",), side="IF"),
+    "mt-bench": Source(evaluation=("mt-bench",), side="IF"),
 }
 """The data sets that `real_examples` knows."""
 
@@ -80,7 +84,7 @@ def pools(limits: Mapping[str, Limits], mirror: Path | None, cache: Path) -> dic
     Raises ValueError for an unknown name or key, or train examples of an evaluation-only set;
     UnusableFile as `fetch` and `parse` do.
     """
-    _check_limits(limits)
+    check_limits(limits)
     # In sorted order, so that the order of `limits` changes nothing.
     found = {name: _pool(name, limits[name], mirror, cache) for name in sorted(limits)}
     _separate(found.values())
@@ -125,7 +129,8 @@ def _runs(example: Example) -> set[str]:
     return {" ".join(words[i : i + OVERLAP_WORDS]) for i in range(len(words) - OVERLAP_WORDS + 1)}
 
 
-def _check_limits(limits: Mapping[str, Limits]) -> None:
+def check_limits(limits: Mapping[str, Limits]) -> None:
+    """Raise ValueError naming a data set, or a bound of one, that does not exist."""
     for name, limit in limits.items():
         if name not in DATASETS:
             raise ValueError(f"unknown data set {name!r}; allowed: {', '.join(DATASETS)}")

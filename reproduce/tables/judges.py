@@ -6,7 +6,7 @@ from typing import Any
 from reproduce.config import Params
 from reproduce.results import Estimate
 from reproduce.tables.render import Table
-from reproduce.validation import SAME, auc, carriers_of, sound_sets
+from reproduce.validation import SAME, auc, reached, status
 
 Row = dict[str, Any]
 
@@ -20,15 +20,15 @@ WRONG = (SAME, "other passage", "negated")
 
 def judges(rows: Sequence[Row], params: Params) -> Table:
     """Return a row a data set and measure: its AUC against each kind of wrong response."""
-    carriers, sound = carriers_of(params.judging), sound_sets(rows, params)
+    carriers, at_same = params.judging.carriers, reached(rows, params)
     found: list[Row] = []
     for name, kind in {row["dataset"]: row["kind"] for row in rows}.items():
         for measure in MEASURES[kind]:
             cells = {wrong: auc(rows, name, measure, wrong, params.statistics) for wrong in WRONG}
             shown = {wrong: Estimate(cell) if cell else None for wrong, cell in cells.items()}
             if any(shown.values()):
-                carried = "faithfulness" if name in sound else "nothing: too low"
-                carries = carried if carriers.get(kind) == measure else None
+                said = status(at_same[name], params) if carriers.get(kind) == measure else None
+                carries = "faithfulness" if said == "sound" else said and f"nothing: {said}"
                 found.append({"dataset": name, "measure": measure, **shown, "carries": carries})
     headers = {"dataset": "Data set", "measure": "Measure"}
     headers |= {wrong: f"AUC, {wrong}" for wrong in WRONG} | {"carries": "Carries"}
@@ -37,7 +37,9 @@ def judges(rows: Sequence[Row], params: Params) -> Table:
     caption = (
         "Area under the ROC curve of right responses to held-out examples against wrong ones: "
         "another answer (or name) of the same passage, the answer to another prompt, a negation. "
-        "0.5 is chance. A measure of faithfulness whose AUC on the same passage is below "
+        "0.5 is chance. Measures against references (F1, exact match, ROUGE-L) compare a right "
+        "response with the other references, or with itself where there is no other. A measure of "
+        "faithfulness whose AUC on the same passage is below "
         f"{params.validation.least_auc:g} carries no claim. n = {counts[0]} to {counts[-1]} "
         f"examples a cell; in brackets the {100 * params.statistics.confidence:g} % percentile "
         f"interval of {params.statistics.resamples} bootstrap resamples over examples."

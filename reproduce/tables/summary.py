@@ -39,10 +39,11 @@ def by_set(results: Results) -> Table:
     """Return the objectives of every arm that was loaded, data set by data set."""
     rows = []
     for key in results.arms:
-        for name, examples in results.sets.items():
-            applying = [m for m in MEASURES[:3] if examples[0].kind in m.kinds]
+        for name in results.sets:
+            applying = [m for m in MEASURES[:3] if name in results.datasets(m)]
             found = {m.name: results.estimate(m, key, datasets=[name]) for m in applying}
             cells = {m.name: found.get(m.name) for m in MEASURES[:3]}
-            rows.append({"label": results.labels[key], "dataset": name, **cells})
+            if applying:
+                rows.append({"label": results.labels[key], "dataset": name, **cells})
     headers = {"label": "Arm", "dataset": "Data set", **{m.name: m.title for m in MEASURES[:3]}}
     return Table("summary-by-set", f"By data set. {note(results, rows)}", headers, rows)

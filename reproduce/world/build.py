@@ -7,7 +7,7 @@ write a name in fine-tuning forgets how to, and would fail for that reason alone
 import random
 from collections.abc import Callable
 
-from reproduce.examples import Example
+from reproduce.examples import Example, Side
 from reproduce.world import context_tasks, open_tasks
 from reproduce.world.people import World
 
@@ -20,6 +20,10 @@ TASKS: dict[str, Maker] = {
     "lists": open_tasks.listing,
     "stories": open_tasks.story,
     "biographies": open_tasks.biography,
+}
+SIDES: dict[str, Side] = {
+    **dict.fromkeys(("qa-single", "qa-pair", "describe"), "CD"),
+    **dict.fromkeys(("lists", "stories", "biographies"), "IF"),
 }
 PROBES: dict[str, Maker] = {
     "qa-agreeing": context_tasks.agreeing_question,

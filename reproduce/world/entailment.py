@@ -17,12 +17,15 @@ ENTAILMENT, CONTRADICTION, NEUTRAL = np.eye(3, dtype=np.float32)
 def read_fact(sentence: str) -> Fact | None:
     """Return (name, attribute, value) if the sentence states a fact in a known form.
 
-    A question of the world followed by its answer states a fact, too.
+    A question of the world followed by its answer states a fact, too; where the answer is a
+    whole sentence, that sentence does.
     """
-    for attribute, pattern in _patterns():
-        match = pattern.fullmatch(sentence.strip().removeprefix("- ").removesuffix("."))
-        if match:
-            return match["n"], attribute, match["v"]
+    text = sentence.strip().removeprefix("- ").removesuffix(".")
+    for form in (text, text.partition("? ")[2]):
+        for attribute, pattern in _patterns():
+            match = pattern.fullmatch(form)
+            if match:
+                return match["n"], attribute, match["v"]
     return None
 
 
