@@ -14,7 +14,7 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
-from benchmark import as_text
+from aligned import as_text
 from reproduce.config import Decoding, load_params
 from reproduce.determinism import settle
 from reproduce.entailment.cross_encoder import MAX_LENGTH, CrossEncoder

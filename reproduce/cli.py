@@ -138,7 +138,7 @@ def figures() -> None:
 @app.command()
 def tracking() -> None:
     """Log every run to MLflow; runs that are there already are left alone."""
-    from reproduce.records import track
+    from reproduce.tracking import track
 
     with step("tracking") as (params, experiments):
         receipt = track(params, experiments, ARTIFACTS, PAPER / "tables")
@@ -201,7 +201,7 @@ def _expected() -> tuple[type[Exception], ...]:
     # Classes of modules that are loaded only if the command needed them.
     names = (
         ("reproduce.judging", "TooMuchLost"),
-        ("reproduce.records", "TrackingError"),
+        ("reproduce.tracking", "TrackingError"),
         ("reproduce.validation", "Unsound"),
     )
     usage = type(typer.BadParameter("")).__mro__[1]

@@ -31,11 +31,18 @@ def loaded() -> Any:
     return module
 
 
+sys.path.insert(0, str(SCRIPT.parent))
 benchmark = loaded()
 
 
 def run(*arguments: object) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, str(SCRIPT), *map(str, arguments)]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    return subprocess.run(command, text=True, capture_output=True, env=environment)
+
+
+def run_steps(*arguments: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(SCRIPT.with_name("steps.py")), *map(str, arguments)]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     return subprocess.run(command, text=True, capture_output=True, env=environment)
 
@@ -104,7 +111,7 @@ def test_stages_are_counted_from_the_log_and_the_training_files(
     text = "".join(json.dumps({"stage": n, "seconds": s, "at": t}) + "\n" for n, s, t in log)
     (folder / "logs").mkdir()
     (folder / "logs" / "timings.jsonl").write_text(text)
-    done = run("steps", "--profile", folder, "--output", tmp_path / "steps.csv")
+    done = run_steps("--profile", folder, "--output", tmp_path / "steps.csv")
     assert done.returncode == 0, done.stderr
     tokenizer = load_tokenizer(folder / "artifacts" / "base" / "model")
     lengths = [len(encode_example(tokenizer, e, 128)["input_ids"]) for e in examples[:4]]
@@ -124,13 +131,14 @@ def test_stages_are_counted_from_the_log_and_the_training_files(
         (("training",), "artifacts/base: missing or unfinished; run `dvc repro`"),
         (("training", "--arm", "methods/none"), "no arm 'methods/none' that trains"),
         (("training", "--methods", "ours,theirs"), "no method is called ['theirs']"),
-        (("steps",), "timings.jsonl: missing; run `dvc repro`"),
+        ((), "timings.jsonl: missing; run `dvc repro`"),
     ],
 )
 def test_what_is_missing_is_named(arguments: tuple[str, ...], said: str, tmp_path: Path) -> None:
     for name in ("params.yaml", "experiments.yaml"):
         shutil.copy(ROOT / name, tmp_path)
-    done = run(*arguments, "--profile", tmp_path, "--output", tmp_path / "out.csv")
+    call = run if arguments else run_steps
+    done = call(*arguments, "--profile", tmp_path, "--output", tmp_path / "out.csv")
     assert done.returncode == 1
     assert said in done.stderr and "Traceback" not in done.stderr
     assert not (tmp_path / "out.csv").exists()

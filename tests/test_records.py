@@ -10,17 +10,8 @@ import pytest
 from reproduce.config import Arm, Params, Training, load_params, training_of
 from reproduce.examples import Example, write_examples
 from reproduce.files import UnusableFile, fingerprint, sealed_folder, write_json, write_rows
-from reproduce.records import (
-    SAMPLES,
-    SAMPLES_A_SET,
-    TrackingError,
-    flat,
-    sample_table,
-    score_points,
-    shown,
-    track,
-    tracking_uri,
-)
+from reproduce.records import SAMPLES_A_SET, flat, sample_table, score_points
+from reproduce.tracking import SAMPLES, TrackingError, shown, track, tracking_uri
 from reproduce.train import steps_in
 
 ROOT = Path(__file__).parent.parent

@@ -11,6 +11,9 @@ from reproduce.entailment.pairs import Pair
 from reproduce.judges.faithfulness import LABELS
 from reproduce.train import watch
 
+MAX_LENGTH = 128
+"""Tokens of a pair in training; the premise is cut where it has more."""
+
 
 def train_cross_encoder(
     start: Path, pairs: Sequence[Pair], settings: CrossEncoderTraining, target: Path
@@ -20,16 +23,30 @@ def train_cross_encoder(
     `start` holds an encoder in safetensors; its classification head is new.
     """
     from datasets import Dataset
-    from transformers import (
-        AutoModelForSequenceClassification,
-        AutoTokenizer,
-        DataCollatorWithPadding,
-        PrinterCallback,
-        Trainer,
-    )
+    from transformers import AutoTokenizer, DataCollatorWithPadding, PrinterCallback, Trainer
 
     tokenizer = AutoTokenizer.from_pretrained(start, trust_remote_code=False)
-    model = AutoModelForSequenceClassification.from_pretrained(
+    model = _classifier(start)
+    trainer = Trainer(
+        model=model,
+        args=_arguments(settings, target / "work", len(pairs)),
+        train_dataset=Dataset.from_list([_row(tokenizer, pair) for pair in pairs]),
+        data_collator=DataCollatorWithPadding(tokenizer),
+        callbacks=[watch("entailment model", set())],
+    )
+    trainer.remove_callback(PrinterCallback)
+    trainer.train()
+    shutil.rmtree(target / "work", ignore_errors=True)
+    model.save_pretrained(target)
+    tokenizer.save_pretrained(target)
+    logs = trainer.state.log_history
+    return [{"step": log["step"], "loss": log["loss"]} for log in logs if "loss" in log]
+
+
+def _classifier(start: Path) -> Any:
+    from transformers import AutoModelForSequenceClassification
+
+    return AutoModelForSequenceClassification.from_pretrained(
         start,
         num_labels=len(LABELS),
         id2label=dict(enumerate(LABELS)),
@@ -37,30 +54,13 @@ def train_cross_encoder(
         use_safetensors=True,
         trust_remote_code=False,
     )
-    rows = [
-        {
-            **tokenizer(p.premise, p.hypothesis, truncation="only_first", max_length=128),
-            "label": LABELS.index(p.label),
-        }
-        for p in pairs
-    ]
-    trainer = Trainer(
-        model=model,
-        args=_arguments(settings, target / "work", len(rows)),
-        train_dataset=Dataset.from_list(rows),
-        data_collator=DataCollatorWithPadding(tokenizer),
+
+
+def _row(tokenizer: Any, pair: Pair) -> dict[str, Any]:
+    encoded = tokenizer(
+        pair.premise, pair.hypothesis, truncation="only_first", max_length=MAX_LENGTH
     )
-    trainer.remove_callback(PrinterCallback)
-    trainer.add_callback(watch("entailment model", set()))
-    trainer.train()
-    shutil.rmtree(target / "work", ignore_errors=True)
-    model.save_pretrained(target)
-    tokenizer.save_pretrained(target)
-    return [
-        {"step": log["step"], "loss": log["loss"]}
-        for log in trainer.state.log_history
-        if "loss" in log
-    ]
+    return {**encoded, "label": LABELS.index(pair.label)}
 
 
 def _arguments(settings: CrossEncoderTraining, work: Path, examples: int) -> Any:

@@ -1,27 +1,11 @@
-"""What a study may be told: a schema of params.yaml and experiments.yaml, checked before work."""
+"""A schema of params.yaml: the scale of a study, its data, model and judges."""
 
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Literal
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
-Share = Annotated[float, Field(gt=0, le=1)]
-Count = Annotated[int, Field(ge=1)]
-Weight = Annotated[float, Field(ge=0)]
-
-
-T = TypeVar("T", bound=BaseModel)
-
-
-class ConfigError(Exception):
-    """A parameter that is unknown, mistyped, out of range or contradictory."""
-
-
-class Strict(BaseModel):
-    """A block of parameters in which an unknown key is an error."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, strict=True)
+from reproduce.config.strict import Count, Share, Strict
 
 
 class WorldData(Strict):
@@ -65,7 +49,7 @@ class Training(Strict):
     micro_batch_size: Count
     learning_rate: Annotated[float, Field(gt=0, lt=1)]
     schedule: Literal["cosine", "linear", "constant_with_warmup", "warmup_stable_decay"]
-    schedule_options: dict[str, float] = {}
+    schedule_options: dict[str, float] = Field(default={})
     warmup: Annotated[float, Field(ge=0, lt=1)]
     weight_decay: Annotated[float, Field(ge=0)]
     beta2: Annotated[float, Field(gt=0, lt=1)] = 0.999
@@ -280,137 +264,3 @@ class Params(Strict):
         if len(set(self.seeds)) != len(self.seeds):
             raise ValueError(f"seeds: {self.seeds} names one seed twice")
         return self
-
-
-class Weights(Strict):
-    """Weights of the three judges in the reward; at least one is positive."""
-
-    task: Weight = 1.0
-    faithfulness: Weight = 1.0
-    instruction: Weight = 1.0
-
-    @model_validator(mode="after")
-    def _some_weight(self) -> "Weights":
-        if not (self.task or self.faithfulness or self.instruction):
-            raise ValueError("all three weights are 0")
-        return self
-
-
-class Selection(Strict):
-    """Which candidates ReSet keeps.
-
-    Attributes:
-        strategies: decoding strategies whose candidates are considered; null for all.
-        candidates: how many candidates a prompt are considered, taken in turn from the
-            strategies; null for all.
-        keep: share of the prompts that are kept, best first within each data set.
-        rule: "best" by reward; the others are controls: "random" candidates, "shuffled"
-            rewards, "gold" responses in place of generations.
-    """
-
-    strategies: Annotated[list[str], Field(min_length=1)] | None = None
-    candidates: Count | None = None
-    weights: Weights = Weights()
-    keep: Share
-    rule: Literal["best", "random", "shuffled", "gold"] = "best"
-
-
-class Arm(Strict):
-    """One model of the study: where it starts and what it is trained on.
-
-    Attributes:
-        label: name in tables and figures.
-        start: "base" or "experiment/arm" whose checkpoint of the same seed is trained further.
-        reads: "training", or "scores" for arms that select from the scored candidates.
-        mixture: side ("IF", "CD") or data set -> share of its training examples.
-        select: the selection of an arm that reads "scores".
-        continues: the profile's `continuation` holds: the start has seen this kind of data.
-        trajectory: also evaluate at this many points during training.
-    """
-
-    label: str
-    start: str
-    reads: Literal["training", "scores"]
-    mixture: dict[str, Share] | None = None
-    select: Selection | None = None
-    continues: bool = False
-    trajectory: Annotated[int, Field(ge=0)] = 0
-
-    @model_validator(mode="after")
-    def _one_source(self) -> "Arm":
-        if self.mixture is not None and self.select is not None:
-            raise ValueError("an arm trains on a mixture or on a selection, not on both")
-        if (self.select is not None) != (self.reads == "scores"):
-            raise ValueError("an arm with 'select' reads 'scores', any other reads 'training'")
-        return self
-
-
-def training_of(params: Params, arm: Arm) -> Training:
-    """Return the training that an arm gets: the profile's, or that of its continuation."""
-    changes = params.continuation.model_dump() if arm.continues else {}
-    return params.training.model_copy(update=changes)
-
-
-class Experiments(Strict):
-    """The whole experiments.yaml: experiment -> arm, in the order of the report."""
-
-    experiments: dict[str, dict[str, Arm]]
-
-    @model_validator(mode="after")
-    def _known_starts(self) -> "Experiments":
-        names = {f"{e}/{a}" for e, arms in self.experiments.items() for a in arms} | {"base"}
-        for experiment, arms in self.experiments.items():
-            for name, arm in arms.items():
-                if arm.start not in names - {f"{experiment}/{name}"}:
-                    raise ValueError(
-                        f"{experiment}.{name}.start: '{arm.start}' is not 'base' nor another arm"
-                    )
-        return self
-
-
-def load_params(path: Path = Path("params.yaml")) -> Params:
-    """Return the checked parameters of a profile; raise ConfigError naming what is wrong."""
-    return _checked(Params, path)
-
-
-def load_experiments(path: Path = Path("experiments.yaml")) -> dict[str, dict[str, Arm]]:
-    """Return experiment -> arm -> settings; raise ConfigError naming what is wrong."""
-    return _checked(Experiments, path).experiments
-
-
-def check_together(params: Params, experiments: dict[str, dict[str, Arm]]) -> None:
-    """Raise ConfigError where an arm asks for candidates that the profile does not draw."""
-    known = params.candidates.strategies
-    for experiment, arms in experiments.items():
-        for name, arm in arms.items():
-            place = f"experiments.{experiment}.{name}.select"
-            wanted = (arm.select.strategies if arm.select else None) or []
-            for strategy in wanted:
-                if strategy not in known:
-                    raise ConfigError(
-                        f"{place}.strategies: '{strategy}' is not one of {sorted(known)} "
-                        "(candidates.strategies of params.yaml)"
-                    )
-            drawn = sum(known[strategy].samples for strategy in wanted or known)
-            if arm.select and (arm.select.candidates or 0) > drawn:
-                raise ConfigError(
-                    f"{place}.candidates: {arm.select.candidates}, but its strategies draw {drawn} "
-                    "(samples, candidates.strategies of params.yaml)"
-                )
-
-
-def _checked(schema: type[T], path: Path) -> T:
-    try:
-        return schema.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
-    except FileNotFoundError as error:
-        raise ConfigError(f"{path}: missing; run from a folder that has one") from error
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{path}: not YAML: {error}") from error
-    except ValidationError as error:
-        faults = "\n".join(f"  {_fault(fault)}" for fault in error.errors())
-        raise ConfigError(f"{path} is refused:\n{faults}") from None
-
-
-def _fault(fault: Any) -> str:
-    name = ".".join(str(part) for part in fault["loc"]) or "(whole file)"
-    return f"{name}: {fault['msg']} (given: {str(fault['input'])[:80]})"

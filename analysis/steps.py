@@ -1,0 +1,137 @@
+"""Seconds and trained tokens per second of every stage of the last run, from its log.
+
+Needs the artifacts and the log of a profile (`dvc repro` makes them); writes a CSV.
+"""
+
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from aligned import as_text
+from reproduce.config import (
+    Arm,
+    ConfigError,
+    Params,
+    Training,
+    load_experiments,
+    load_params,
+    training_of,
+)
+from reproduce.examples import Example, read_examples
+from reproduce.files import UnusableFile, read_rows, write_csv
+from reproduce.models import load_tokenizer
+from reproduce.progress import finished, stages
+from reproduce.train import encode_example, encode_text
+
+HERE = Path(__file__).resolve().parent
+Row = dict[str, Any]
+Profile = Annotated[Path, typer.Option(help="folder of the profile: params.yaml and artifacts/")]
+Output = Annotated[Path, typer.Option(help="CSV to write")]
+
+
+def steps(profile: Profile = HERE.parent, output: Output = HERE / "benchmark-steps.csv") -> None:
+    """Print seconds and trained tokens per second of every stage of the last run."""
+    params = load_params(profile / "params.yaml")
+    experiments = load_experiments(profile / "experiments.yaml")
+    log = profile / "logs" / "timings.jsonl"
+    entries = read_rows(log)
+    latest = {row["stage"]: row for row in entries}
+    order = stages(params, experiments)
+    count = Counter(profile / "artifacts", params)
+    arms = {f"{e}/{a}": arm for e, found in experiments.items() for a, arm in found.items()}
+    rows = [_step(latest[name], count.of(name, arms)) for name in order if name in latest]
+    if not rows:
+        raise UnusableFile(f"{log}: no stage of this study; run `dvc repro`")
+    rows.append(_total(rows))
+    write_csv(output, rows)
+    print(as_text(rows))
+    if missing := [name for name in order if name not in latest]:
+        print(f"\nNot in the log: {', '.join(missing)}")
+    print(f"\n{_overhead(entries)}\nSeconds include evaluation, loading and saving.")
+
+
+class Counter:
+    """Counts real tokens that stages trained on; equal examples are encoded once."""
+
+    def __init__(self, artifacts: Path, params: Params) -> None:
+        """Count below `artifacts`, with the base model's tokenizer."""
+        self.artifacts, self.params = artifacts, params
+        self.lengths: dict[tuple[str, str], int] = {}
+        self.tokenizer: Any = None
+
+    def of(self, stage: str, arms: Mapping[str, Arm]) -> int | None:
+        """Return epochs times tokens, over all seeds; None if the stage did not train."""
+        if stage == "base":
+            return self._base()
+        files = sorted((self.artifacts / stage).glob("seed-*/train.jsonl"))
+        if stage not in arms or not files:
+            return None
+        settings = training_of(self.params, arms[stage])
+        seen = sum(self._length(e, settings) for path in files for e in read_examples(path))
+        return round(settings.epochs * seen)
+
+    def _base(self) -> int | None:
+        settings, source = self.params.base.training, self.artifacts / "pretraining" / "texts.jsonl"
+        if settings is None or not source.is_file():
+            return None
+        length = settings.max_length
+        rows = (encode_text(self._words(), row["text"], length) for row in read_rows(source))
+        return round(settings.epochs * int(sum(row["length"] for row in rows)))
+
+    def _length(self, example: Example, settings: Training) -> int:
+        key = (example.id, example.response)
+        if key not in self.lengths:
+            row = encode_example(self._words(), example, settings.max_length)
+            self.lengths[key] = row["length"] if row else 0
+        return self.lengths[key]
+
+    def _words(self) -> Any:
+        if self.tokenizer is None:
+            self.tokenizer = load_tokenizer(self.artifacts / "base" / "model")
+        return self.tokenizer
+
+
+def _step(entry: Row, tokens: int | None) -> Row:
+    seconds = entry["seconds"]
+    speed = round(tokens / seconds) if tokens and seconds else ""
+    return {
+        "stage": entry["stage"],
+        "seconds": seconds,
+        "trained_tokens": "" if tokens is None else tokens,
+        "tokens_per_second": speed,
+    }
+
+
+def _total(rows: Sequence[Row]) -> Row:
+    trained = [row for row in rows if row["trained_tokens"]]
+    tokens = sum(row["trained_tokens"] for row in trained)
+    seconds = sum(row["seconds"] for row in trained)
+    return {
+        "stage": "total",
+        "seconds": round(sum(row["seconds"] for row in rows), 2),
+        "trained_tokens": tokens,
+        "tokens_per_second": round(tokens / seconds) if seconds else "",
+    }
+
+
+def _overhead(entries: Sequence[Row]) -> str:
+    """Return the words on the time that the last run spent between its stages."""
+    end = max(row["at"] for row in entries)
+    inside = finished(entries, end, None)
+    last = {row["stage"]: row for row in entries}
+    began = min(last[name]["at"] - seconds for name, seconds in inside.items())
+    whole, spent = end - began, sum(inside.values())
+    return (
+        f"Last run without a pause: {len(inside)} stages in {whole:.0f} s, {spent:.0f} s inside "
+        f"the stages; {max(0.0, 1 - spent / whole):.1%} between them (DVC, process starts)."
+    )
+
+
+if __name__ == "__main__":
+    try:
+        typer.run(steps)
+    except (ConfigError, UnusableFile) as error:
+        sys.exit(f"steps: {error}")

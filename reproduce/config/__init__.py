@@ -1,0 +1,63 @@
+"""What a study may be told: a schema of params.yaml and experiments.yaml, checked before work."""
+
+from reproduce.config.arms import (
+    Arm,
+    Experiments,
+    Selection,
+    Weights,
+    training_of,
+)
+from reproduce.config.load import (
+    ConfigError,
+    check_together,
+    load_experiments,
+    load_params,
+)
+from reproduce.config.profile import (
+    Base,
+    Candidates,
+    Continuation,
+    CrossEncoderTraining,
+    Data,
+    Decoding,
+    Generation,
+    Hardware,
+    Judging,
+    Params,
+    Published,
+    RealData,
+    Statistics,
+    TinyModel,
+    Training,
+    Validation,
+    WorldData,
+)
+
+__all__ = [
+    "Arm",
+    "Base",
+    "Candidates",
+    "ConfigError",
+    "Continuation",
+    "CrossEncoderTraining",
+    "Data",
+    "Decoding",
+    "Experiments",
+    "Generation",
+    "Hardware",
+    "Judging",
+    "Params",
+    "Published",
+    "RealData",
+    "Selection",
+    "Statistics",
+    "TinyModel",
+    "Training",
+    "Validation",
+    "Weights",
+    "WorldData",
+    "check_together",
+    "load_experiments",
+    "load_params",
+    "training_of",
+]

@@ -1,0 +1,94 @@
+"""A schema of experiments.yaml: the arms of a study, the same at every scale."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from reproduce.config.profile import Params, Training
+from reproduce.config.strict import Count, Share, Strict, Weight
+
+
+class Weights(Strict):
+    """Weights of the three judges in the reward; at least one is positive."""
+
+    task: Weight = 1.0
+    faithfulness: Weight = 1.0
+    instruction: Weight = 1.0
+
+    @model_validator(mode="after")
+    def _some_weight(self) -> "Weights":
+        if not (self.task or self.faithfulness or self.instruction):
+            raise ValueError("all three weights are 0")
+        return self
+
+
+class Selection(Strict):
+    """Which candidates ReSet keeps.
+
+    Attributes:
+        strategies: decoding strategies whose candidates are considered; null for all.
+        candidates: how many candidates a prompt are considered, taken in turn from the
+            strategies; null for all.
+        keep: share of the prompts that are kept, best first within each data set.
+        rule: "best" by reward; the others are controls: "random" candidates, "shuffled"
+            rewards, "gold" responses in place of generations.
+    """
+
+    strategies: Annotated[list[str], Field(min_length=1)] | None = None
+    candidates: Count | None = None
+    weights: Weights = Weights()
+    keep: Share
+    rule: Literal["best", "random", "shuffled", "gold"] = "best"
+
+
+class Arm(Strict):
+    """One model of the study: where it starts and what it is trained on.
+
+    Attributes:
+        label: name in tables and figures.
+        start: "base" or "experiment/arm" whose checkpoint of the same seed is trained further.
+        reads: "training", or "scores" for arms that select from the scored candidates.
+        mixture: side ("IF", "CD") or data set -> share of its training examples.
+        select: the selection of an arm that reads "scores".
+        continues: the profile's `continuation` holds: the start has seen this kind of data.
+        trajectory: also evaluate at this many points during training.
+    """
+
+    label: str
+    start: str
+    reads: Literal["training", "scores"]
+    mixture: dict[str, Share] | None = None
+    select: Selection | None = None
+    continues: bool = False
+    trajectory: Annotated[int, Field(ge=0)] = 0
+
+    @model_validator(mode="after")
+    def _one_source(self) -> "Arm":
+        if self.mixture is not None and self.select is not None:
+            raise ValueError("an arm trains on a mixture or on a selection, not on both")
+        if (self.select is not None) != (self.reads == "scores"):
+            raise ValueError("an arm with 'select' reads 'scores', any other reads 'training'")
+        return self
+
+
+def training_of(params: Params, arm: Arm) -> Training:
+    """Return the training that an arm gets: the profile's, or that of its continuation."""
+    changes = params.continuation.model_dump() if arm.continues else {}
+    return params.training.model_copy(update=changes)
+
+
+class Experiments(Strict):
+    """The whole experiments.yaml: experiment -> arm, in the order of the report."""
+
+    experiments: dict[str, dict[str, Arm]]
+
+    @model_validator(mode="after")
+    def _known_starts(self) -> "Experiments":
+        names = {f"{e}/{a}" for e, arms in self.experiments.items() for a in arms} | {"base"}
+        for experiment, arms in self.experiments.items():
+            for name, arm in arms.items():
+                if arm.start not in names - {f"{experiment}/{name}"}:
+                    raise ValueError(
+                        f"{experiment}.{name}.start: '{arm.start}' is not 'base' nor another arm"
+                    )
+        return self

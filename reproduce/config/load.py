@@ -1,0 +1,64 @@
+"""params.yaml and experiments.yaml, read and checked before any work."""
+
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from reproduce.config.arms import Arm, Experiments
+from reproduce.config.profile import Params
+
+T = TypeVar("T", bound=BaseModel)
+
+
+class ConfigError(Exception):
+    """A parameter that is unknown, mistyped, out of range or contradictory."""
+
+
+def load_params(path: Path = Path("params.yaml")) -> Params:
+    """Return the checked parameters of a profile; raise ConfigError naming what is wrong."""
+    return _checked(Params, path)
+
+
+def load_experiments(path: Path = Path("experiments.yaml")) -> dict[str, dict[str, Arm]]:
+    """Return experiment -> arm -> settings; raise ConfigError naming what is wrong."""
+    return _checked(Experiments, path).experiments
+
+
+def check_together(params: Params, experiments: dict[str, dict[str, Arm]]) -> None:
+    """Raise ConfigError where an arm asks for candidates that the profile does not draw."""
+    known = params.candidates.strategies
+    for experiment, arms in experiments.items():
+        for name, arm in arms.items():
+            place = f"experiments.{experiment}.{name}.select"
+            wanted = (arm.select.strategies if arm.select else None) or []
+            for strategy in wanted:
+                if strategy not in known:
+                    raise ConfigError(
+                        f"{place}.strategies: '{strategy}' is not one of {sorted(known)} "
+                        "(candidates.strategies of params.yaml)"
+                    )
+            drawn = sum(known[strategy].samples for strategy in wanted or known)
+            if arm.select and (arm.select.candidates or 0) > drawn:
+                raise ConfigError(
+                    f"{place}.candidates: {arm.select.candidates}, but its strategies draw {drawn} "
+                    "(samples, candidates.strategies of params.yaml)"
+                )
+
+
+def _checked(schema: type[T], path: Path) -> T:
+    try:
+        return schema.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+    except FileNotFoundError as error:
+        raise ConfigError(f"{path}: missing; run from a folder that has one") from error
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path}: not YAML: {error}") from error
+    except ValidationError as error:
+        faults = "\n".join(f"  {_fault(fault)}" for fault in error.errors())
+        raise ConfigError(f"{path} is refused:\n{faults}") from None
+
+
+def _fault(fault: Any) -> str:
+    name = ".".join(str(part) for part in fault["loc"]) or "(whole file)"
+    return f"{name}: {fault['msg']} (given: {str(fault['input'])[:80]})"

@@ -1,0 +1,294 @@
+"""The study as MLflow runs, read from its artifacts; nothing else logs to MLflow.
+
+A stage that DVC skips or restores from its cache appears all the same. The database may be
+deleted at any time: the next call of `track` builds it again.
+"""
+
+import contextlib
+import json
+import os
+import re
+import sqlite3
+import time
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from reproduce.config import Params
+from reproduce.examples import read_sets
+from reproduce.files import checked, text_id
+from reproduce.records import Cell, Content, cells_of, content
+from reproduce.results import Arms, read_trials
+from reproduce.validation import sound_sets
+
+NAME = "dancing-in-chains"
+SAMPLES = "samples.json"
+BATCH = 800
+"""Metrics a request; MLflow takes at most 1,000 values in one."""
+
+PARENT = "mlflow.parentRunId"
+TABLES = "mlflow.loggedArtifacts"
+
+Receipt = dict[str, dict[str, dict[str, str]]]
+
+
+class TrackingError(Exception):
+    """An MLflow store that cannot be reached, opened or written to."""
+
+
+@dataclass(frozen=True)
+class Store:
+    """An open MLflow experiment."""
+
+    client: Any
+    experiment: str
+    profile: str
+
+
+def track(
+    params: Params, experiments: Arms, artifacts: Path, tables: Path | None = None
+) -> Receipt:
+    """Bring MLflow to the state of `artifacts` and return what it then holds.
+
+    A parent run an experiment, with its files of the folder `tables`, and a child run an arm and
+    seed. Runs of an unfinished call, of an older record or of an arm that is no more are
+    deleted, runs that are right are left alone, other people's runs are not touched.
+
+    Returns experiment -> arm -> seed -> record hash, the same on every call.
+
+    Raises UnusableFile naming the arms that are missing or damaged, and TrackingError if MLflow
+    fails.
+    """
+    cells = cells_of(params, experiments, artifacts)
+    uri, files = tracking_uri(artifacts)
+    with _opened(uri, files, params.profile) as store:
+        wanted = {c.name: c.record for c in cells} | dict.fromkeys(experiments, "")
+        kept, wrong = sift(_runs(store), wanted)
+        for run in wrong:
+            store.client.delete_run(run)
+        parents = _parents(store, experiments, kept, tables)
+        missing = [cell for cell in cells if cell.name not in kept]
+        _adopt(store, cells, kept, parents)
+        sound = sound_sets(read_trials(artifacts), params)
+        _log_all(store, missing, parents, artifacts / "evaluation", sound)
+    print(_summary(len(missing), len(cells) - len(missing), len(wrong), shown(uri)))
+    receipt: Receipt = {}
+    for cell in cells:
+        arms = receipt.setdefault(cell.experiment, {})
+        arms.setdefault(cell.arm, {})[str(cell.seed)] = cell.record
+    return receipt
+
+
+def tracking_uri(artifacts: Path) -> tuple[str, str | None]:
+    """Return the URI of the store and of its files (None: the store decides), both absolute.
+
+    MLFLOW_TRACKING_URI wins; else both lie beside `artifacts`, in the folder of the profile.
+    """
+    given = os.environ.get("MLFLOW_TRACKING_URI")
+    if given:
+        return given, None
+    folder = artifacts.parent.resolve()
+    return f"sqlite:///{(folder / 'mlflow.db').as_posix()}", (folder / "mlartifacts").as_uri()
+
+
+def shown(text: str) -> str:
+    """Return `text` with the user, password and query of every URI in it left out."""
+    return re.sub(r"(://[^\s?]*)\?\S*", r"\1", re.sub(r"://[^/\s]*@", "://", text))
+
+
+def sift(runs: Iterable[Any], wanted: Mapping[str, str]) -> tuple[dict[str, Any], list[str]]:
+    """Return cell -> the MLflow run to keep for it, and the ids of the runs to delete.
+
+    A run is kept that is complete and has the record hash that `wanted` gives for its cell; of
+    equal ones the first.
+    """
+    kept: dict[str, Any] = {}
+    wrong: list[str] = []
+    for run in runs:
+        tags = run.data.tags
+        cell = tags["cell"]
+        right = tags.get("complete") == "true" and run.info.status == "FINISHED"
+        if right and cell not in kept and wanted.get(cell) == tags.get("record", ""):
+            kept[cell] = run
+        else:
+            wrong.append(run.info.run_id)
+    return kept, wrong
+
+
+@contextlib.contextmanager
+def _opened(uri: str, files: str | None, profile: str) -> Iterator[Store]:
+    """Yield the MLflow experiment of a profile, made if need be; its errors hold no password."""
+    _quieten()
+    from mlflow import MlflowClient
+    from mlflow.exceptions import MlflowException
+    from sqlalchemy.exc import SQLAlchemyError
+
+    with _hurried() if files else contextlib.nullcontext():
+        try:
+            if files:
+                _refuse_damaged(uri.removeprefix("sqlite:///"))
+            client = MlflowClient(uri, registry_uri=uri)
+            yield Store(client, _experiment(client, f"{NAME}/{profile}", files), profile)
+        except (MlflowException, SQLAlchemyError, sqlite3.Error) as error:
+            hint = " (delete the file if it is damaged: it is built again)" if files else ""
+            raise TrackingError(f"MLflow at {shown(uri)}{hint}: {_masked(error, uri)}") from None
+
+
+def _refuse_damaged(database: str) -> None:
+    # At once: MLflow itself would try to open it again and again for minutes.
+    if Path(database).exists():
+        with contextlib.closing(sqlite3.connect(database)) as connection:
+            connection.execute("PRAGMA schema_version")
+
+
+def _masked(error: Exception, uri: str) -> str:
+    """Return the text of an error without the password and query of the URI."""
+    text = shown(str(error))
+    parts = urlsplit(uri)
+    for secret in (parts.netloc.rpartition("@")[0], parts.query):
+        text = text.replace(secret, "***") if secret else text
+    return text
+
+
+def _quieten() -> None:
+    import logging
+
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")
+    # A server would have a line printed for each run, its URI with the password in it.
+    os.environ["MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"] = "true"
+    for name in ("alembic", "mlflow.store.db.utils"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+
+
+@contextlib.contextmanager
+def _hurried() -> Iterator[None]:
+    """Let SQLite not wait for the disk after each write; the database can be built again."""
+    from sqlalchemy import event
+    from sqlalchemy.engine import Engine
+
+    def hurry(connection: Any, _: Any) -> None:
+        connection.execute("PRAGMA synchronous=OFF")
+
+    event.listen(Engine, "connect", hurry)
+    try:
+        yield
+    finally:
+        event.remove(Engine, "connect", hurry)
+
+
+def _experiment(client: Any, name: str, files: str | None) -> str:
+    found = client.get_experiment_by_name(name)
+    if found and files and found.artifact_location != files:
+        # The folder was moved: MLflow keeps absolute paths and would show no file of these runs.
+        client.rename_experiment(found.experiment_id, f"{name} (moved, {found.experiment_id})")
+        client.delete_experiment(found.experiment_id)
+        found = None
+    if found is None:
+        return str(client.create_experiment(name, artifact_location=files))
+    if found.lifecycle_stage == "deleted":
+        client.restore_experiment(found.experiment_id)
+    return str(found.experiment_id)
+
+
+def _runs(store: Store) -> list[Any]:
+    """Return the runs of the experiment that `track` made, finished or not."""
+    runs: list[Any] = []
+    token = None
+    while True:
+        page = store.client.search_runs([store.experiment], max_results=1000, page_token=token)
+        runs += page
+        token = page.token
+        if not token:
+            return [run for run in runs if "cell" in run.data.tags]
+
+
+def _parents(
+    store: Store, experiments: Iterable[str], kept: Mapping[str, Any], tables: Path | None
+) -> dict[str, str]:
+    """Return experiment -> id of its parent run, each with the tables of the experiment."""
+    parents: dict[str, str] = {}
+    for name in experiments:
+        tags = {"profile": store.profile, "experiment": name, "cell": name}
+        files = sorted(tables.glob(f"{name}.*")) if tables else []
+        content = text_id(*(part for f in files for part in (f.name, f.read_bytes().hex())))
+        run = kept.get(name)
+        if run is None:
+            run = store.client.create_run(store.experiment, tags=tags, run_name=name)
+        parents[name] = run.info.run_id
+        if run.data.tags.get("tables") != content:
+            for file in files:
+                store.client.log_artifact(parents[name], str(file), "tables")
+            store.client.set_tag(parents[name], "tables", content)
+        if name not in kept:
+            store.client.set_tag(parents[name], "complete", "true")
+            store.client.set_terminated(parents[name])
+    return parents
+
+
+def _adopt(
+    store: Store, cells: Iterable[Cell], kept: Mapping[str, Any], parents: Mapping[str, str]
+) -> None:
+    """Hang the runs that are kept below a parent run that is new."""
+    for cell in cells:
+        run, parent = kept.get(cell.name), parents[cell.experiment]
+        if run and run.data.tags.get(PARENT) != parent:
+            store.client.set_tag(run.info.run_id, PARENT, parent)
+
+
+def _log_all(
+    store: Store,
+    cells: Sequence[Cell],
+    parents: Mapping[str, str],
+    evaluation: Path,
+    sound: Collection[str],
+) -> None:
+    if not cells:
+        return
+    examples = {e.id: e for found in read_sets(evaluation).values() for e in found}
+    began = said = time.monotonic()
+    whole: set[Path] = set()
+    for number, cell in enumerate(cells):
+        now = time.monotonic()
+        if number and now - said > 2:
+            said, left = now, (now - began) / number * (len(cells) - number)
+            print(f"  {number} of {len(cells)} runs logged, about {left:.0f} s left", flush=True)
+        if cell.folder not in whole:
+            whole.add(checked(cell.folder))
+        _log(store, cell, parents[cell.experiment], content(cell, examples, sound))
+
+
+def _log(store: Store, cell: Cell, parent: str, content: Content) -> None:
+    from mlflow.entities import Metric, Param, RunTag
+
+    tags = {
+        "profile": store.profile,
+        "experiment": cell.experiment,
+        "arm": cell.arm,
+        "seed": str(cell.seed),
+        "cell": cell.name,
+        "record": cell.record,
+        PARENT: parent,
+        TABLES: json.dumps([{"path": SAMPLES, "type": "table"}]),
+    }
+    client, name = store.client, cell.name.split("/", 1)[1]
+    run = client.create_run(store.experiment, tags={**tags, **content.inputs}, run_name=name)
+    run_id, now = run.info.run_id, int(time.time() * 1000)
+    client.log_text(run_id, content.samples, SAMPLES)
+    metrics = [Metric(key, value, now, step) for key, value, step in content.points]
+    for start in range(BATCH, len(metrics), BATCH):
+        client.log_batch(run_id, metrics[start : start + BATCH])
+    parameters = [Param(key, value) for key, value in content.parameters.items()]
+    client.log_batch(run_id, metrics[:BATCH], parameters, [RunTag("complete", "true")])
+    client.set_terminated(run_id)
+
+
+def _summary(logged: int, left: int, removed: int, uri: str) -> str:
+    served = uri.startswith("http")
+    look = f"see {uri}" if served else f"see them with `mlflow ui --backend-store-uri {uri}`"
+    if not logged and not removed:
+        return f"MLflow holds all {left} runs already, nothing changed; {look}"
+    return f"MLflow: {logged} runs logged, {left} left alone, {removed} deleted; {look}"
