@@ -21,7 +21,7 @@ from reproduce.entailment.cross_encoder import MAX_LENGTH, CrossEncoder
 from reproduce.examples import example_of, read_sets
 from reproduce.files import UnusableFile, checked, read_rows, write_csv
 from reproduce.generate import respond
-from reproduce.judges.faithfulness import statement, units
+from reproduce.judges.faithfulness import statements, units
 from reproduce.models import load_model, load_tokenizer
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
@@ -106,7 +106,7 @@ def _pairs(folder: Path, count: int) -> list[tuple[str, str]]:
     found = []
     for row in rows[:count]:
         example = example_of(row["example"])
-        answer = [statement(example.question, row["response"])]
+        answer = statements(example.prompt, example.context, row["response"])
         texts = answer if example.kind == "extractive" else units(row["response"])
         found += [(premise, text) for text in texts for premise in units(example.context)]
     return found
