@@ -10,6 +10,7 @@ import yaml
 
 from reproduce.cli import command, settings
 from reproduce.config import ConfigError, check_together, load_experiments, load_params
+from reproduce.data import refuse_unknown
 from reproduce.examples import Example
 from reproduce.mixtures import mix
 from reproduce.world.build import TASKS
@@ -61,6 +62,7 @@ def test_every_other_profile_is_accepted() -> None:
     experiments = load_experiments(ROOT / "experiments.yaml")
     for path in ROOT.glob("profiles/*/params.yaml"):
         check_together(load_params(path), experiments)
+        refuse_unknown(load_params(path).data, experiments)
 
 
 def test_every_arm_can_be_trained_on_the_shipped_world() -> None:
