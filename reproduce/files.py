@@ -118,6 +118,15 @@ def write_csv(target: Path, rows: Sequence[Mapping[str, Any]]) -> None:
         writer.writerows(rows)
 
 
+def read_csv(source: Path) -> list[dict[str, str]]:
+    """Return the rows of a CSV file with a header; raise UnusableFile by name if there is none."""
+    try:
+        with source.open(encoding="utf-8", newline="") as stream:
+            return list(csv.DictReader(stream))
+    except (OSError, ValueError) as error:
+        raise UnusableFile(f"{source}: {_reason(error)}") from error
+
+
 def fingerprint(folder: Path) -> str:
     """Return the sha256 of a sealed folder's SHA256SUMS: one name for all its bytes."""
     return digest(folder / SUMS)

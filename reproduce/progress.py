@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from reproduce.config import Arm, Params
-from reproduce.files import UnusableFile, write_csv
+from reproduce.files import UnusableFile, read_csv, write_csv
 
 FIRST = ("data", "entailment", "base")
 SAMPLING = ("candidates", "score")
@@ -208,15 +208,13 @@ def _read_log(log: Path) -> list[Row]:
 
 
 def _read_expected(source: Path) -> dict[str, float]:
-    import csv
-
     if not source.is_file():
         return {}
-    with source.open(encoding="utf-8", newline="") as stream:
-        try:
-            return {row["stage"]: float(row["seconds"]) for row in csv.DictReader(stream)}
-        except (KeyError, TypeError, ValueError) as error:
-            raise UnusableFile(f"{source}: needs the columns stage and seconds ({error})") from None
+    rows = read_csv(source)
+    try:
+        return {row["stage"]: float(row["seconds"]) for row in rows}
+    except (KeyError, TypeError, ValueError) as error:
+        raise UnusableFile(f"{source}: needs the columns stage and seconds ({error})") from None
 
 
 def _run_began() -> float | None:

@@ -1,10 +1,9 @@
 """The README's block of results, written from the committed tables."""
 
-import csv
 from collections.abc import Iterable
 from pathlib import Path
 
-from reproduce.files import UnusableFile, write_text
+from reproduce.files import UnusableFile, read_csv, write_text
 
 BEGIN, END = "<!-- results of {name}: begin -->", "<!-- results of {name}: end -->"
 
@@ -26,7 +25,7 @@ def refresh(readme: Path, name: str, tables: Path) -> None:
 
 def results(tables: Path) -> str:
     """Return a profile's answer to each claim, its controls and its base model, as Markdown."""
-    claims = [row for row in _rows(tables / "claims.csv") if row["role"] == "primary"]
+    claims = [row for row in read_csv(tables / "claims.csv") if row["role"] == "primary"]
     lines = ["| claim of the abstract | measured | judged by | verdict |", "|---|---|---|---|"]
     lines += [
         f"| {row['claim']} | {row['comparison']}, {row['measure']}: {_interval(row, 'effect')} "
@@ -35,7 +34,7 @@ def results(tables: Path) -> str:
     ]
     counts = sorted({int(row["n"]) for row in claims})
     seeds = _plural(int(claims[0]["seeds"]), "seed")
-    share = float(_rows(tables / "scores.csv")[0]["confidence"])
+    share = float(read_csv(tables / "scores.csv")[0]["confidence"])
     lines += ["", f"{seeds}, {counts[0]} to {counts[-1]} prompts a difference; in brackets "
               f"{share:.0%} intervals."]  # fmt: skip
     return "\n".join([*lines, "", *_controls(tables), *_base(tables)]) + "\n"
@@ -44,14 +43,14 @@ def results(tables: Path) -> str:
 def _controls(tables: Path) -> Iterable[str]:
     yield "| ReSet minus a control | instruction following | faithfulness |"
     yield "|---|---|---|"
-    for row in _rows(tables / "controls.csv"):
+    for row in read_csv(tables / "controls.csv"):
         differences = (_interval(row, f"{m}_difference") for m in ("instruction", "faithfulness"))
         yield f"| {row['method']} − {row['label']} | {' | '.join(differences)} |"
     yield ""
 
 
 def _base(tables: Path) -> Iterable[str]:
-    found = {row["label"]: row for row in _rows(tables / "mechanism.csv")}
+    found = {row["label"]: row for row in read_csv(tables / "mechanism.csv")}
     shares = {label: row.get("probe:probe-copy", "") for label, row in found.items()}
     if shares.get("Base") and shares.get("IF"):
         yield (
@@ -69,11 +68,3 @@ def _interval(row: Row, name: str) -> str:
 
 def _plural(count: int, noun: str) -> str:
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
-
-
-def _rows(path: Path) -> list[Row]:
-    try:
-        with path.open(encoding="utf-8", newline="") as stream:
-            return list(csv.DictReader(stream))
-    except FileNotFoundError:
-        raise UnusableFile(f"{path}: missing; run `dvc repro` to make it") from None

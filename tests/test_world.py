@@ -10,7 +10,7 @@ from reproduce.examples import Example
 from reproduce.judges import judge
 from reproduce.judges.faithfulness import sentences
 from reproduce.judges.instructions import follow
-from reproduce.world.build import PROBES, TASKS, evaluation_sets, training_sets
+from reproduce.world.build import PROBES, SIDES, TASKS, evaluation_sets, training_sets
 from reproduce.world.corpus import pretraining_texts
 from reproduce.world.entailment import read_fact, symbolic_entailment
 from reproduce.world.people import (
@@ -275,3 +275,7 @@ def test_every_form_is_read_and_entails_every_other() -> None:
             assert {read_fact(unit) for unit in units} == {("Yann", attribute, value)}
             table = symbolic_entailment([(a, b) for a in units for b in units])
             assert np.array_equal(table, np.tile(YES, (9, 1)))
+
+
+def test_the_sides_named_before_work_are_those_of_the_examples(training: Sets) -> None:
+    assert {name: examples[0].side for name, examples in training.items()} == SIDES
