@@ -1,6 +1,5 @@
 """The base model: pretrained on the profile's texts, or imported."""
 
-import os
 import shutil
 from pathlib import Path
 
@@ -14,10 +13,10 @@ def make_base(params: Params, training: Path, pretraining: Path, target: Path) -
     """Write `target/model`: model and tokenizer in safetensors, with the history of its loss."""
     with sealed_folder(target) as folder:
         if params.base.imported:
+            from reproduce.sources.fetch import given_mirror
             from reproduce.sources.smollm2 import import_smollm2
 
-            mirror = os.environ.get("REPRODUCE_MIRROR")
-            import_smollm2(folder / "model", Path(mirror) if mirror else None)
+            import_smollm2(folder / "model", given_mirror())
         else:
             assert params.base.tiny and params.base.training
             _pretrain(params, params.base.tiny, params.base.training, training, pretraining, folder)

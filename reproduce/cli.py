@@ -74,7 +74,7 @@ def entailment() -> None:
     from reproduce.entailment.make import make_entailment
 
     with step("entailment") as (params, _):
-        make_entailment(params, ARTIFACTS / "pairs", ARTIFACTS / "entailment")
+        make_entailment(params, ARTIFACTS)
 
 
 @app.command()
@@ -182,10 +182,6 @@ def timings() -> None:
 
 def command() -> int:
     """Run the command in sys.argv; return its exit status, an expected error being one message."""
-    os.environ["TOKENIZERS_PARALLELISM"] = "false"
-    os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"
-    if not Path("/dev/nvidiactl").exists():
-        os.environ.setdefault("DS_ACCELERATOR", "cpu")  # else DeepSpeed warns at every import
     try:
         return int(app(standalone_mode=False) or 0)
     except typer.Abort:
@@ -215,6 +211,12 @@ HEAVY = {"base", "entailment", "arm", "candidates", "score", "tables", "summary"
 
 def main() -> None:
     """Entry point: heavy commands go to the warm server where there is one."""
+    os.environ["TOKENIZERS_PARALLELISM"] = "false"
+    os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"
+    # Whether there is a GPU is asked without opening it: a process that did could not fork.
+    os.environ.setdefault("PYTORCH_NVML_BASED_CUDA_CHECK", "1")
+    if not Path("/dev/nvidiactl").exists():
+        os.environ.setdefault("DS_ACCELERATOR", "cpu")  # else DeepSpeed warns at every import
     status = None
     if len(sys.argv) > 1 and sys.argv[1] in HEAVY:
         status = warm.run(sys.argv[1:])

@@ -1,6 +1,5 @@
 """The data step: pretraining texts, training sets and evaluation sets of a profile."""
 
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -108,10 +107,10 @@ def _of_world(settings: WorldData, seed: int) -> Material:
 
 def _of_sources(settings: Data) -> Material:
     from reproduce.sources.build import pools, real_examples
+    from reproduce.sources.fetch import given_mirror
 
     assert settings.real is not None
-    place = os.environ.get("REPRODUCE_MIRROR")
-    mirror, sets = Path(place) if place else None, settings.real.sets
+    mirror, sets = given_mirror(), settings.real.sets
     found, whole = pools(sets, mirror, CACHE), pools({name: {} for name in sets}, mirror, CACHE)
     train, held_out, counts = real_examples(found, sets, settings.seed)
     # A judge reads one sentence at a time, so passages of any length may teach it.

@@ -15,6 +15,8 @@ class GrowingLayer(DynamicLayer):  # type: ignore[misc]
     DynamicLayer concatenates at each token, which for a small model is a third of the time.
     """
 
+    keys: torch.Tensor
+    values: torch.Tensor
     buffers: tuple[torch.Tensor, torch.Tensor] | None = None
 
     def update(
@@ -28,11 +30,8 @@ class GrowingLayer(DynamicLayer):  # type: ignore[misc]
         # The rows change, too, where `batch_repeat_interleave` was called.
         rows = self.buffers[0].shape[0] if self.buffers else 0
         if self.buffers is None or rows != key_states.shape[0] or after > self._space():
-            keys, values = getattr(self, "keys", None), getattr(self, "values", None)
-            self.buffers = (
-                _roomy(key_states, keys, before),
-                _roomy(value_states, values, before),
-            )
+            known = (self.keys, self.values) if before else (None, None)
+            self.buffers = (_roomy(key_states, known[0]), _roomy(value_states, known[1]))
         for buffer, states in zip(self.buffers, (key_states, value_states), strict=True):
             buffer[:, :, before:after] = states
         self.keys, self.values = (buffer[:, :, :after] for buffer in self.buffers)
@@ -47,9 +46,10 @@ def growing_cache() -> Cache:
     return Cache(layer_class_to_replicate=GrowingLayer)
 
 
-def _roomy(states: torch.Tensor, known: Any, length: int) -> torch.Tensor:
+def _roomy(states: torch.Tensor, known: torch.Tensor | None) -> torch.Tensor:
     rows, heads, tokens, size = states.shape
+    length = 0 if known is None else known.shape[-2]
     buffer = states.new_empty(rows, heads, length + tokens + ROOM, size)
-    if length:
+    if known is not None:
         buffer[:, :, :length] = known
     return buffer

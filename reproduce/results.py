@@ -214,7 +214,7 @@ def refuse_incomplete(experiments: Arms) -> None:
 
 def read_trials(artifacts: Path) -> list[Row]:
     """Return the judged trials: right and wrong responses that the judges were measured on."""
-    return read_rows(checked(artifacts / "entailment") / "judged.jsonl")
+    return read_rows(checked(artifacts / "validation") / "judged.jsonl")
 
 
 def read_candidates(artifacts: Path, seed: int) -> tuple[list[Example], list[Row]]:

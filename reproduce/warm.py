@@ -28,6 +28,7 @@ LIBRARIES = (
     "transformers.trainer",
     "transformers.models.llama.modeling_llama",
     "rouge_score.rouge_scorer",
+    "deepspeed",  # accelerate imports it to ask whether a model is one of its engines
 )
 IDLE = 120.0
 """Seconds without a command after which the server ends."""
@@ -59,7 +60,8 @@ def run(arguments: list[str]) -> int | None:
 def serve(address: str) -> None:
     """Import the libraries, then fork for each command that arrives at `address`, until idle."""
     for library in LIBRARIES:
-        importlib.import_module(library)
+        with contextlib.suppress(ImportError):  # what is not installed is not needed either
+            importlib.import_module(library)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     with socket.socket(socket.AF_UNIX) as listener:
         # Bound under another name first: whoever finds the address finds it listening.

@@ -66,7 +66,7 @@ def write_study(
         with sealed_folder(artifacts / folder) as draft:
             for name, examples in sets.items():
                 write_examples(draft / f"{name}.jsonl", examples)
-    with sealed_folder(artifacts / "entailment") as draft:
+    with sealed_folder(artifacts / "validation") as draft:
         write_rows(draft / "judged.jsonl", _trials(held_out))
     prompts = [example for examples in training.values() for example in examples]
     scores = {seed: _candidates(params, prompts, seed) for seed in params.seeds}

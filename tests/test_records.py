@@ -89,7 +89,7 @@ class Study:
             for name in SETS:
                 chosen = [e for e in examples() if e.dataset == name]
                 write_examples(draft / f"{name}.jsonl", chosen)
-        with sealed_folder(self.artifacts / "entailment") as draft:
+        with sealed_folder(self.artifacts / "validation") as draft:
             write_rows(draft / "judged.jsonl", trials())
         for experiment, arms in ARMS.items():
             for name, arm in arms.items():

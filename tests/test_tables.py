@@ -290,7 +290,7 @@ def test_a_measure_that_is_too_low_carries_no_claim(study: Path, tmp_path: Path)
     for row in rows:
         if row["dataset"] == "answers-a" and row["variant"] == "same passage":
             row["details"] = dict.fromkeys(row["details"], 1.0)
-    with sealed_folder(artifacts / "entailment") as draft:
+    with sealed_folder(artifacts / "validation") as draft:
         write_rows(draft / "judged.jsonl", rows)
     assert loaded(artifacts).datasets(FAITHFULNESS) == ["answers-b", "digests"]
     found = {(r["dataset"], r["measure"]): r for r in judges(rows, PARAMS).rows}

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from reproduce.files import digest, text_id
+from reproduce.files import UnusableFile, digest, text_id
 from reproduce.judges.faithfulness import LABELS
 from reproduce.progress import told
 
@@ -30,12 +30,7 @@ is computed in the same shapes whatever stands beside it."""
 
 
 class CrossEncoder:
-    """An `Entailment` model over the sequence classifier in a folder, with a cache on disk.
-
-    Attributes:
-        asked: distinct pairs that were asked for.
-        found: those of them that the cache had.
-    """
+    """An `Entailment` model over the sequence classifier in a folder, with a cache on disk."""
 
     def __init__(self, folder: Path, cache: Path | None = None) -> None:
         """Load the model in `folder`; `cache` is a folder that processes may share."""
@@ -44,7 +39,6 @@ class CrossEncoder:
         names = ("model.safetensors", "config.json", "tokenizer.json")
         self.name = text_id(str(MAX_LENGTH), *(digest(folder / name) for name in names))
         self.store = _opened(cache)
-        self.asked = self.found = 0
 
     def __call__(self, pairs: Sequence[Text]) -> Table:
         """Return (n, 3) probabilities of entailment, contradiction and neutral."""
@@ -52,8 +46,6 @@ class CrossEncoder:
         distinct = dict(zip(keys, pairs, strict=True))
         known = {key: self.store.get(key) for key in distinct} if self.store is not None else {}
         rows = {key: np.frombuffer(row, np.float32) for key, row in known.items() if row}
-        self.asked += len(distinct)
-        self.found += len(rows)
         missing = [key for key in distinct if key not in rows]
         if missing:
             computed = self._computed([distinct[key] for key in missing])
@@ -62,7 +54,8 @@ class CrossEncoder:
             with self.store.transact():
                 for key in missing:
                     self.store.set(key, rows[key].tobytes())
-            print(f"  entailment: {len(distinct)} pairs, {len(missing)} of them new", flush=True)
+            share = f"{1 - len(missing) / max(1, len(distinct)):.0%}"
+            print(f"  entailment: {len(distinct)} pairs, {share} of them cached", flush=True)
         return np.stack([rows[key] for key in keys]) if keys else np.zeros((0, 3), np.float32)
 
     def _key(self, pair: Text) -> str:
@@ -87,11 +80,14 @@ def load_classifier(folder: Path) -> tuple["PreTrainedModel", "PreTrainedTokeniz
 def label_columns(label2id: dict[str, int]) -> list[int]:
     """Return the model's columns in the order of LABELS.
 
-    Raises ValueError where a label is missing: published models name and order them differently.
+    Raises UnusableFile where a label is missing: published models name and order them differently.
     """
     known = {ALIASES.get(name.lower(), name.lower()): n for name, n in label2id.items()}
     if missing := [label for label in LABELS if label not in known]:
-        raise ValueError(f"the entailment model has the labels {sorted(known)}, not {missing}")
+        raise UnusableFile(
+            f"the entailment model has the labels {sorted(known)} and lacks {missing}; "
+            "choose another (judging.published.model)"
+        )
     return [known[label] for label in LABELS]
 
 

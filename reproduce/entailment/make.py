@@ -1,6 +1,5 @@
 """The entailment step: the profile's entailment model, and what the judges say of trials."""
 
-import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -9,51 +8,65 @@ from reproduce.config import Judging, Params, Published
 from reproduce.determinism import named_seed, settle
 from reproduce.entailment.pairs import Pair
 from reproduce.examples import example_of
-from reproduce.files import checked, read_rows, sealed_folder, write_json, write_rows
+from reproduce.files import UnusableFile, checked, read_rows, sealed_folder, write_json, write_rows
 from reproduce.judging import judges_of
 from reproduce.validation import reached, sound_sets, status
 
 Row = dict[str, Any]
 
 
-def make_entailment(params: Params, pairs: Path, target: Path) -> None:
-    """Write the entailment model (`model`, if it has weights) and the judged trials of `pairs`."""
-    checked(pairs)
+def make_entailment(params: Params, artifacts: Path) -> None:
+    """Write below `artifacts`: `entailment`, with a `model` if it has weights, and `validation`.
+
+    The second holds the trials of `pairs` with what the judges say of them. It is apart, so that
+    measuring the judges otherwise does not ask for the arms to be judged again.
+
+    Raises Unsound, and writes neither, where no measure of faithfulness tells right from wrong.
+    """
+    pairs = checked(artifacts / "pairs")
     settle(named_seed("entailment"), params.hardware.base_threads)
-    with sealed_folder(target) as folder:
+    with (
+        sealed_folder(artifacts / "entailment") as folder,
+        sealed_folder(artifacts / "validation") as validation,
+    ):
         if params.judging.training:
             _train(params.judging, pairs, folder)
         elif params.judging.published:
             _fetch(params.judging.published, folder / "model")
-        trials = read_rows(pairs / "trials.jsonl")
-        examples = [example_of(row["example"]) for row in trials]
-        judgements = judges_of(params.judging, folder)(examples, [r["response"] for r in trials])
-        rows = (
-            {
-                "dataset": example.dataset,
-                "kind": example.kind,
-                "example": example.id,
-                "variant": row["variant"],
-                "response": row["response"],
-                **vars(judgement),
-            }
-            for example, row, judgement in zip(examples, trials, judgements, strict=True)
-        )
-        found = list(rows)
+        found = _judged(params.judging, pairs, folder)
         for name, interval in reached(found, params).items():
             mean = f"AUC {interval.mean:.3f} on the same passage, " if interval else ""
             print(f"  judge of {name}: {mean}{status(interval, params)}", flush=True)
         sound_sets(found, params)
-        write_rows(folder / "judged.jsonl", found)
+        write_rows(validation / "judged.jsonl", found)
+
+
+def _judged(settings: Judging, pairs: Path, folder: Path) -> list[Row]:
+    """Return the trials of `pairs`, each with its judgement by the entailment model in `folder`."""
+    trials = read_rows(pairs / "trials.jsonl")
+    examples = [example_of(row["example"]) for row in trials]
+    judgements = judges_of(settings, folder)(examples, [row["response"] for row in trials])
+    return [
+        {
+            "dataset": example.dataset,
+            "kind": example.kind,
+            "example": example.id,
+            "variant": row["variant"],
+            "response": row["response"],
+            **vars(judgement),
+        }
+        for example, row, judgement in zip(examples, trials, judgements, strict=True)
+    ]
 
 
 def _train(settings: Judging, pairs: Path, folder: Path) -> None:
     from reproduce.entailment.training import train_cross_encoder
+    from reproduce.sources.fetch import given_mirror
     from reproduce.sources.minilm import import_minilm
 
     assert settings.training
-    place, start = os.environ.get("REPRODUCE_MIRROR"), folder / "start"
-    import_minilm(start, Path(place) if place else None)
+    start = folder / "start"
+    import_minilm(start, given_mirror())
     rows = [Pair(**row) for row in read_rows(pairs / "training.jsonl")][: settings.training.pairs]
     history = train_cross_encoder(start, rows, settings.training, folder / "model")
     write_json(folder / "history.json", history)
@@ -61,13 +74,23 @@ def _train(settings: Judging, pairs: Path, folder: Path) -> None:
 
 
 def _fetch(published: Published, target: Path) -> None:
-    """Write a published classifier as safetensors; weights only, no code of the repository."""
+    """Write a published classifier as safetensors; weights only, no code of the repository.
+
+    Raises UnusableFile, with what to do, where it cannot be had.
+    """
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
     source, revision = published.model, published.revision or "main"
-    model = AutoModelForSequenceClassification.from_pretrained(
-        source, revision=revision, weights_only=True, trust_remote_code=False
-    )
-    tokenizer = AutoTokenizer.from_pretrained(source, revision=revision, trust_remote_code=False)
+    pinned: dict[str, Any] = {"revision": revision, "trust_remote_code": False}
+    try:
+        model = AutoModelForSequenceClassification.from_pretrained(
+            source, weights_only=True, **pinned
+        )
+        tokenizer = AutoTokenizer.from_pretrained(source, **pinned)
+    except (OSError, ValueError) as error:
+        raise UnusableFile(
+            f"entailment model {source} at {revision}: {str(error).splitlines()[0]}; check the "
+            "name and the network (judging.published), or train one (judging.entailment: trained)"
+        ) from error
     model.save_pretrained(target)
     tokenizer.save_pretrained(target)

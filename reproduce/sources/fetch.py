@@ -1,10 +1,11 @@
 """External files: found in a mirror or downloaded, and used only when their sha256 is right."""
 
 import contextlib
+import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache as cached
 from pathlib import Path
@@ -43,6 +44,12 @@ class Entry:
     package: str = ""
 
 
+def given_mirror() -> Path | None:
+    """Return the folder that REPRODUCE_MIRROR names, where files lie as in the manifest."""
+    place = os.environ.get("REPRODUCE_MIRROR")
+    return Path(place) if place else None
+
+
 def fetch(name: str, mirror: Path | None, cache: Path) -> Path:
     """Return a local copy of the file `name` of the manifest, its sha256 checked.
 
@@ -58,23 +65,6 @@ def fetch(name: str, mirror: Path | None, cache: Path) -> Path:
     if not target.is_file() or digest(target) != entry.sha256:
         _download(entry, target)
     return target
-
-
-def verify(names: Iterable[str], mirror: Path | None, cache: Path) -> list[tuple[str, bool, str]]:
-    """Return (name, whether the local file is good, why) for each name; download nothing.
-
-    The file is looked for where `fetch` would: in the mirror when there is one, else in the cache.
-    Raises KeyError for an unknown name.
-    """
-    results = []
-    for name in names:
-        entry = find(name)
-        try:
-            _check((mirror or cache) / entry.path, entry, f"fetch it from {_origin(entry)}")
-            results.append((name, True, f"sha256 {entry.sha256}"))
-        except UnusableFile as error:
-            results.append((name, False, str(error)))
-    return results
 
 
 def find(name: str) -> Entry:
