@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,7 @@ from reproduce.config import (
     ConfigError,
     Params,
     check_together,
+    load_claims,
     load_experiments,
     load_params,
 )
@@ -26,6 +28,7 @@ app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_
 ARTIFACTS = Path("artifacts")
 PAPER = Path("paper")
 LOG = Path("logs/timings.jsonl")
+RESULTS = PAPER / "expected.json"
 
 Settings = tuple[Params, dict[str, dict[str, Arm]]]
 
@@ -44,6 +47,7 @@ def settings() -> Settings:
 
     params, experiments = load_params(), load_experiments()
     check_together(params, experiments)
+    load_claims(Path(params.claims), experiments)
     refuse_unknown(params.data, experiments)
     return params, experiments
 
@@ -123,7 +127,8 @@ def tables() -> None:
     from reproduce.tables import make_tables
 
     with step("tables") as (params, experiments):
-        make_tables(params, experiments, ARTIFACTS, PAPER / "tables")
+        asked = load_claims(Path(params.claims), experiments)
+        make_tables(params, experiments, asked, ARTIFACTS, PAPER / "tables")
 
 
 @app.command()
@@ -172,6 +177,35 @@ def summary(
     if not any(wanted.values()):
         raise ConfigError(f"none of {names or 'the arms'} is in {ARTIFACTS} yet; run `dvc repro`")
     print(write_summary(params, wanted, ARTIFACTS, PAPER / "summary", count))
+
+
+@app.command()
+def expect() -> None:
+    """Keep the results that are here as what to expect (paper/expected.json)."""
+    from reproduce.verify import expectations, merged
+
+    found = expectations(PAPER / "tables", PAPER / "figures", ARTIFACTS)
+    write_json(RESULTS, merged(found, RESULTS))
+
+
+@app.command()
+def verify(
+    rerun: Annotated[bool, typer.Option(help="first run every stage again, no cache")] = False,
+    same_bytes: Annotated[bool, typer.Option(help="fail unless every byte is as expected")] = False,
+) -> None:
+    """Compare the results that are here with what to expect, claim by claim and file by file."""
+    from reproduce import verify as comparison
+
+    if rerun:
+        done = subprocess.run(["dvc", "repro", "--force", "--no-run-cache"], check=False)
+        if done.returncode:
+            raise typer.Exit(done.returncode)
+    found = comparison.verify(RESULTS, PAPER / "tables", PAPER / "figures", ARTIFACTS)
+    print(comparison.told(found))
+    if stale := comparison.stale():
+        print(f"Made by other code, parameters or inputs: {', '.join(stale)}; run `dvc repro`")
+    if not found.holds or stale or (same_bytes and not found.same_bytes):
+        raise typer.Exit(1)
 
 
 @app.command()

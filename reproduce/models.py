@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from reproduce.config import TinyModel
+from reproduce.config import Hardware, TinyModel
 from reproduce.files import checked
 
 if TYPE_CHECKING:
@@ -39,6 +39,13 @@ def load_model(folder: Path) -> "PreTrainedModel":
         folder, dtype=torch.float32, use_safetensors=True, trust_remote_code=False
     )
     return model.to("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def for_generation(model: "PreTrainedModel", hardware: Hardware) -> "PreTrainedModel":
+    """Return `model`, cast in place to the precision of generation: no more training after it."""
+    import torch
+
+    return model.to(torch.bfloat16 if hardware.precision == "bf16" else torch.float32)
 
 
 def load_tokenizer(folder: Path) -> "PreTrainedTokenizerBase":

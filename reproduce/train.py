@@ -182,6 +182,7 @@ def _arguments(settings: Training, hardware: Hardware, seed: int, work: Path, ex
         optim="adamw_torch_fused",
         seed=seed,
         data_seed=seed,
+        bf16=hardware.precision == "bf16",
         deepspeed=hardware.deepspeed,
         logging_steps=max(1, steps // 20),
         logging_nan_inf_filter=False,

@@ -6,7 +6,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from reproduce.config import Arm, Params, load_experiments, load_params
+import numpy as np
+from safetensors.numpy import save_file
+
+from reproduce.config import Arm, Claims, Params, load_claims, load_experiments, load_params
 from reproduce.examples import Example, write_examples
 from reproduce.files import sealed_folder, write_json, write_rows
 from reproduce.judges import judge
@@ -47,12 +50,18 @@ def all_arms() -> dict[str, dict[str, Arm]]:
     return load_experiments(ROOT / "experiments.yaml")
 
 
+def all_claims() -> Claims:
+    """Return the claims of the study."""
+    return load_claims(ROOT / "paper" / "claims.yaml", all_arms())
+
+
 def shared_study(base: Path) -> Path:
     """Return a folder with artifacts/ and tables/, made once for all test modules of a run."""
     folder = base / "synthetic-study"
     if not folder.is_dir():
         write_study(folder / "artifacts", small_params(), all_arms())
-        make_tables(small_params(), all_arms(), folder / "artifacts", folder / "tables")
+        asked = all_claims()
+        make_tables(small_params(), all_arms(), asked, folder / "artifacts", folder / "tables")
     return folder
 
 
@@ -66,6 +75,10 @@ def write_study(
         with sealed_folder(artifacts / folder) as draft:
             for name, examples in sets.items():
                 write_examples(draft / f"{name}.jsonl", examples)
+    with sealed_folder(artifacts / "base") as draft:
+        (draft / "model").mkdir()
+        weights = {"embedding": np.zeros((5, 4)), "head": np.zeros(3)}
+        save_file(weights, draft / "model" / "model.safetensors")
     with sealed_folder(artifacts / "validation") as draft:
         write_rows(draft / "judged.jsonl", _trials(held_out))
     prompts = [example for examples in training.values() for example in examples]

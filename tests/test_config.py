@@ -9,7 +9,13 @@ import pytest
 import yaml
 
 from reproduce.cli import command, settings
-from reproduce.config import ConfigError, check_together, load_experiments, load_params
+from reproduce.config import (
+    ConfigError,
+    check_together,
+    load_claims,
+    load_experiments,
+    load_params,
+)
 from reproduce.data import refuse_unknown
 from reproduce.examples import Example
 from reproduce.mixtures import mix
@@ -24,7 +30,8 @@ Patch = tuple[str, Any]
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    for name in ("params.yaml", "experiments.yaml"):
+    (tmp_path / "paper").mkdir()
+    for name in ("params.yaml", "experiments.yaml", "paper/claims.yaml"):
         (tmp_path / name).write_bytes((ROOT / name).read_bytes())
     monkeypatch.chdir(tmp_path)
     return tmp_path
@@ -234,6 +241,26 @@ def test_what_does_not_fit_together_is_refused(
 def test_all_faults_are_named_at_once(folder: Path) -> None:
     change(folder / "params.yaml", ("colour", 1), ("data.world.people", 0), ("seeds", "x"))
     assert len(refusal(load_params).splitlines()) == 4
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("measure: both", "measure: bleu", "'instruction', 'faithfulness', 'task' or 'both'"),
+        ("arm: methods/ReSet-S", "arm: methods/ReSet-T", "no arm 'methods/ReSet-T'"),
+        ("direction: above 0", "direction: up", "'below 0' or 'above 0'"),
+        ("smallest_effect: 0.05", "smallest_effect: 0", "greater than 0"),
+        ("label: C", "label: X", "'C', 'S' or 'I'"),
+    ],
+)
+def test_a_claim_that_cannot_be_decided_is_refused(
+    tmp_path: Path, old: str, new: str, said: str
+) -> None:
+    text = (ROOT / "paper" / "claims.yaml").read_text(encoding="utf-8")
+    path = tmp_path / "claims.yaml"
+    path.write_text(text.replace(old, new), encoding="utf-8")
+    message = refusal(lambda: load_claims(path, load_experiments(ROOT / "experiments.yaml")))
+    assert "claims.yaml" in message and said in message
 
 
 @pytest.mark.parametrize("content", ["", "- 1\n", "a: [", "a: 1\na: b: 2\n"])

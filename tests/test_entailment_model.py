@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from conftest import ENCODER_WORDS
 
-from reproduce.config import CrossEncoderTraining, Judging, Params, Published, load_params
+from reproduce.config import CrossEncoderTraining, Hardware, Judging, Params, Published, load_params
 from reproduce.data import make_data
 from reproduce.entailment.cross_encoder import CrossEncoder, label_columns
 from reproduce.entailment.make import make_entailment
@@ -99,7 +99,8 @@ def test_training_learns_to_tell_labels_apart(encoder: Maker, tmp_path: Path) ->
         for _ in range(32)
     ]  # fmt: skip
     settings = CrossEncoderTraining(epochs=12, batch_size=8, learning_rate=3e-3, pairs=96, seed=0)
-    history = train_cross_encoder(encoder("start", spread=0.05), rows, settings, tmp_path / "made")
+    start, hardware = encoder("start", spread=0.05), Hardware(workers=1, threads=1, base_threads=1)
+    history = train_cross_encoder(start, rows, settings, hardware, tmp_path / "made")
     assert history[-1]["loss"] < 0.7 < math.log(3)
     model = CrossEncoder(tmp_path / "made")
     table = model([(pair.premise, pair.hypothesis) for pair in rows[::32]])

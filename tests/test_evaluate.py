@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from reproduce.config import Judging, Params, load_params
 from reproduce.evaluate import evaluate
@@ -25,6 +26,18 @@ def params() -> Params:
     params = load_params(ROOT / "params.yaml")
     few = params.generation.model_copy(update={"max_new_tokens": 4, "batch_size": 16})
     return params.model_copy(update={"generation": few})
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_responses_come_in_the_precision_of_the_profile(
+    params: Params, make_model: Any, tokenizer: Any, held_out: Sets, precision: str
+) -> None:
+    hardware = params.hardware.model_copy(update={"precision": precision})
+    chosen = params.model_copy(update={"hardware": hardware})
+    model = make_model()
+    rows = evaluate(tokenizer, held_out["lists"][:3], chosen, JUDGES, 0, model)
+    assert len(rows) == 3
+    assert model.dtype == {"fp32": torch.float32, "bf16": torch.bfloat16}[precision]
 
 
 def rows_for(examples: list[Example]) -> list[Row]:

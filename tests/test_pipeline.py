@@ -55,6 +55,8 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copytree(ROOT / "reproduce", folder / "reproduce", ignore=ignored)
     for name in ("dvc.yaml", "experiments.yaml", "requirements.lock", ".dvcignore"):
         shutil.copy(ROOT / name, folder / name)
+    (folder / "paper").mkdir()
+    shutil.copy(ROOT / "paper" / "claims.yaml", folder / "paper")
     shutil.copy(ROOT / "tests" / "nano" / "params.yaml", folder / "params.yaml")
     dvc(folder, "init", "--no-scm")
     dvc(folder, "repro")
@@ -63,7 +65,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_every_stage_leaves_its_outputs(study: Path) -> None:
     made = outputs(study)
-    assert len(made) == 45
+    assert len(made) == 46
     assert all((study / path).exists() for path in made)
     assert (study / "mlflow.db").exists()
     for name in ("two-stage", "methods", "data-size", "drivers", "controls", "mechanism", "claims"):

@@ -28,10 +28,12 @@ from reproduce.tables import make_tables
 from reproduce.tables.claims import verdict
 from reproduce.tables.judges import judges
 from reproduce.tables.render import Table, cell, escaped, latex, markdown
+from reproduce.tables.study import parameters
 
 NAMES = ("two-stage", "trajectory", "methods", "data-size", "drivers", "controls", "mechanism",
          "rewards", "health", "judges", "claims")  # fmt: skip
 PARAMS = synthetic.small_params()
+ASKED = synthetic.all_claims()
 
 
 @pytest.fixture(scope="session")
@@ -190,16 +192,32 @@ def test_long_scores_hold_every_arm(study: Path) -> None:
         (-0.2, -0.01, "below 0", "supported"),
         (-0.2, -0.01, "above 0", "not supported"),
         (-0.1, 0.1, "above 0", "undecided"),
-        (0.0, 0.1, "above 0", "undecided"),
-        (0.0, 0.0, "below 0", "undecided"),
+        (0.0, 0.2, "above 0", "undecided"),  # touches 0
+        (0.01, 0.07, "above 0", "undecided"),  # the mean is too small to count
+        (-0.04, 0.04, "above 0", "not supported"),  # no effect that counts is left
+        (-0.04, 0.04, "below 0", "not supported"),
+        (-0.05, 0.05, "above 0", "undecided"),
     ],
 )
 def test_verdict(low: float, high: float, side: str, expected: str) -> None:
-    assert verdict(Interval((low + high) / 2, low, high, 10, 3), side) == expected
+    assert verdict(Interval((low + high) / 2, low, high, 10, 3), side, 0.05) == expected
+
+
+def test_every_table_bears_on_a_claim_or_on_soundness() -> None:
+    named = {name for claim in ASKED.claims for name in claim.tables} | set(ASKED.soundness)
+    assert named == set(NAMES)
+
+
+def test_every_claim_gets_its_verdicts(study: Path) -> None:
+    rows = table(study, "claims")
+    expected = [c.claim for c in ASKED.claims for _ in (*c.decided_by, *c.shown_too)]
+    assert [row["claim"] for row in rows] == expected
+    assert {row["verdict"] for row in rows} <= {"supported", "not supported", "undecided"}
+    assert {row["source"] for row in rows} == {"abstract (C)"}
 
 
 def test_every_run_writes_the_same_bytes(study: Path, tmp_path: Path) -> None:
-    make_tables(PARAMS, synthetic.all_arms(), study, tmp_path / "tables")
+    make_tables(PARAMS, synthetic.all_arms(), ASKED, study, tmp_path / "tables")
     again = {path.name: path.read_bytes() for path in (tmp_path / "tables").iterdir()}
     first = {path.name: path.read_bytes() for path in (study.parent / "tables").iterdir()}
     assert again == first
@@ -250,7 +268,7 @@ def test_answers_to_other_prompts_are_refused(study: Path, tmp_path: Path) -> No
 def test_an_experiment_that_is_needed_and_not_there_is_named(study: Path) -> None:
     arms = {name: found for name, found in synthetic.all_arms().items() if name != "methods"}
     with pytest.raises(ConfigError, match="methods/MTL"):
-        make_tables(PARAMS, arms, study, study / "no-tables")
+        make_tables(PARAMS, arms, ASKED, study, study / "no-tables")
 
 
 def test_numbers_as_readers_see_them() -> None:
@@ -296,3 +314,12 @@ def test_a_measure_that_is_too_low_carries_no_claim(study: Path, tmp_path: Path)
     found = {(r["dataset"], r["measure"]): r for r in judges(rows, PARAMS).rows}
     assert found["answers-a", "entailed"]["carries"] == "nothing: AUC below 0.8"
     assert found["answers-b", "entailed"]["carries"] == "faithfulness"
+
+
+def test_the_scale_of_the_study(study: Path, tmp_path: Path) -> None:
+    (row,) = table(study, "study")
+    assert row["parameters"] == "23" and row["profile"] == PARAMS.profile
+    assert (int(row["arms"]), int(row["seeds"])) == (34, 3)
+    assert (int(row["if_prompts"]), int(row["cd_prompts"])) == (36, 36)
+    with pytest.raises(UnusableFile, match="no safetensors"):
+        parameters(tmp_path)

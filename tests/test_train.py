@@ -229,6 +229,21 @@ def test_another_seed_gives_another_order(
     assert losses[0] != losses[1]
 
 
+def test_products_in_bf16_leave_the_weights_in_fp32_and_the_losses_close(
+    make_model: Maker, tokenizer: Any, rows: list[Row], settings: Training, hardware: Hardware,
+    tmp_path: Path,
+) -> None:  # fmt: skip
+    losses = []
+    for precision in ("fp32", "bf16"):
+        model = make_model()
+        chosen = hardware.model_copy(update={"precision": precision})
+        history = train(model, tokenizer, rows, settings, chosen, 5, tmp_path, "x")
+        losses.append([row["loss"] for row in history])
+        assert {value.dtype for value in weights(model).values()} == {torch.float32}
+    assert losses[0] != losses[1]
+    assert losses[0] == pytest.approx(losses[1], abs=0.02)
+
+
 def test_accumulation_changes_nothing(make_model: Maker, run: Maker, tokenizer: Any) -> None:
     # The order of rows depends on the micro batch, so over several steps all rows are equal.
     rows = [encode_text(tokenizer, "The end.", 9)] * 24

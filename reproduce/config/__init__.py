@@ -7,9 +7,11 @@ from reproduce.config.arms import (
     Weights,
     training_of,
 )
+from reproduce.config.claims import Claim, Claims, Difference
 from reproduce.config.load import (
     ConfigError,
     check_together,
+    load_claims,
     load_experiments,
     load_params,
 )
@@ -37,11 +39,14 @@ __all__ = [
     "Arm",
     "Base",
     "Candidates",
+    "Claim",
+    "Claims",
     "ConfigError",
     "Continuation",
     "CrossEncoderTraining",
     "Data",
     "Decoding",
+    "Difference",
     "Experiments",
     "Generation",
     "Hardware",
@@ -57,6 +62,7 @@ __all__ = [
     "Weights",
     "WorldData",
     "check_together",
+    "load_claims",
     "load_experiments",
     "load_params",
     "training_of",

@@ -7,6 +7,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from reproduce.config.arms import Arm, Experiments
+from reproduce.config.claims import Claims
 from reproduce.config.profile import Params
 
 T = TypeVar("T", bound=BaseModel)
@@ -24,6 +25,18 @@ def load_params(path: Path = Path("params.yaml")) -> Params:
 def load_experiments(path: Path = Path("experiments.yaml")) -> dict[str, dict[str, Arm]]:
     """Return experiment -> arm -> settings; raise ConfigError naming what is wrong."""
     return _checked(Experiments, path).experiments
+
+
+def load_claims(path: Path, experiments: dict[str, dict[str, Arm]]) -> Claims:
+    """Return the claims; raise ConfigError naming what is wrong, or an arm that does not exist."""
+    found = _checked(Claims, path)
+    known = {f"{e}/{a}" for e, arms in experiments.items() for a in arms}
+    for claim in found.claims:
+        for difference in (*claim.decided_by, *claim.shown_too):
+            for arm in (difference.arm, difference.against):
+                if arm not in known:
+                    raise ConfigError(f"{path}: '{claim.claim}': there is no arm '{arm}'")
+    return found
 
 
 def check_together(params: Params, experiments: dict[str, dict[str, Arm]]) -> None:

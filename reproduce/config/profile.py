@@ -223,13 +223,18 @@ class Statistics(Strict):
 class Hardware(Strict):
     """How many runs go side by side, and the threads of each.
 
-    `deepspeed` is the path of a DeepSpeed configuration, below the profile's folder; null trains
-    without. With it, and no launcher, one process is a world of its own.
+    Attributes:
+        precision: of training (weights stay fp32 under "bf16", the products are taken in bf16) and
+            of generation. "bf16" is fast on GPUs and on CPUs with bf16 products (Intel's AMX), slow
+            on others.
+        deepspeed: path of a DeepSpeed configuration, below the profile's folder; null trains
+            without. With it, and no launcher, one process is a world of its own.
     """
 
     workers: Count
     threads: Count
     base_threads: Count
+    precision: Literal["fp32", "bf16"] = "fp32"
     deepspeed: str | None = None
 
     @model_validator(mode="after")
@@ -247,6 +252,7 @@ class Params(Strict):
     profile: str
     package: str
     lock: str
+    claims: str
     seeds: Annotated[list[int], Field(min_length=1)]
     data: Data
     base: Base

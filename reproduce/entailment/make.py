@@ -4,7 +4,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from reproduce.config import Judging, Params, Published
+from reproduce.config import CrossEncoderTraining, Judging, Params, Published
 from reproduce.determinism import named_seed, settle
 from reproduce.entailment.pairs import Pair
 from reproduce.examples import example_of
@@ -30,7 +30,7 @@ def make_entailment(params: Params, artifacts: Path) -> None:
         sealed_folder(artifacts / "validation") as validation,
     ):
         if params.judging.training:
-            _train(params.judging, pairs, folder)
+            _train(params, params.judging.training, pairs, folder)
         elif params.judging.published:
             _fetch(params.judging.published, folder / "model")
         found = _judged(params.judging, pairs, folder)
@@ -59,16 +59,15 @@ def _judged(settings: Judging, pairs: Path, folder: Path) -> list[Row]:
     ]
 
 
-def _train(settings: Judging, pairs: Path, folder: Path) -> None:
+def _train(params: Params, settings: CrossEncoderTraining, pairs: Path, folder: Path) -> None:
     from reproduce.entailment.training import train_cross_encoder
     from reproduce.sources.fetch import given_mirror
     from reproduce.sources.minilm import import_minilm
 
-    assert settings.training
     start = folder / "start"
     import_minilm(start, given_mirror())
-    rows = [Pair(**row) for row in read_rows(pairs / "training.jsonl")][: settings.training.pairs]
-    history = train_cross_encoder(start, rows, settings.training, folder / "model")
+    rows = [Pair(**row) for row in read_rows(pairs / "training.jsonl")][: settings.pairs]
+    history = train_cross_encoder(start, rows, settings, params.hardware, folder / "model")
     write_json(folder / "history.json", history)
     shutil.rmtree(start)
 

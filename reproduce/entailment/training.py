@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from reproduce.config import CrossEncoderTraining
+from reproduce.config import CrossEncoderTraining, Hardware
 from reproduce.entailment.pairs import Pair
 from reproduce.judges.faithfulness import LABELS
 from reproduce.train import watch
@@ -16,7 +16,11 @@ MAX_LENGTH = 128
 
 
 def train_cross_encoder(
-    start: Path, pairs: Sequence[Pair], settings: CrossEncoderTraining, target: Path
+    start: Path,
+    pairs: Sequence[Pair],
+    settings: CrossEncoderTraining,
+    hardware: Hardware,
+    target: Path,
 ) -> list[dict[str, float]]:
     """Write the tuned classifier and its tokenizer to `target`; return the logged losses.
 
@@ -29,7 +33,7 @@ def train_cross_encoder(
     model = _classifier(start)
     trainer = Trainer(
         model=model,
-        args=_arguments(settings, target / "work", len(pairs)),
+        args=_arguments(settings, hardware, target / "work", len(pairs)),
         train_dataset=Dataset.from_list([_row(tokenizer, pair) for pair in pairs]),
         data_collator=DataCollatorWithPadding(tokenizer),
         callbacks=[watch("entailment model", set())],
@@ -63,7 +67,9 @@ def _row(tokenizer: Any, pair: Pair) -> dict[str, Any]:
     return {**encoded, "label": LABELS.index(pair.label)}
 
 
-def _arguments(settings: CrossEncoderTraining, work: Path, examples: int) -> Any:
+def _arguments(
+    settings: CrossEncoderTraining, hardware: Hardware, work: Path, examples: int
+) -> Any:
     import torch
     from transformers import TrainingArguments
 
@@ -78,6 +84,7 @@ def _arguments(settings: CrossEncoderTraining, work: Path, examples: int) -> Any
         seed=settings.seed,
         data_seed=settings.seed,
         train_sampling_strategy="group_by_length",
+        bf16=hardware.precision == "bf16",
         logging_steps=50,
         logging_nan_inf_filter=False,
         save_strategy="no",

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from reproduce.config import Params
+from reproduce.config import Claims, Params
 from reproduce.files import replacing, write_csv, write_text
 from reproduce.results import MAIN, Arms, load, read_trials, refuse_incomplete
 from reproduce.tables import arms
@@ -13,16 +13,19 @@ from reproduce.tables.mechanism import mechanism
 from reproduce.tables.render import flat, write_table
 from reproduce.tables.rewards import choices, reward_distribution, rewards
 from reproduce.tables.samples import generations, prompts, samples
+from reproduce.tables.study import study
 
 __all__ = ["make_tables"]
 
 
-def make_tables(params: Params, experiments: Arms, artifacts: Path, target: Path) -> None:
+def make_tables(
+    params: Params, experiments: Arms, asked: Claims, artifacts: Path, target: Path
+) -> None:
     """Write all tables to the folder `target`, in place of what was there.
 
-    `scores.csv`, `losses.csv`, `reward-distribution.csv`, `generations.csv` and `prompts.csv` are
-    for programs only. The bytes are the same on every run. Raises UnusableFile or ConfigError as
-    `results.load` does.
+    `scores.csv`, `losses.csv`, `reward-distribution.csv`, `generations.csv`, `prompts.csv` and
+    `study.csv` are for programs only. The bytes are the same on every run. Raises UnusableFile or
+    ConfigError as `results.load` does.
     """
     refuse_incomplete(experiments)
     results = load(artifacts, experiments, params)
@@ -38,7 +41,7 @@ def make_tables(params: Params, experiments: Arms, artifacts: Path, target: Path
         rewards(results, found),
         health(results),
         judges(read_trials(artifacts), params),
-        claims(results),
+        claims(results, asked),
     ]
     long = {
         "scores": arms.scores(results),
@@ -46,6 +49,7 @@ def make_tables(params: Params, experiments: Arms, artifacts: Path, target: Path
         "reward-distribution": reward_distribution(found),
         "generations": generations(results),
         "prompts": prompts(results),
+        "study": study(params, results, artifacts / "base" / "model"),
     }
     with replacing(target) as draft:
         draft.mkdir()

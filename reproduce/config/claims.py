@@ -1,0 +1,64 @@
+"""A schema of paper/claims.yaml: what the paper claims, and what decides each claim here."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from reproduce.config.strict import Strict
+
+Label = Literal["C", "S", "I"]
+Direction = Literal["below 0", "above 0"]
+
+
+class Difference(Strict):
+    """A paired difference of two arms ("experiment/arm") in one measure.
+
+    `both` is the mean of instruction following and faithfulness.
+    """
+
+    arm: str
+    against: str
+    measure: Literal["instruction", "faithfulness", "task", "both"]
+    direction: Direction
+
+
+class Untested(Strict):
+    """A claim of the paper that nothing here decides, with the reason."""
+
+    claim: str
+    source: str
+    label: Label
+    reason: str
+
+
+class Claim(Strict):
+    """A claim of the paper.
+
+    Attributes:
+        source: where the paper, or who else, says so.
+        label: C for a primary source, S for a third party's digest, I for what is inferred.
+        tables: the tables that bear on it.
+        decided_by: every one of these differences gets a verdict.
+        shown_too: differences that stand beside them.
+    """
+
+    claim: str
+    source: str
+    label: Label
+    tables: Annotated[list[str], Field(min_length=1)]
+    decided_by: Annotated[list[Difference], Field(min_length=1)]
+    shown_too: list[Difference] = Field(default=[])
+
+
+class Claims(Strict):
+    """The whole claims.yaml.
+
+    Attributes:
+        smallest_effect: the smallest difference that counts.
+        soundness: tables that no claim rests on, but the trust in all others.
+    """
+
+    smallest_effect: Annotated[float, Field(gt=0, lt=1)]
+    claims: Annotated[list[Claim], Field(min_length=1)]
+    soundness: list[str] = Field(default=[])
+    not_tested: list[Untested] = Field(default=[])
