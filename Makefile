@@ -5,7 +5,7 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: study test smollm2 ui verify twice clean
+.PHONY: study test smollm2 ui paper verify twice clean
 
 study: .venv/ready
 	@reproduce check
@@ -28,6 +28,10 @@ smollm2: .venv/ready
 ui: .venv/ready
 	reproduce tracking
 	mlflow ui --backend-store-uri $${MLFLOW_TRACKING_URI:-sqlite:///mlflow.db}
+
+# The report, as a page and as a PDF, from the committed tables.
+paper: .venv/ready
+	reproduce paper
 
 # Compare the results that are here with what to expect, claim by claim and file by file.
 verify: .venv/ready

@@ -157,7 +157,17 @@ def readme(
     """Write the results of this profile into the README, between its markers."""
     from reproduce.report import refresh
 
-    refresh(path, load_params().profile, PAPER / "tables")
+    refresh(path, Path())
+
+
+@app.command()
+def paper(
+    root: Annotated[Path, typer.Option(help="folder of the repository")] = Path(),
+) -> None:
+    """Write the report (paper/report) from the committed tables of every profile."""
+    from reproduce.publish import build_report
+
+    build_report(root, root / "paper" / "report")
 
 
 @app.command()
@@ -176,7 +186,8 @@ def summary(
     }  # fmt: skip
     if not any(wanted.values()):
         raise ConfigError(f"none of {names or 'the arms'} is in {ARTIFACTS} yet; run `dvc repro`")
-    print(write_summary(params, wanted, ARTIFACTS, PAPER / "summary", count))
+    asked = load_claims(Path(params.claims), experiments)
+    print(write_summary(params, wanted, asked, ARTIFACTS, PAPER / "summary", count))
 
 
 @app.command()

@@ -3,7 +3,7 @@
 Every function takes the folder of tables and returns a matplotlib figure.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -66,6 +66,40 @@ def trade_off(tables: Path) -> Figure:
     figure.draw_without_rendering()
     place_labels(axes, [*_labels(rows), (*star, "North Star", DARK)], _obstacles(axes, rows, star))
     return figure
+
+
+def ladder(studies: Sequence[tuple[str, Sequence[Mapping[str, str]]]], smallest: float) -> Figure:
+    """Return the effect that decides each claim at every scale, the smallest model first.
+
+    `studies` are titles with the deciding rows of their tables of claims, the same claims in
+    each; effects of less than `smallest` lie in a grey band.
+    """
+    rows = studies[0][1]
+    figure, panels = new_figure(
+        1.1 + 0.32 * len(rows) * len(studies),
+        "The effect that decides each claim, at every scale",
+        f"Grey band: effects below {smallest:g}, too small to count. Bars: bootstrap intervals "
+        "over seeds and prompts. The arrow points to the claimed side.",
+        nrows=len(rows), sharex=True,
+    )  # fmt: skip
+    for number, (axes, row) in enumerate(zip(panels, rows, strict=True)):
+        for place, (_, found) in enumerate(studies):
+            _effect(axes, place, found[number], PALETTE[place])
+        side = "→" if row["direction"] == "above 0" else "←"
+        axes.axvspan(-smallest, smallest, color=GREY, alpha=0.2, linewidth=0)
+        axes.axvline(0, color=DARK, linewidth=0.6)
+        axes.set(title=f"{row['claim']} {side}   {row['comparison']}, {row['measure']}",
+                 ylim=(len(studies) - 0.5, -0.5), yticks=range(len(studies)),
+                 yticklabels=[title for title, _ in studies])  # fmt: skip
+    panels[-1].set(xlabel="Difference")
+    return figure
+
+
+def _effect(axes: Axes, place: int, row: Mapping[str, str], colour: Any) -> None:
+    if not row["effect"]:
+        return
+    mean, low, high = (float(row[key]) for key in ("effect", "effect_low", "effect_high"))
+    axes.errorbar(mean, place, xerr=[[mean - low], [high - mean]], fmt="o", color=colour)
 
 
 def trajectories(tables: Path) -> Figure:

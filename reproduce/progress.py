@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -44,11 +45,12 @@ class Estimate:
 def stage(
     name: str, log: Path, order: Sequence[str] = (), expected: Path = EXPECTED
 ) -> Iterator[None]:
-    """Say that the stage `name` begins; on success add what it took to `log`.
+    """Say that the stage `name` begins; on success add the time and memory it took to `log`.
 
     Args:
         name: of the stage, as `stages` names it.
-        log: JSON Lines of {stage, seconds, at (Unix time of the end)}, to be kept by no tool.
+        log: JSON Lines of {stage, seconds, at (Unix time of the end), memory_mb (of the largest
+            process)}, to be kept by no tool.
         order: all stages; without it only the name is said.
         expected: CSV of stage and seconds; without it no time is said.
     """
@@ -57,7 +59,8 @@ def stage(
     print(headline(name, order, found), flush=True)
     began = time.monotonic()
     yield
-    row = {"stage": name, "seconds": round(time.monotonic() - began, 2), "at": round(time.time())}
+    seconds = round(time.monotonic() - began, 2)
+    row = {"stage": name, "seconds": seconds, "at": round(time.time()), "memory_mb": _memory()}
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("a", encoding="utf-8") as stream:
         stream.write(json.dumps(row) + "\n")
@@ -158,16 +161,21 @@ def spoken(seconds: float) -> str:
 
 
 def save_expected(log: Path, order: Sequence[str], target: Path = EXPECTED) -> None:
-    """Write the latest seconds of each stage in `log` to `target`, as this machine's timings.
+    """Write the latest seconds and memory of each stage in `log` to `target`, as what to expect.
 
     Raises UnusableFile naming the stages that the log lacks.
     """
-    latest = {row["stage"]: row["seconds"] for row in _read_log(log)}
+    latest = {row["stage"]: row for row in _read_log(log)}
     missing = [name for name in order if name not in latest]
     if missing:
         raise UnusableFile(f"{log}: no time of {', '.join(missing)}; run `dvc repro --force`")
-    rows = [{"stage": name, "seconds": f"{latest[name]:.1f}"} for name in order]
-    write_csv(target, [*rows, {"stage": CALIBRATION, "seconds": f"{calibration():.3f}"}])
+    rows = [
+        {"stage": name, "seconds": f"{latest[name]['seconds']:.1f}",
+         "memory_mb": latest[name].get("memory_mb", "")}
+        for name in order
+    ]  # fmt: skip
+    pace = {"stage": CALIBRATION, "seconds": f"{calibration():.3f}", "memory_mb": ""}
+    write_csv(target, [*rows, pace])
 
 
 def forecast(order: Sequence[str], source: Path = EXPECTED) -> str | None:
@@ -195,6 +203,15 @@ def calibration() -> float:
             matrix @ matrix
         times.append(time.perf_counter() - began)
     return min(times)
+
+
+def _memory() -> int:
+    """Return the most memory that a process of this stage has held, in MB."""
+    import resource
+
+    who = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    peak = max(resource.getrusage(each).ru_maxrss for each in who)
+    return round(peak / (2**20 if sys.platform == "darwin" else 2**10))
 
 
 def _read_log(log: Path) -> list[Row]:

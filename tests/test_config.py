@@ -297,4 +297,4 @@ def test_every_command_refuses_before_any_work(
     assert command() == 1
     captured = capsys.readouterr()
     assert captured.out == "" and captured.err.startswith("reproduce: ") and said in captured.err
-    assert {path.name for path in folder.iterdir()} == {"params.yaml", "experiments.yaml"}
+    assert {path.name for path in folder.iterdir()} == {"params.yaml", "experiments.yaml", "paper"}

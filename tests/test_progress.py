@@ -128,7 +128,7 @@ def test_a_stage_is_logged_once_it_succeeds(
         raise KeyError
     rows = [json.loads(line) for line in log.read_text("utf-8").splitlines()]
     assert [row["stage"] for row in rows] == ["a"]
-    assert set(rows[0]) == {"stage", "seconds", "at"}
+    assert set(rows[0]) == {"stage", "seconds", "at", "memory_mb"} and rows[0]["memory_mb"] > 10
     assert "[1/2] a — at most about 2 min left of 2 min" in capsys.readouterr().out
 
 
@@ -148,11 +148,12 @@ def test_timings_without_the_columns_are_refused(tmp_path: Path) -> None:
 
 def test_save_expected_writes_the_latest_times(tmp_path: Path) -> None:
     log, target = tmp_path / "log", tmp_path / "timings.csv"
-    rows = [{"stage": s, "seconds": n, "at": 0} for n, s in enumerate("aba")]
+    rows = [{"stage": s, "seconds": n, "at": 0, "memory_mb": 9} for n, s in enumerate("aba")]
+    del rows[1]["memory_mb"]
     log.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     save_expected(log, ["a", "b"], target)
     *lines, last = target.read_text("utf-8").splitlines()
-    assert lines == ["stage,seconds", "a,2.0", "b,1.0"]
+    assert lines == ["stage,seconds,memory_mb", "a,2.0,9", "b,1.0,"]
     assert last.startswith("(calibration),0.")
     with pytest.raises(UnusableFile, match="no time of c"):
         save_expected(log, ["a", "c"], target)

@@ -1,19 +1,25 @@
 """The README's results are those of the committed tables."""
 
+import shutil
 from pathlib import Path
 
 import pytest
 import synthetic
 
-from reproduce.files import UnusableFile
-from reproduce.report import BEGIN, END, refresh, results
+from reproduce.files import UnusableFile, write_csv
+from reproduce.report import BEGIN, END, needed, refresh, results
 
 ROOT = Path(__file__).parent.parent
 
 
-@pytest.fixture(scope="module")
-def tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return synthetic.shared_study(tmp_path_factory.getbasetemp()) / "tables"
+@pytest.fixture
+def folder(tmp_path_factory: pytest.TempPathFactory, tmp_path: Path) -> Path:
+    """Return the folder of a profile with the tables of synthetic scores."""
+    made = synthetic.shared_study(tmp_path_factory.getbasetemp()) / "tables"
+    shutil.copytree(made, tmp_path / "paper" / "tables")
+    for name in ("params.yaml", "experiments.yaml", "timings.csv", "paper/claims.yaml"):
+        shutil.copy(ROOT / name, tmp_path / name)
+    return tmp_path
 
 
 def blocks(text: str) -> dict[str, str]:
@@ -32,33 +38,54 @@ def test_the_readme_says_what_the_committed_tables_say() -> None:
     assert "tiny" in found
     for name, block in found.items():
         folder = ROOT if name == "tiny" else ROOT / "profiles" / name
-        assert block == results(folder / "paper" / "tables"), f"run `reproduce readme` for {name}"
+        assert block == results(folder), f"run `reproduce readme` for {name}"
 
 
-def test_every_claim_and_control_has_its_line(tables: Path) -> None:
-    text = results(tables)
+def test_every_claim_and_control_has_its_line(folder: Path) -> None:
+    text = results(folder)
     assert text.count("| IF tuning lowers faithfulness |") == 1
     assert text.count("| MTL is far from both specialists |") == 2
     assert "| ReSet − random choice |" in text and "| ReSet-S − gold responses (S) |" in text
     assert "3 seeds" in text
+    assert "| `dvc repro two-stage@CD-IF two-stage@CD; reproduce summary` |" in text
 
 
-def test_only_the_text_between_the_markers_changes(tables: Path, tmp_path: Path) -> None:
-    readme = tmp_path / "README.md"
+def test_a_claim_alone_takes_the_time_of_all_that_it_needs(folder: Path) -> None:
+    stages = ("data", "entailment", "base", "two-stage/CD", "two-stage/CD-IF", "two-stage/IF")
+    rows = [{"stage": s, "seconds": 2.0**n, "memory_mb": 100 * n} for n, s in enumerate(stages)]
+    write_csv(folder / "timings.csv", rows)
+    lines = {line.split(" | ")[0]: line for line in results(folder).splitlines()}
+    assert lines["| IF tuning lowers faithfulness"].endswith("| 31 s, 0.4 GB |")
+    assert lines["| ReSet beats MTL"].endswith("| – |")
+
+
+def test_an_arm_needs_its_start_and_what_it_reads() -> None:
+    arms = {
+        f"{e}/{a}": arm for e, found in synthetic.all_arms().items() for a, arm in found.items()
+    }
+    always = {"data", "entailment", "base"}
+    assert needed(["two-stage/base"], arms) == always | {"two-stage/base"}
+    assert needed(["two-stage/CD-IF"], arms) == always | {"two-stage/CD-IF", "two-stage/CD"}
+    reset = always | {"methods/MTL", "candidates", "score", "methods/ReSet"}
+    assert needed(["methods/ReSet"], arms) == reset
+
+
+def test_only_the_text_between_the_markers_changes(folder: Path) -> None:
+    readme = folder / "README.md"
     begin, end = (mark.format(name="tiny") for mark in (BEGIN, END))
     readme.write_text(f"# Title\n{begin}\nold\n{end}\nrest\n")
-    refresh(readme, "tiny", tables)
+    refresh(readme, folder)
     text = readme.read_text()
-    assert text == f"# Title\n{begin}\n{results(tables)}{end}\nrest\n"
-    refresh(readme, "tiny", tables)
+    assert text == f"# Title\n{begin}\n{results(folder)}{end}\nrest\n"
+    refresh(readme, folder)
     assert readme.read_text() == text
 
 
-def test_a_readme_without_markers_is_left_alone(tables: Path, tmp_path: Path) -> None:
-    readme = tmp_path / "README.md"
+def test_a_readme_without_markers_is_left_alone(folder: Path) -> None:
+    readme = folder / "README.md"
     readme.write_text("# Title\n")
     with pytest.raises(UnusableFile, match="results of tiny: begin"):
-        refresh(readme, "tiny", tables)
+        refresh(readme, folder)
     assert readme.read_text() == "# Title\n"
 
 

@@ -29,6 +29,7 @@ from reproduce.tables.claims import verdict
 from reproduce.tables.judges import judges
 from reproduce.tables.render import Table, cell, escaped, latex, markdown
 from reproduce.tables.study import parameters
+from reproduce.tables.summary import write_summary
 
 NAMES = ("two-stage", "trajectory", "methods", "data-size", "drivers", "controls", "mechanism",
          "rewards", "health", "judges", "claims")  # fmt: skip
@@ -323,3 +324,19 @@ def test_the_scale_of_the_study(study: Path, tmp_path: Path) -> None:
     assert (int(row["if_prompts"]), int(row["cd_prompts"])) == (36, 36)
     with pytest.raises(UnusableFile, match="no safetensors"):
         parameters(tmp_path)
+
+
+def test_a_summary_decides_the_claims_whose_arms_are_there(study: Path, tmp_path: Path) -> None:
+    chosen = ("two-stage/CD", "two-stage/CD-IF", "methods/MTL")
+    arms = {e: {a: arm for a, arm in found.items() if f"{e}/{a}" in chosen}
+            for e, found in synthetic.all_arms().items()}  # fmt: skip
+    text = write_summary(PARAMS, arms, ASKED, study, tmp_path / "summary", 1)
+    assert "| IF tuning lowers faithfulness | abstract (C) | (CD → IF) − CD |" in text
+    assert "| MTL is far from both specialists | abstract (C) | MTL − CD |" in text
+    assert "MTL − IF" not in text and "ReSet beats" not in text
+    whole = {row["comparison"]: row["effect"] for row in table(study, "claims")}
+    with (tmp_path / "summary" / "claims.csv").open(encoding="utf-8") as stream:
+        found = list(csv.DictReader(stream))
+    assert [row["effect"] for row in found] == [whole[row["comparison"]] for row in found]
+    only = {"two-stage": {"CD": arms["two-stage"]["CD"]}}
+    assert "Known from" not in write_summary(PARAMS, only, ASKED, study, tmp_path / "summary", 1)

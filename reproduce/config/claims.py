@@ -22,6 +22,15 @@ class Difference(Strict):
     direction: Direction
 
 
+class Reported(Strict):
+    """A number that somebody reports as the paper's, with what it is said to measure."""
+
+    value: str
+    of: str
+    source: str
+    label: Label
+
+
 class Untested(Strict):
     """A claim of the paper that nothing here decides, with the reason."""
 
@@ -40,6 +49,7 @@ class Claim(Strict):
         tables: the tables that bear on it.
         decided_by: every one of these differences gets a verdict.
         shown_too: differences that stand beside them.
+        reported: the numbers that were found for it.
     """
 
     claim: str
@@ -48,6 +58,7 @@ class Claim(Strict):
     tables: Annotated[list[str], Field(min_length=1)]
     decided_by: Annotated[list[Difference], Field(min_length=1)]
     shown_too: list[Difference] = Field(default=[])
+    reported: list[Reported] = Field(default=[])
 
 
 class Claims(Strict):

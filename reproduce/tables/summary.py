@@ -1,27 +1,48 @@
 """A table of the arms that are there, finished study or not, and some of their responses."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
-from reproduce.config import Params
+from reproduce.config import Claims, Difference, Params
 from reproduce.files import replacing, write_text
 from reproduce.results import MEASURES, Arms, Results, load
 from reproduce.tables.arms import note
+from reproduce.tables.claims import claims
 from reproduce.tables.render import Table, markdown, write_table
 from reproduce.tables.samples import samples
 
 
 def write_summary(
-    params: Params, experiments: Arms, artifacts: Path, target: Path, count: int
+    params: Params, experiments: Arms, asked: Claims, artifacts: Path, target: Path, count: int
 ) -> str:
-    """Write the summary tables and `count` responses a data set; return the tables' Markdown."""
+    """Write the summary tables and `count` responses a data set; return the tables' Markdown.
+
+    What the arms that are there say of the claims is one of the tables.
+    """
     results = load(artifacts, experiments, params)
     tables = [summary(results), by_set(results)]
+    if decidable := _decidable(asked, results):
+        tables.append(claims(results, decidable))
     with replacing(target) as draft:
         draft.mkdir()
         for table in tables:
             write_table(table, draft)
         write_text(draft / "samples.md", samples(results, list(results.arms), count))
     return "\n".join(markdown(table) for table in tables)
+
+
+def _decidable(asked: Claims, results: Results) -> Claims | None:
+    """Return the claims whose deciding arms are all there; None where there are no such."""
+
+    def there(differences: Sequence[Difference]) -> list[Difference]:
+        return [d for d in differences if {d.arm, d.against} <= results.arms.keys()]
+
+    found = [
+        claim.model_copy(update={"decided_by": some, "shown_too": there(claim.shown_too)})
+        for claim in asked.claims
+        if (some := there(claim.decided_by))
+    ]
+    return asked.model_copy(update={"claims": found}) if found else None
 
 
 def summary(results: Results) -> Table:

@@ -1,0 +1,175 @@
+"""The reproduction report: Markdown from the committed tables, then a page and a PDF."""
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from reproduce.config import Claims, load_claims, load_experiments
+from reproduce.files import UnusableFile, read_csv, replacing, write_text
+from reproduce.report import interval, plural
+
+Row = Mapping[str, str]
+
+TITLES = {"tiny": "Generated world", "smollm2": "SmolLM2-135M on real text"}
+"""What a reader calls a profile; others go by their name."""
+
+
+@dataclass(frozen=True)
+class Study:
+    """The committed results of one profile, as the report's template reads them.
+
+    Attributes:
+        figures: its folder of figures, as seen from the report.
+        scale: the row of its table `study`.
+        claims: the rows of its table of claims that decide.
+        judges: the rows of the judges that carry faithfulness, or were meant to.
+        provenance: stage, its tables or figures, and a digest of its inputs.
+    """
+
+    title: str
+    figures: str
+    scale: Row
+    claims: list[Row]
+    controls: list[Row]
+    judges: list[Row]
+    provenance: list[Row]
+
+    @property
+    def tally(self) -> str:
+        """Return how many of the deciding differences came out how."""
+        verdicts = [row["verdict"] for row in self.claims]
+        said = [f"{verdicts.count(v)} {v}" for v in ("supported", "not supported", "undecided")]
+        return f"of {len(verdicts)} differences that decide a claim, {', '.join(said)}"
+
+    @property
+    def level(self) -> str:
+        """Return the confidence level of its intervals."""
+        return f"{float(self.scale['confidence']):.0%}"
+
+    @property
+    def prompts(self) -> str:
+        """Return the smallest and the largest number of prompts behind a difference."""
+        counts = sorted({int(row["n"]) for row in self.claims})
+        return f"{counts[0]} to {counts[-1]}" if len(counts) > 1 else str(counts[0])
+
+
+def build_report(root: Path, target: Path) -> None:
+    """Write report.md, report.html and report.pdf to `target`, whose template is report.md.j2.
+
+    `root` is the repository; every profile with committed tables takes part. Needs no network
+    and no artifacts. Raises UnusableFile naming a table that is missing.
+    """
+    studies = studies_of(root)
+    asked = load_claims(root / "paper" / "claims.yaml", load_experiments(root / "experiments.yaml"))
+    if len(studies) > 1:
+        _draw_ladder(studies, asked.smallest_effect, target / "ladder")
+    text = as_markdown(root, target, studies, asked)
+    write_text(target / "report.md", text)
+    _as_page(text, target)
+    _as_pdf(text, root, target)
+
+
+def studies_of(root: Path) -> list[Study]:
+    """Return the profiles that have committed tables, the smallest model first."""
+    folders = [root, *sorted((root / "profiles").glob("*"))]
+    found = [_study(root, folder) for folder in folders if (folder / "paper" / "tables").is_dir()]
+    if not found:
+        raise UnusableFile(f"{root}: no profile has paper/tables; run `dvc repro`")
+    return sorted(found, key=lambda study: int(study.scale["parameters"]))
+
+
+def as_markdown(root: Path, target: Path, studies: Sequence[Study], asked: Claims) -> str:
+    """Return the report's text: the template with the values of the tables in it."""
+    import jinja2
+
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(target), undefined=jinja2.StrictUndefined, autoescape=False,
+        keep_trailing_newline=True,
+    )  # fmt: skip
+    environment.filters |= {
+        "interval": lambda row, name: interval(row, name),
+        "unsigned": lambda row, name: interval(row, name, signed=False),
+        "plural": lambda count, noun: plural(int(count), noun),
+        "count": lambda number: f"{int(number):,}",
+        "reported": _reported,
+    }
+    errata = (root / "paper" / "errata.md").read_text(encoding="utf-8").strip()
+    template = environment.get_template("report.md.j2")
+    return template.render(studies=studies, claims=asked, errata=errata)
+
+
+def provenance(lock: Path, outputs: Path) -> list[Row]:
+    """Return for each stage that writes below `outputs` its files and a digest of its inputs.
+
+    Raises UnusableFile where the lock has no such stage.
+    """
+    stages = (yaml.safe_load(lock.read_text(encoding="utf-8")) or {}).get("stages", {})
+    rows: list[Row] = []
+    for stage in ("tables", "figures"):
+        if stage not in stages:
+            raise UnusableFile(f"{lock}: has no stage '{stage}'; run `dvc repro`")
+        names = sorted({path.stem for path in (outputs / stage).glob("*")})
+        rows.append({"files": ", ".join(names), "stage": stage, "inputs": _digest(stages[stage])})
+    return rows
+
+
+def _digest(stage: Mapping[str, Any]) -> str:
+    deps = sorted(f"{dep['path']} {dep['md5']}" for dep in stage.get("deps", []))
+    known = "\n".join([*deps, yaml.safe_dump(stage.get("params", {}))])
+    return hashlib.sha256(known.encode()).hexdigest()[:12]
+
+
+def _study(root: Path, folder: Path) -> Study:
+    tables = folder / "paper" / "tables"
+    (scale,) = read_csv(tables / "study.csv")
+    figures = Path("..") / ".." / folder.relative_to(root) / "paper" / "figures"
+    faithful = [row for row in read_csv(tables / "judges.csv") if row["carries"]]
+    return Study(
+        title=TITLES.get(scale["profile"], scale["profile"]),
+        figures=figures.as_posix(),
+        scale=scale,
+        claims=[row for row in read_csv(tables / "claims.csv") if row["role"] == "primary"],
+        controls=list(read_csv(tables / "controls.csv")),
+        judges=list(faithful),
+        provenance=provenance(folder / "dvc.lock", folder / "paper"),
+    )
+
+
+def _reported(found: Iterable[Any]) -> str:
+    said = [f"{each.value}: {each.of} ({each.source}, {each.label})" for each in found]
+    return "; ".join(said) or "none was found"
+
+
+def _draw_ladder(studies: Sequence[Study], smallest: float, target: Path) -> None:
+    from reproduce.figures import ladder
+    from reproduce.plotting import save
+
+    save(ladder([(study.title, study.claims) for study in studies], smallest), target)
+
+
+def _as_page(text: str, target: Path) -> None:
+    import pypandoc
+
+    options = ["--standalone", "--embed-resources", f"--resource-path={target}",
+               f"--css={target / 'report.css'}"]  # fmt: skip
+    page = pypandoc.convert_text(text, "html5", format="markdown", extra_args=options)
+    write_text(target / "report.html", page)
+
+
+def _as_pdf(text: str, root: Path, target: Path) -> None:
+    import pypandoc
+    import typst
+
+    options = [f"--template={target / 'report.typ'}", "--standalone"]
+    source = pypandoc.convert_text(text, "typst", format="markdown", extra_args=options)
+    draft = target / ".report.typ"
+    write_text(draft, source)
+    try:
+        with replacing(target / "report.pdf") as made:
+            typst.compile(draft, output=made, root=root, ignore_system_fonts=True)
+    finally:
+        draft.unlink()

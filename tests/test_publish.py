@@ -1,0 +1,92 @@
+"""The report: every number from a table, the same bytes each time, nothing from elsewhere."""
+
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+import synthetic
+
+from reproduce.config import load_claims, load_experiments
+from reproduce.figures import make_figures
+from reproduce.files import UnusableFile
+from reproduce.publish import as_markdown, build_report, provenance, studies_of
+
+ROOT = Path(__file__).parent.parent
+REPORT = ROOT / "paper" / "report"
+NAMES = r"EMNLP 2024|SmolLM2-135M|SQuAD 2\.0|LLaMA-7B|Vicuna-7B|F1"
+"""Names with a digit in them, which the prose may hold."""
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a repository with two profiles that have results, of synthetic scores."""
+    folder = tmp_path_factory.mktemp("repository")
+    made = synthetic.shared_study(tmp_path_factory.getbasetemp())
+    for name in ("experiments.yaml", "paper/claims.yaml", "paper/errata.md"):
+        (folder / name).parent.mkdir(exist_ok=True)
+        shutil.copy(ROOT / name, folder / name)
+    shutil.copytree(REPORT, folder / "paper" / "report", ignore=shutil.ignore_patterns("*.pdf"))
+    for place in (folder, folder / "profiles" / "other"):
+        shutil.copytree(made / "tables", place / "paper" / "tables")
+        make_figures(place / "paper" / "tables", place / "paper" / "figures")
+        shutil.copy(ROOT / "dvc.lock", place / "dvc.lock")
+    return folder
+
+
+def test_the_report_is_the_same_twice_and_takes_nothing_from_elsewhere(root: Path) -> None:
+    report = root / "paper" / "report"
+    build_report(root, report)
+    names = ("report.md", "report.html", "report.pdf", "ladder.png")
+    first = {name: (report / name).read_bytes() for name in names}
+    build_report(root, report)
+    assert {name: (report / name).read_bytes() for name in names} == first
+    assert first["report.pdf"].startswith(b"%PDF") and len(first["report.pdf"]) > 50_000
+    page = first["report.html"].decode()
+    assert re.findall(r'(?:src|href)="(?!data:|#)([^"]*)"', page) == []
+    assert page.count("data:image/png") == 2 * 3 + 1
+
+
+def test_every_claim_of_every_study_is_in_it(root: Path) -> None:
+    text = (root / "paper" / "report" / "report.md").read_text(encoding="utf-8")
+    for study in studies_of(root):
+        for row in study.claims:
+            assert f"| {row['claim']} | {row['comparison']} |" in text
+    assert "0.82 to 0.55" in text and "papers.lunadong.com, S" in text
+    assert "Llama-2 and Falcon" in text and "not tested" in text
+
+
+def test_no_number_is_typed() -> None:
+    prose = (REPORT / "report.md.j2").read_text(encoding="utf-8")
+    prose += (ROOT / "paper" / "errata.md").read_text(encoding="utf-8")
+    prose = re.sub(r"\{\{.*?\}\}|\{%.*?%\}|\{#.*?#\}", "", prose, flags=re.DOTALL)
+    assert re.findall(r"\S*\d\S*", re.sub(NAMES, "", prose)) == []
+
+
+def test_the_committed_report_is_that_of_the_committed_tables() -> None:
+    asked = load_claims(ROOT / "paper" / "claims.yaml", load_experiments(ROOT / "experiments.yaml"))
+    expected = as_markdown(ROOT, REPORT, studies_of(ROOT), asked)
+    assert (REPORT / "report.md").read_text(encoding="utf-8") == expected, "run `reproduce paper`"
+    assert (REPORT / "report.html").is_file() and (REPORT / "report.pdf").is_file()
+
+
+def test_inputs_have_one_digest_a_stage(root: Path, tmp_path: Path) -> None:
+    lock = root / "dvc.lock"
+    rows = {row["stage"]: row for row in provenance(lock, root / "paper")}
+    assert "trade-off" in rows["figures"]["files"] and "claims" in rows["tables"]["files"]
+    changed = tmp_path / "dvc.lock"
+    text = lock.read_text(encoding="utf-8")
+    begin = text.index("\n  tables:")
+    place = text.index("md5: ", begin) + 5
+    changed.write_text(text[:place] + "0" * 32 + text[place + 32 :], encoding="utf-8")
+    found = {row["stage"]: row for row in provenance(changed, root / "paper")}
+    assert found["tables"]["inputs"] != rows["tables"]["inputs"]
+    assert found["figures"]["inputs"] == rows["figures"]["inputs"]
+    changed.write_text("stages: {}\n")
+    with pytest.raises(UnusableFile, match="no stage 'tables'"):
+        provenance(changed, root / "paper")
+
+
+def test_a_repository_without_results_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UnusableFile, match="no profile has paper/tables"):
+        studies_of(tmp_path)
