@@ -340,3 +340,10 @@ def test_a_summary_decides_the_claims_whose_arms_are_there(study: Path, tmp_path
     assert [row["effect"] for row in found] == [whole[row["comparison"]] for row in found]
     only = {"two-stage": {"CD": arms["two-stage"]["CD"]}}
     assert "Known from" not in write_summary(PARAMS, only, ASKED, study, tmp_path / "summary", 1)
+
+
+@pytest.mark.parametrize("name", ["data-size", "drivers", "controls"])
+def test_a_table_without_the_base_model_says_what_it_reaches(study: Path, name: str) -> None:
+    base = named(table(study, "methods"), arm="base")
+    text = (study.parent / "tables" / f"{name}.md").read_text(encoding="utf-8")
+    assert f"The base model has IF {float(base['instruction']):.3f}, Faithfulness" in text

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from reproduce.results import (
+    BASE,
     COVERAGE,
     EXACT_MATCH,
     FAITHFULNESS,
@@ -42,6 +43,13 @@ def note(results: Results, rows: Iterable[Row]) -> str:
         f"resamples over seeds and prompts. Prompts without a score for every seed are left out: "
         f"at most {most_dropped(estimates)} a cell."
     )
+
+
+def base_rates(results: Results) -> str:
+    """Return the sentence on what the base model reaches, for tables that have no row of it."""
+    found = [(measure.title, results.estimate(measure, BASE)) for measure in OBJECTIVES]
+    said = ", ".join(f"{title} {each.interval.mean:.3f}" for title, each in found if each)
+    return f"The base model has {said}."
 
 
 def two_stage(results: Results) -> Table:
@@ -111,7 +119,8 @@ def data_size(results: Results) -> Table:
     headers = {"method": "Method", "label": "Arm", "examples": "Training examples"}
     headers |= {m.name: m.title for m in OBJECTIVES}
     what = "Scores by the number of training examples (ReSet's come on top of MTL's)"
-    return Table("data-size", f"{what}. {note(results, rows)}", headers, rows)
+    caption = f"{what}. {base_rates(results)} {note(results, rows)}"
+    return Table("data-size", caption, headers, rows)
 
 
 def drivers(results: Results) -> Table:
@@ -127,7 +136,7 @@ def drivers(results: Results) -> Table:
     headers = {"label": "Arm", **{m.name: m.title for m in OBJECTIVES}}
     headers |= {f"{m.name}_difference": f"Δ {m.title}" for m in OBJECTIVES}
     what = "What drives ReSet; Δ is the paired difference of the arm to ReSet"
-    return Table("drivers", f"{what}. {note(results, rows)}", headers, rows)
+    return Table("drivers", f"{what}. {base_rates(results)} {note(results, rows)}", headers, rows)
 
 
 def controls(results: Results) -> Table:
@@ -144,7 +153,7 @@ def controls(results: Results) -> Table:
     headers = {"label": "Control", "method": "Method"} | {m.name: m.title for m in OBJECTIVES}
     headers |= {f"{m.name}_difference": f"Δ {m.title}" for m in OBJECTIVES}
     what = "The same training without the judges' choice; Δ is the method minus the control, paired"
-    return Table("controls", f"{what}. {note(results, rows)}", headers, rows)
+    return Table("controls", f"{what}. {base_rates(results)} {note(results, rows)}", headers, rows)
 
 
 def scores(results: Results) -> list[Row]:
