@@ -347,3 +347,9 @@ def test_a_table_without_the_base_model_says_what_it_reaches(study: Path, name: 
     base = named(table(study, "methods"), arm="base")
     text = (study.parent / "tables" / f"{name}.md").read_text(encoding="utf-8")
     assert f"The base model has IF {float(base['instruction']):.3f}, Faithfulness" in text
+
+
+def test_the_filter_for_the_runs_stands_below_a_table_of_arms(study: Path) -> None:
+    text = (study.parent / "tables" / "controls.md").read_text(encoding="utf-8")
+    assert "`tags.cell LIKE 'controls/more-MTL/%'`" in text
+    assert "tags.cell" not in (study.parent / "tables" / "claims.md").read_text(encoding="utf-8")

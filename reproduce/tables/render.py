@@ -69,7 +69,18 @@ def markdown(table: Table) -> str:
     origin = (
         f"Made by the stage `{STAGE}` of dvc.yaml from artifacts/; `{table.name}.csv` has more."
     )
-    return f"**{table.name}.** {table.caption}\n\n{body}\n\n{origin}\n"
+    return f"**{table.name}.** {table.caption}\n\n{body}\n\n{origin}{_filter(table)}\n"
+
+
+def _filter(table: Table) -> str:
+    """Return the words on how a row's runs are found in MLflow; "" where rows are no arms."""
+    arms = [f"{row['experiment']}/{row['arm']}" for row in table.rows if row.get("arm")]
+    if not arms:
+        return ""
+    return (
+        f" A row's runs in MLflow (`make ui`) are those with the tag `cell` of its experiment, arm "
+        f"and seed: `tags.cell LIKE '{arms[-1]}/%'`."
+    )
 
 
 def latex(table: Table) -> str:
