@@ -52,11 +52,11 @@ THREAD_LIMITS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "TOKENIZERS_PARALLELISM")
 
 DIFFERENCES = """\
 Same in all: base model, examples, epochs, batch size, learning rate, schedule, warm-up, AdamW,
-clipping, fp32, loss on the response only, real tokens (counted by attention mask at each forward
-pass). Timed: encoding, trainer set-up and training of all seeds; not timed, own column: imports,
-loading models. Different: order of rows (so the padding), one process a seed or seeds in turn,
-threads, gradient checkpointing, how the loss is computed (TRL builds no logits of the prompt but
-measures token accuracy), deterministic kernels (ours and plain)."""
+clipping, precision, loss on the response only, real tokens (counted by attention mask at each
+forward pass). Timed: encoding, trainer set-up and training of all seeds; not timed, own column:
+imports, loading models. Different: order of rows (so the padding), one process a seed or seeds in
+turn, threads, gradient checkpointing, how the loss is computed (TRL builds no logits of the prompt
+but measures token accuracy), deterministic kernels (ours and plain)."""
 
 
 class Unfair(Exception):
@@ -139,7 +139,7 @@ def plain(work: Work, scratch: Path) -> None:
         visited = LengthBatches([row["length"] for row in rows], work.settings.batch_size, order)
         model, tokens = work.models[seed].train(), Tokens(work.models[seed])
         pad = int(work.tokenizers[seed].pad_token_id or 0)
-        step = _optimiser_step(model, work.settings, len(rows))
+        step = _optimiser_step(model, work.settings, len(rows), _bf16(work))
         batches = _batches(visited, work.settings, len(rows))
         losses = [step(pad_rows([rows[i] for i in batch], pad)) for batch in batches]
         every = max(1, len(losses) // 20)
@@ -156,7 +156,13 @@ def _batches(visited: LengthBatches, settings: Training, examples: int) -> Itera
             left -= 1
 
 
-def _optimiser_step(model: Any, settings: Training, examples: int) -> Callable[[Any], Any]:
+def _bf16(work: Work) -> bool:
+    return work.params.hardware.precision == "bf16"
+
+
+def _optimiser_step(
+    model: Any, settings: Training, examples: int, bf16: bool
+) -> Callable[[Any], Any]:
     import math
 
     import torch
@@ -174,7 +180,8 @@ def _optimiser_step(model: Any, settings: Training, examples: int) -> Callable[[
     schedule = get_scheduler(settings.schedule, optimiser, warmup, steps)
 
     def step(batch: Any) -> Any:
-        loss = model(**batch).loss
+        with torch.autocast(model.device.type, torch.bfloat16, enabled=bf16):
+            loss = model(**{name: each.to(model.device) for name, each in batch.items()}).loss
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimiser.step()
@@ -224,7 +231,7 @@ def _sft_settings(work: Work, folder: Path, seed: int, options: Mapping[str, Any
         max_length=settings.max_length,
         logging_steps=max(1, steps // 20),
         seed=seed,
-        bf16=False,
+        bf16=_bf16(work),
         use_cpu=not torch.cuda.is_available(),
         save_strategy="no",
         report_to="none",
