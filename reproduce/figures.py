@@ -31,7 +31,7 @@ from reproduce.plotting import (
     save,
 )
 
-PATHS = (("base", "CD", "CD-IF"), ("base", "IF", "IF-CD"), ("MTL", "ReSet", "ReSet-S"))
+PATHS = (("base", "CD", "CD-IF"), ("base", "IF", "IF-CD"), ("MTL", "ReSet"), ("MTL", "ReSet-S"))
 OBJECTIVES = {"instruction": "IF", "faithfulness": "Faithfulness", "task": "Task"}
 
 
@@ -68,25 +68,27 @@ def trade_off(tables: Path) -> Figure:
     return figure
 
 
-def ladder(studies: Sequence[tuple[str, Sequence[Mapping[str, str]]]], smallest: float) -> Figure:
+def ladder(studies: Sequence[tuple[str, Sequence[Mapping[str, str]]]]) -> Figure:
     """Return the effect that decides each claim at every scale, the smallest model first.
 
     `studies` are titles with the deciding rows of their tables of claims, the same claims in
-    each; effects of less than `smallest` lie in a grey band.
+    each; effects too small to count lie in a grey band.
     """
     rows = studies[0][1]
     figure, panels = new_figure(
         1.1 + 0.32 * len(rows) * len(studies),
         "The effect that decides each claim, at every scale",
-        f"Grey band: effects below {smallest:g}, too small to count. Bars: bootstrap intervals "
-        "over seeds and prompts. The arrow points to the claimed side.",
+        "Grey band: effects too small to count. Bars: bootstrap intervals over seeds and prompts. "
+        "The arrow points to the claimed side.",
         nrows=len(rows), sharex=True,
     )  # fmt: skip
     for number, (axes, row) in enumerate(zip(panels, rows, strict=True)):
         for place, (_, found) in enumerate(studies):
             _effect(axes, place, found[number], PALETTE[place])
         side = "→" if row["direction"] == "above 0" else "←"
-        axes.axvspan(-smallest, smallest, color=GREY, alpha=0.2, linewidth=0)
+        axes.axvspan(
+            -float(row["smallest"]), float(row["smallest"]), color=GREY, alpha=0.2, linewidth=0
+        )
         axes.axvline(0, color=DARK, linewidth=0.6)
         axes.set(title=f"{row['claim']} {side}   {row['comparison']}, {row['measure']}",
                  ylim=(len(studies) - 0.5, -0.5), yticks=range(len(studies)),

@@ -35,7 +35,7 @@ COLOURS = {
 }  # fmt: skip
 
 IF_AXIS = "Instruction following (share of instructions)"
-FAITH_AXIS = "Faithfulness (SummaC-ZS)"
+FAITH_AXIS = "Faithfulness (−1 contradicted, 1 entailed)"
 
 
 def read_table(tables: Path, name: str) -> Any:

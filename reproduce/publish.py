@@ -66,7 +66,7 @@ def build_report(root: Path, target: Path) -> None:
     studies = studies_of(root)
     asked = load_claims(root / "paper" / "claims.yaml", load_experiments(root / "experiments.yaml"))
     if len(studies) > 1:
-        _draw_ladder(studies, asked.smallest_effect, target / "ladder")
+        _draw_ladder(studies, target / "ladder")
     text = as_markdown(root, target, studies, asked)
     write_text(target / "report.md", text)
     _as_page(text, target)
@@ -95,6 +95,7 @@ def as_markdown(root: Path, target: Path, studies: Sequence[Study], asked: Claim
         "unsigned": lambda row, name: interval(row, name, signed=False),
         "plural": lambda count, noun: plural(int(count), noun),
         "count": lambda number: f"{int(number):,}",
+        "percent": lambda share: f"{share:.0%}",
         "reported": _reported,
     }
     errata = (root / "paper" / "errata.md").read_text(encoding="utf-8").strip()
@@ -144,11 +145,11 @@ def _reported(found: Iterable[Any]) -> str:
     return "; ".join(said) or "none was found"
 
 
-def _draw_ladder(studies: Sequence[Study], smallest: float, target: Path) -> None:
+def _draw_ladder(studies: Sequence[Study], target: Path) -> None:
     from reproduce.figures import ladder
     from reproduce.plotting import save
 
-    save(ladder([(study.title, study.claims) for study in studies], smallest), target)
+    save(ladder([(study.title, study.claims) for study in studies]), target)
 
 
 def _as_page(text: str, target: Path) -> None:

@@ -54,7 +54,8 @@ def _scale(tables: Path, rows: Sequence[Mapping[str, str]], asked: Claims) -> st
     share = float(read_csv(tables / "scores.csv")[0]["confidence"])
     return (
         f"{seeds}, {counts[0]} to {counts[-1]} prompts a difference; in brackets {share:.0%} "
-        f"intervals; an effect below {asked.smallest_effect:g} does not count."
+        f"intervals; an effect below {asked.smallest_effect:.0%} of a measure's range does not "
+        "count (faithfulness runs from −1, contradicted, to 1, entailed; all else from 0 to 1)."
     )
 
 

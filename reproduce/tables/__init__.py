@@ -10,6 +10,7 @@ from reproduce.tables.claims import claims
 from reproduce.tables.health import health, losses
 from reproduce.tables.judges import judges
 from reproduce.tables.mechanism import mechanism
+from reproduce.tables.outcomes import outcomes
 from reproduce.tables.render import flat, write_table
 from reproduce.tables.rewards import choices, reward_distribution, rewards
 from reproduce.tables.samples import generations, prompts, samples
@@ -38,6 +39,7 @@ def make_tables(
         arms.drivers(results),
         arms.controls(results),
         mechanism(results),
+        outcomes(results),
         rewards(results, found),
         health(results),
         judges(read_trials(artifacts), params),
