@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from reproduce.config import Claims, Params
-from reproduce.files import replacing, write_csv, write_text
+from reproduce.files import checked, replacing, write_csv, write_text
 from reproduce.results import MAIN, Arms, load, read_trials, refuse_incomplete
 from reproduce.tables import arms
 from reproduce.tables.claims import claims
@@ -51,7 +51,7 @@ def make_tables(
         "reward-distribution": reward_distribution(found),
         "generations": generations(results),
         "prompts": prompts(results),
-        "study": study(params, results, artifacts / "base" / "model"),
+        "study": study(params, results, checked(artifacts / "base") / "model"),
     }
     with replacing(target) as draft:
         draft.mkdir()

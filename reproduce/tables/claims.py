@@ -7,6 +7,7 @@ from reproduce.results import BOTH, FAITHFULNESS, INSTRUCTION, TASK, Measure, Re
 from reproduce.statistics import Interval
 from reproduce.tables.arms import note
 from reproduce.tables.render import Table
+from reproduce.wording import percent
 
 MEASURES = {measure.name: measure for measure in (INSTRUCTION, FAITHFULNESS, TASK, BOTH)}
 
@@ -41,19 +42,13 @@ def claims(results: Results, asked: Claims) -> Table:
     }  # fmt: skip
     rule = (
         "Supported: the whole interval lies on the claimed side of 0, and the effect is one that "
-        f"counts ({asked.smallest_effect:.0%} of the measure's range or more; faithfulness by "
+        f"counts ({percent(asked.smallest_effect)} of the measure's range or more; faithfulness by "
         "entailment runs from -1 to 1, for its mean with IF it is brought to 0 to 1); not "
         "supported: the whole interval rules such an effect out; else undecided. No correction "
-        f"for the number of comparisons{_alone(results)}"
+        "for the number of comparisons"
     )
     what = "The claims of the paper, each as a paired difference of two arms"
     return Table("claims", f"{what}. {rule}. {note(results, rows)}", headers, rows)
-
-
-def _alone(results: Results) -> str:
-    if len(results.seeds) > 1:
-        return ""
-    return ". With one seed the intervals are over prompts alone: another seed may differ by more"
 
 
 def _row(
@@ -65,6 +60,8 @@ def _row(
     counts = smallest * (1 - results.lowest(measure))
     return {
         "claim": claim.claim,
+        "of": difference.arm,
+        "minus": difference.against,
         "source": f"{claim.source} ({claim.label})",
         "comparison": " − ".join(_term(results, key) for key in pair),
         "measure": measure.title,
