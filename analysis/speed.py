@@ -22,7 +22,7 @@ from reproduce.examples import example_of, read_sets
 from reproduce.files import UnusableFile, checked, read_rows, write_csv
 from reproduce.generate import respond
 from reproduce.judges.faithfulness import statements, units
-from reproduce.models import for_generation, load_model, load_tokenizer
+from reproduce.models import load_model, load_tokenizer
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 
@@ -42,7 +42,7 @@ def sampling(
     params = load_params(profile / "params.yaml")
     settle(0, params.hardware.base_threads)
     folder = checked(profile / "artifacts" / "base") / "model"
-    model, tokenizer = for_generation(load_model(folder), params.hardware), load_tokenizer(folder)
+    model, tokenizer = load_model(folder, params.hardware, generates=True), load_tokenizer(folder)
     sets = read_sets(profile / "artifacts" / "evaluation").values()
     examples = [e for found in sets if not found[0].probe for e in found[:prompts]]
     found = []

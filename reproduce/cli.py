@@ -103,6 +103,14 @@ def arm(name: Annotated[str, typer.Argument(help="experiment/arm")]) -> None:
 
 
 @app.command()
+def train(job: Annotated[Path, typer.Argument(help="file of the run")]) -> None:
+    """Carry out one training run: what a launcher starts on each device."""
+    from reproduce.training.jobs import read_job, run_job
+
+    run_job(read_job(job))
+
+
+@app.command()
 def candidates(start: Annotated[str, typer.Argument(help="experiment/arm to sample")]) -> None:
     """Sample ReSet's candidates from the models of an arm."""
     from reproduce.reset.sampling import sample_candidates

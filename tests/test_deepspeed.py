@@ -22,7 +22,7 @@ def losses(model: Path, rows: list[Any], settings: Training, deepspeed: str | No
     os.environ["DS_ACCELERATOR"] = "cpu"
     from reproduce.determinism import settle
     from reproduce.models import load_model, load_tokenizer
-    from reproduce.train import train
+    from reproduce.training.trainer import train
 
     settle(0, 1)
     hardware = Hardware(workers=1, threads=1, base_threads=1, deepspeed=deepspeed)
@@ -38,7 +38,7 @@ def losses(model: Path, rows: list[Any], settings: Training, deepspeed: str | No
 def test_zero_2_has_the_losses_of_a_plain_run(
     make_model: Any, tokenizer: Any, training: Any, settings: Training, tmp_path: Path, micro: int
 ) -> None:
-    from reproduce.train import encode_example
+    from reproduce.training.trainer import encode_example
 
     make_model().save_pretrained(tmp_path / "model")
     tokenizer.save_pretrained(tmp_path / "model")

@@ -229,6 +229,12 @@ class Hardware(Strict):
             on others.
         deepspeed: path of a DeepSpeed configuration, below the profile's folder; null trains
             without. With it, and no launcher, one process is a world of its own.
+        launch: command before that of a training run, which starts `devices` processes of it
+            ("torchrun --standalone --nproc_per_node 8 --no-python", "srun ..."); "" trains here.
+        devices: processes that train together; they and accumulation share the effective batch.
+        attention: how attention is computed.
+        gradient_checkpointing: compute activations twice to hold them once.
+        save_every: steps between checkpoints from which a stopped run goes on; null keeps none.
     """
 
     workers: Count
@@ -236,11 +242,19 @@ class Hardware(Strict):
     base_threads: Count
     precision: Literal["fp32", "bf16"] = "fp32"
     deepspeed: str | None = None
+    launch: str = ""
+    devices: Count = 1
+    attention: Literal["sdpa", "eager", "flash_attention_2"] = "sdpa"
+    gradient_checkpointing: bool = False
+    save_every: Count | None = None
 
     @model_validator(mode="after")
     def _one_at_a_time(self) -> "Hardware":
-        if self.deepspeed and self.workers > 1:
-            raise ValueError("'deepspeed' takes all devices for one run: set 'workers' to 1")
+        for name, given in (("deepspeed", self.deepspeed), ("launch", self.launch)):
+            if given and self.workers > 1:
+                raise ValueError(f"'{name}' takes all devices for one run: set 'workers' to 1")
+        if self.devices > 1 and not self.launch:
+            raise ValueError(f"'devices' is {self.devices}: give the 'launch' that starts them")
         if self.deepspeed and not Path(self.deepspeed).is_file():
             raise ValueError(f"'deepspeed': there is no file {self.deepspeed}")
         return self
@@ -264,6 +278,17 @@ class Params(Strict):
     validation: Validation
     statistics: Statistics
     hardware: Hardware
+
+    @model_validator(mode="after")
+    def _batches_for_all_devices(self) -> "Params":
+        for name, found in (("training", self.training), ("base.training", self.base.training)):
+            at_once = found.micro_batch_size * self.hardware.devices if found else 1
+            if found and found.batch_size % at_once:
+                raise ValueError(
+                    f"{name}.batch_size: {found.batch_size} is no multiple of micro_batch_size "
+                    f"{found.micro_batch_size} on {self.hardware.devices} devices"
+                )
+        return self
 
     @model_validator(mode="after")
     def _distinct_seeds(self) -> "Params":

@@ -11,7 +11,7 @@ from reproduce.determinism import named_seed, settle
 from reproduce.examples import Example, read_examples, write_examples
 from reproduce.files import checked, sealed_folder, write_rows
 from reproduce.generate import respond
-from reproduce.models import checkpoint, for_generation, load_model, load_tokenizer
+from reproduce.models import checkpoint, load_model, load_tokenizer
 from reproduce.parallel import over_seeds
 
 Row = dict[str, Any]
@@ -26,7 +26,7 @@ def sample_candidates(params: Params, start: Path, target: Path) -> None:
 def _sample_seed(params: Params, start: Path, folder: Path, seed: int) -> None:
     settle(named_seed("candidates", seed), params.hardware.threads)
     prompts = seen_prompts(start, seed, params.candidates.prompts)
-    model = for_generation(load_model(checkpoint(start, seed)), params.hardware)
+    model = load_model(checkpoint(start, seed), params.hardware, generates=True)
     tokenizer = load_tokenizer(checkpoint(start, seed))
     rows: list[Row] = []
     for name, decoding in params.candidates.strategies.items():
