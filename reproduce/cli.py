@@ -21,7 +21,7 @@ from reproduce.config import (
     load_params,
 )
 from reproduce.files import UnusableFile, write_json
-from reproduce.progress import forecast, save_expected, stage, stages
+from reproduce.progress import forecast, mark_run, save_expected, stage, stages
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 
@@ -181,7 +181,7 @@ def paper(
 @app.command()
 def summary(
     names: Annotated[list[str] | None, typer.Argument(help="experiment/arm, ...")] = None,
-    count: Annotated[int, typer.Option(help="sample responses a data set")] = 2,
+    count: Annotated[int, typer.Option(min=0, help="sample responses a data set")] = 2,
 ) -> None:
     """Write a table and sample responses of some arms, by default of all that are there."""
     from reproduce.tables.summary import write_summary
@@ -192,8 +192,11 @@ def summary(
             and (not names or f"{e}/{a}" in names)}
         for e, found in experiments.items()
     }  # fmt: skip
-    if not any(wanted.values()):
-        raise ConfigError(f"none of {names or 'the arms'} is in {ARTIFACTS} yet; run `dvc repro`")
+    there = {f"{e}/{a}" for e, found in wanted.items() for a in found}
+    if missing := set(names or []) - there:
+        raise ConfigError(f"no such arm, or not finished: {', '.join(sorted(missing))}")
+    if not there:
+        raise ConfigError(f"none of the arms is in {ARTIFACTS} yet; run `dvc repro`")
     asked = load_claims(Path(params.claims), experiments)
     print(write_summary(params, wanted, asked, ARTIFACTS, PAPER / "summary", count))
 
@@ -201,25 +204,33 @@ def summary(
 @app.command()
 def expect() -> None:
     """Keep the results that are here as what to expect (paper/expected.json)."""
-    from reproduce.verify import expectations, merged
+    from reproduce.verify import expectations, merged, stale
 
-    found = expectations(PAPER / "tables", PAPER / "figures", ARTIFACTS)
-    write_json(RESULTS, merged(found, RESULTS))
+    _, experiments = settings()
+    if found := stale():
+        raise UnusableFile(f"{', '.join(found)}: made by other code or inputs; run `dvc repro`")
+    arms = [f"{e}/{a}" for e, found in experiments.items() for a in found]
+    write_json(RESULTS, merged(expectations(PAPER, ARTIFACTS, arms), RESULTS))
 
 
 @app.command()
 def verify(
-    rerun: Annotated[bool, typer.Option(help="first run every stage again, no cache")] = False,
-    same_bytes: Annotated[bool, typer.Option(help="fail unless every byte is as expected")] = False,
+    rerun: Annotated[
+        bool, typer.Option(help="run every stage again, no cache, and compare with what was here")
+    ] = False,
+    same_bytes: Annotated[bool, typer.Option(help="fail unless every byte is the same")] = False,
 ) -> None:
     """Compare the results that are here with what to expect, claim by claim and file by file."""
     from reproduce import verify as comparison
 
     if rerun:
-        done = subprocess.run(["dvc", "repro", "--force", "--no-run-cache"], check=False)
-        if done.returncode:
-            raise typer.Exit(done.returncode)
-    found = comparison.verify(RESULTS, PAPER / "tables", PAPER / "figures", ARTIFACTS)
+        expected = comparison.expectations(PAPER, ARTIFACTS)
+        command = [sys.executable, "-m", "dvc", "repro", "--force", "--no-run-cache"]
+        if status := subprocess.run(command, check=False).returncode:
+            raise typer.Exit(status)
+    else:
+        expected = comparison.read_expectations(RESULTS)
+    found = comparison.verify(expected, PAPER, ARTIFACTS)
     print(comparison.told(found))
     if stale := comparison.stale():
         print(f"Made by other code, parameters or inputs: {', '.join(stale)}; run `dvc repro`")
@@ -229,7 +240,7 @@ def verify(
 
 @app.command()
 def timings() -> None:
-    """Save the seconds of the last run, stage by stage, as what to expect (timings.csv)."""
+    """Save the latest seconds and memory of every stage as what to expect (timings.csv)."""
     save_expected(LOG, stages(load_params(), load_experiments()))
 
 
@@ -264,6 +275,7 @@ HEAVY = {"base", "entailment", "arm", "candidates", "score", "tables", "summary"
 
 def main() -> None:
     """Entry point: heavy commands go to the warm server where there is one."""
+    mark_run()
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
     os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"
     # Whether there is a GPU is asked without opening it: a process that did could not fork.

@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-from reproduce.files import replacing
+from reproduce.files import UnusableFile, replacing
 from reproduce.plotting import (
     COLOURS,
     DARK,
@@ -31,7 +31,7 @@ from reproduce.plotting import (
     save,
 )
 
-PATHS = (("base", "CD", "CD-IF"), ("base", "IF", "IF-CD"), ("MTL", "ReSet", "ReSet-S"))
+PATHS = (("base", "CD", "CD-IF"), ("base", "IF", "IF-CD"), ("MTL", "ReSet"), ("MTL", "ReSet-S"))
 OBJECTIVES = {"instruction": "IF", "faithfulness": "Faithfulness", "task": "Task"}
 
 
@@ -68,38 +68,51 @@ def trade_off(tables: Path) -> Figure:
     return figure
 
 
-def ladder(studies: Sequence[tuple[str, Sequence[Mapping[str, str]]]], smallest: float) -> Figure:
+def ladder(studies: Sequence[tuple[str, Sequence[Mapping[str, str]]]]) -> Figure:
     """Return the effect that decides each claim at every scale, the smallest model first.
 
-    `studies` are titles with the deciding rows of their tables of claims, the same claims in
-    each; effects of less than `smallest` lie in a grey band.
+    `studies` are titles with the deciding rows of their tables of claims; effects too small to
+    count lie in a grey band. Raises UnusableFile where a study has other claims than the first.
     """
     rows = studies[0][1]
     figure, panels = new_figure(
         1.1 + 0.32 * len(rows) * len(studies),
         "The effect that decides each claim, at every scale",
-        f"Grey band: effects below {smallest:g}, too small to count. Bars: bootstrap intervals "
-        "over seeds and prompts. The arrow points to the claimed side.",
-        nrows=len(rows), sharex=True,
+        "Grey band: effects too small to count. Bars: bootstrap intervals, over seeds and prompts "
+        "where there are several seeds. The arrow points to the claimed side.",
+        nrows=len(rows), sharex=True, squeeze=False,
     )  # fmt: skip
-    for number, (axes, row) in enumerate(zip(panels, rows, strict=True)):
-        for place, (_, found) in enumerate(studies):
-            _effect(axes, place, found[number], PALETTE[place])
+    for axes, row in zip(panels[:, 0], rows, strict=True):
+        for place, (title, found) in enumerate(studies):
+            _effect(axes, place, _same(row, found, title), PALETTE[place])
         side = "→" if row["direction"] == "above 0" else "←"
-        axes.axvspan(-smallest, smallest, color=GREY, alpha=0.2, linewidth=0)
+        small = float(row["smallest"])
+        axes.axvspan(-small, small, color=GREY, alpha=0.2, linewidth=0)
         axes.axvline(0, color=DARK, linewidth=0.6)
         axes.set(title=f"{row['claim']} {side}   {row['comparison']}, {row['measure']}",
                  ylim=(len(studies) - 0.5, -0.5), yticks=range(len(studies)),
                  yticklabels=[title for title, _ in studies])  # fmt: skip
-    panels[-1].set(xlabel="Difference")
+    panels[-1, 0].set(xlabel="Difference")
     return figure
 
 
+def _same(
+    row: Mapping[str, str], rows: Sequence[Mapping[str, str]], title: str
+) -> Mapping[str, str]:
+    keys = ("claim", "of", "minus", "measure")
+    for found in rows:
+        if all(found[key] == row[key] for key in keys):
+            return found
+    raise UnusableFile(
+        f"{title}: its claims.csv lacks '{row['claim']}' ({row['comparison']}); run `dvc repro`"
+    )
+
+
 def _effect(axes: Axes, place: int, row: Mapping[str, str], colour: Any) -> None:
-    if not row["effect"]:
-        return
-    mean, low, high = (float(row[key]) for key in ("effect", "effect_low", "effect_high"))
-    axes.errorbar(mean, place, xerr=[[mean - low], [high - mean]], fmt="o", color=colour)
+    if row["effect"]:
+        numbers = {key: float(row[key]) for key in ("effect", "effect_low", "effect_high")}
+        sides = bars(numbers, "effect")
+        axes.errorbar(numbers["effect"], place, xerr=sides, fmt="o", color=colour)
 
 
 def trajectories(tables: Path) -> Figure:

@@ -122,9 +122,13 @@ def read_csv(source: Path) -> list[dict[str, str]]:
     """Return the rows of a CSV file with a header; raise UnusableFile by name if there is none."""
     try:
         with source.open(encoding="utf-8", newline="") as stream:
-            return list(csv.DictReader(stream))
+            rows = list(csv.DictReader(stream))
     except (OSError, ValueError) as error:
         raise UnusableFile(f"{source}: {_reason(error)}") from error
+    for number, row in enumerate(rows, 1):
+        if None in row or None in row.values():
+            raise UnusableFile(f"{source}: row {number} is cut off; run `dvc repro` to make it")
+    return rows
 
 
 def fingerprint(folder: Path) -> str:

@@ -13,6 +13,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from reproduce.wording import over, percent, plural, span
+
 Boxes = NDArray[np.float64]
 
 WIDTH = 16 / 2.54
@@ -35,7 +37,7 @@ COLOURS = {
 }  # fmt: skip
 
 IF_AXIS = "Instruction following (share of instructions)"
-FAITH_AXIS = "Faithfulness (SummaC-ZS)"
+FAITH_AXIS = "Faithfulness (−1 contradicted, 1 entailed)"
 
 
 def read_table(tables: Path, name: str) -> Any:
@@ -55,13 +57,11 @@ def new_figure(height: float, title: str, note: str, **grid: Any) -> tuple[Figur
 
 def interval_note(tables: Path, prompts: Iterable[float], seeds: Iterable[float]) -> str:
     """Return the words on n, seeds and interval for the note of a figure."""
-    counts = sorted({int(n) for n in prompts if n == n})
     runs = max((int(n) for n in seeds if n == n), default=0)
     level = float(read_table(tables, "scores")["confidence"].iloc[0])
-    shown = f"{counts[0]} to {counts[-1]}" if len(counts) > 1 else str(counts[0] if counts else 0)
     return (
-        f"n = {shown} prompts, {runs} seed{'s' * (runs != 1)}; "
-        f"{100 * level:g} % bootstrap intervals over seeds and prompts."
+        f"n = {span(prompts)} prompts, {plural(runs, 'seed')}; {percent(level)} bootstrap "
+        f"intervals {over(runs)}."
     )
 
 

@@ -29,6 +29,8 @@ TRUST = 0.05
 PAUSE = 600.0
 """Seconds without a stage after which a new run begins, where no `dvc` process tells."""
 
+BEGAN = "REPRODUCE_RUN_BEGAN"
+
 Row = dict[str, Any]
 T = TypeVar("T")
 
@@ -63,7 +65,8 @@ def stage(
     row = {"stage": name, "seconds": seconds, "at": round(time.time()), "memory_mb": _memory()}
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("a", encoding="utf-8") as stream:
-        stream.write(json.dumps(row) + "\n")
+        # A kill may have cut off the line before: it must not take this one with it.
+        stream.write("\n" + json.dumps(row) + "\n")
 
 
 def stages(params: Params, experiments: Mapping[str, Mapping[str, Arm]]) -> list[str]:
@@ -211,7 +214,7 @@ def _memory() -> int:
 
     who = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
     peak = max(resource.getrusage(each).ru_maxrss for each in who)
-    return round(peak / (2**20 if sys.platform == "darwin" else 2**10))
+    return round(peak * (1 if sys.platform == "darwin" else 1024) / 1e6)
 
 
 def _read_log(log: Path) -> list[Row]:
@@ -234,12 +237,23 @@ def _read_expected(source: Path) -> dict[str, float]:
         raise UnusableFile(f"{source}: needs the columns stage and seconds ({error})") from None
 
 
+def mark_run() -> None:
+    """Keep when the `dvc` process above this one began: a fork of the warm server has none above.
+
+    Kept in the environment variable REPRODUCE_RUN_BEGAN, as Unix time.
+    """
+    os.environ.pop(BEGAN, None)
+    if "DVC_STAGE" in os.environ and (began := _dvc_began()):
+        os.environ[BEGAN] = str(began)
+
+
 def _run_began() -> float | None:
-    """Return the Unix time at which the `dvc` process above this one began, if there is one."""
+    return float(os.environ[BEGAN]) if BEGAN in os.environ else None
+
+
+def _dvc_began() -> float | None:
     import psutil  # type: ignore[import-untyped]
 
-    if "DVC_STAGE" not in os.environ:
-        return None
     with contextlib.suppress(psutil.Error):
         for parent in psutil.Process().parents():
             if any(Path(word).stem == "dvc" for word in parent.cmdline()[:3]):

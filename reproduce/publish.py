@@ -1,6 +1,8 @@
 """The reproduction report: Markdown from the committed tables, then a page and a PDF."""
 
 import hashlib
+import os
+import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,10 +11,13 @@ from typing import Any
 import yaml
 
 from reproduce.config import Claims, load_claims, load_experiments
-from reproduce.files import UnusableFile, read_csv, replacing, write_text
-from reproduce.report import interval, plural
+from reproduce.files import UnusableFile, read_csv
+from reproduce.wording import interval, over, percent, plural, span
 
 Row = Mapping[str, str]
+
+FIGURES = ("trade-off", "trajectories", "data-size")
+"""What the report shows of each study."""
 
 TITLES = {"tiny": "Generated world", "smollm2": "SmolLM2-135M on real text"}
 """What a reader calls a profile; others go by their name."""
@@ -48,29 +53,39 @@ class Study:
     @property
     def level(self) -> str:
         """Return the confidence level of its intervals."""
-        return f"{float(self.scale['confidence']):.0%}"
+        return percent(float(self.scale["confidence"]))
 
     @property
     def prompts(self) -> str:
         """Return the smallest and the largest number of prompts behind a difference."""
-        counts = sorted({int(row["n"]) for row in self.claims})
-        return f"{counts[0]} to {counts[-1]}" if len(counts) > 1 else str(counts[0])
+        return span(int(row["n"]) for row in self.claims)
+
+    @property
+    def over(self) -> str:
+        """Return what its intervals are taken over."""
+        return over(int(self.scale["seeds"]))
 
 
 def build_report(root: Path, target: Path) -> None:
     """Write report.md, report.html and report.pdf to `target`, whose template is report.md.j2.
 
     `root` is the repository; every profile with committed tables takes part. Needs no network
-    and no artifacts. Raises UnusableFile naming a table that is missing.
+    and no artifacts. Nothing is replaced unless all of it was made. Raises UnusableFile naming a
+    table, a figure or a lock that is missing.
     """
     studies = studies_of(root)
     asked = load_claims(root / "paper" / "claims.yaml", load_experiments(root / "experiments.yaml"))
-    if len(studies) > 1:
-        _draw_ladder(studies, asked.smallest_effect, target / "ladder")
-    text = as_markdown(root, target, studies, asked)
-    write_text(target / "report.md", text)
-    _as_page(text, target)
-    _as_pdf(text, root, target)
+    # Beside the target, so that the figures lie where the text says.
+    with tempfile.TemporaryDirectory(prefix=".report.", dir=target.parent) as name:
+        draft = Path(name)
+        if len(studies) > 1:
+            _draw_ladder(studies, draft / "ladder")
+        text = as_markdown(root, target, studies, asked)
+        (draft / "report.md").write_text(text, encoding="utf-8", newline="\n")
+        _as_page(text, target, draft)
+        _as_pdf(text, root, target, draft)
+        for path in sorted(draft.glob("*.*")):
+            os.replace(path, target / path.name)
 
 
 def studies_of(root: Path) -> list[Study]:
@@ -92,9 +107,10 @@ def as_markdown(root: Path, target: Path, studies: Sequence[Study], asked: Claim
     )  # fmt: skip
     environment.filters |= {
         "interval": lambda row, name: interval(row, name),
-        "unsigned": lambda row, name: interval(row, name, signed=False),
+        "unsigned": lambda row, name: interval(row, name, sign=False),
         "plural": lambda count, noun: plural(int(count), noun),
         "count": lambda number: f"{int(number):,}",
+        "percent": percent,
         "reported": _reported,
     }
     errata = (root / "paper" / "errata.md").read_text(encoding="utf-8").strip()
@@ -124,18 +140,20 @@ def _digest(stage: Mapping[str, Any]) -> str:
 
 
 def _study(root: Path, folder: Path) -> Study:
-    tables = folder / "paper" / "tables"
-    (scale,) = read_csv(tables / "study.csv")
+    tables, lock = folder / "paper" / "tables", folder / "dvc.lock"
+    scale = read_csv(tables / "study.csv")
+    for needed in (lock, *(folder / "paper" / "figures" / f"{name}.png" for name in FIGURES)):
+        if not needed.is_file():
+            raise UnusableFile(f"{needed}: missing; run `dvc repro`")
     figures = Path("..") / ".." / folder.relative_to(root) / "paper" / "figures"
-    faithful = [row for row in read_csv(tables / "judges.csv") if row["carries"]]
     return Study(
-        title=TITLES.get(scale["profile"], scale["profile"]),
+        title=TITLES.get(scale[0]["profile"], scale[0]["profile"]),
         figures=figures.as_posix(),
-        scale=scale,
+        scale=scale[0],
         claims=[row for row in read_csv(tables / "claims.csv") if row["role"] == "primary"],
         controls=list(read_csv(tables / "controls.csv")),
-        judges=list(faithful),
-        provenance=provenance(folder / "dvc.lock", folder / "paper"),
+        judges=[row for row in read_csv(tables / "judges.csv") if row["carries"]],
+        provenance=provenance(lock, folder / "paper"),
     )
 
 
@@ -144,32 +162,32 @@ def _reported(found: Iterable[Any]) -> str:
     return "; ".join(said) or "none was found"
 
 
-def _draw_ladder(studies: Sequence[Study], smallest: float, target: Path) -> None:
+def _draw_ladder(studies: Sequence[Study], target: Path) -> None:
     from reproduce.figures import ladder
     from reproduce.plotting import save
 
-    save(ladder([(study.title, study.claims) for study in studies], smallest), target)
+    save(ladder([(study.title, study.claims) for study in studies]), target)
+    target.with_suffix(".pdf").unlink()
 
 
-def _as_page(text: str, target: Path) -> None:
+def _as_page(text: str, target: Path, draft: Path) -> None:
     import pypandoc
 
-    options = ["--standalone", "--embed-resources", f"--resource-path={target}",
-               f"--css={target / 'report.css'}"]  # fmt: skip
+    options = ["--standalone", "--embed-resources", "--fail-if-warnings",
+               f"--resource-path={draft}", f"--css={target / 'report.css'}"]  # fmt: skip
     page = pypandoc.convert_text(text, "html5", format="markdown", extra_args=options)
-    write_text(target / "report.html", page)
+    (draft / "report.html").write_text(page, encoding="utf-8", newline="\n")
 
 
-def _as_pdf(text: str, root: Path, target: Path) -> None:
+def _as_pdf(text: str, root: Path, target: Path, draft: Path) -> None:
     import pypandoc
     import typst
 
     options = [f"--template={target / 'report.typ'}", "--standalone"]
-    source = pypandoc.convert_text(text, "typst", format="markdown", extra_args=options)
-    draft = target / ".report.typ"
-    write_text(draft, source)
-    try:
-        with replacing(target / "report.pdf") as made:
-            typst.compile(draft, output=made, root=root, ignore_system_fonts=True)
-    finally:
-        draft.unlink()
+    source = draft / "source.typ"
+    source.write_text(
+        pypandoc.convert_text(text, "typst", format="markdown", extra_args=options),
+        encoding="utf-8",
+    )
+    typst.compile(source, output=draft / "report.pdf", root=root, ignore_system_fonts=True)
+    source.unlink()

@@ -3,27 +3,29 @@
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from reproduce.config import Arm, Claims, Difference, load_claims, load_experiments, load_params
+from reproduce.config import Arm, load_claims, load_experiments, load_params
 from reproduce.files import UnusableFile, read_csv, write_text
 from reproduce.progress import spoken
+from reproduce.wording import interval, over, percent, plural, span
 
 BEGIN, END = "<!-- results of {name}: begin -->", "<!-- results of {name}: end -->"
 
-Row = dict[str, str]
-Arms = dict[str, Arm]
+Row = Mapping[str, str]
 
 
 def refresh(readme: Path, folder: Path) -> None:
     """Replace the text between the markers of a profile's results by what its tables say.
 
-    `folder` is the profile's. Raises UnusableFile where a marker or a table is missing.
+    `folder` is the profile's. Raises UnusableFile where the file, a marker or a table is missing.
     """
     name = load_params(folder / "params.yaml").profile
-    text = readme.read_text(encoding="utf-8")
     begin, end = (mark.format(name=name) for mark in (BEGIN, END))
-    if text.count(begin) != 1 or text.count(end) != 1:
-        raise UnusableFile(f"{readme}: needs the lines '{begin}' and '{end}' once each")
-    before, after = text.split(begin)[0], text.split(end)[1]
+    if not readme.is_file():
+        raise UnusableFile(f"{readme}: missing; name the file with the markers by --path")
+    before, first, rest = readme.read_text(encoding="utf-8").partition(begin)
+    _, second, after = rest.partition(end)
+    if not first or not second:
+        raise UnusableFile(f"{readme}: needs a line '{begin}' and then a line '{end}'")
     write_text(readme, f"{before}{begin}\n{results(folder)}{end}{after}")
 
 
@@ -31,31 +33,24 @@ def results(folder: Path) -> str:
     """Return the answer of the profile in `folder` to each claim, and its controls, as Markdown."""
     tables = folder / "paper" / "tables"
     rows = [row for row in read_csv(tables / "claims.csv") if row["role"] == "primary"]
-    experiments = load_experiments(folder / "experiments.yaml")
-    asked = load_claims(folder / load_params(folder / "params.yaml").claims, experiments)
+    params, experiments = (
+        load_params(folder / "params.yaml"), load_experiments(folder / "experiments.yaml"),
+    )  # fmt: skip
     arms = {f"{e}/{a}": arm for e, found in experiments.items() for a, arm in found.items()}
-    costs = {row["stage"]: row for row in read_csv(folder / "timings.csv")}
+    timings = folder / "timings.csv"
+    costs = {row["stage"]: row for row in read_csv(timings)} if timings.is_file() else {}
     lines = [
-        "| claim of the abstract | measured | verdict | to repeat it alone | takes |",
+        "| claim of the abstract | measured | verdict | to repeat it alone | takes, each process |",
         "|---|---|---|---|---|",
     ]
     lines += [
         f"| {row['claim']} | {row['comparison']}, {row['measure']}: {interval(row, 'effect')} "
-        f"| {row['verdict']} | `{_command(asked, place)}` | {_cost(asked, place, arms, costs)} |"
-        for place, row in enumerate(rows)
+        f"| {row['verdict']} | `{_command(row)}` | {_cost(row, arms, costs)} |"
+        for row in rows
     ]
-    lines += ["", _scale(tables, rows, asked), "", *_controls(tables), *_base(tables)]
+    smallest = load_claims(folder / params.claims, experiments).smallest_effect
+    lines += ["", _scale(tables, rows, smallest), "", *_controls(tables), *_base(tables)]
     return "\n".join(lines) + "\n"
-
-
-def _scale(tables: Path, rows: Sequence[Mapping[str, str]], asked: Claims) -> str:
-    counts = sorted({int(row["n"]) for row in rows})
-    seeds = plural(int(rows[0]["seeds"]), "seed")
-    share = float(read_csv(tables / "scores.csv")[0]["confidence"])
-    return (
-        f"{seeds}, {counts[0]} to {counts[-1]} prompts a difference; in brackets {share:.0%} "
-        f"intervals; an effect below {asked.smallest_effect:g} does not count."
-    )
 
 
 def needed(names: Iterable[str], arms: Mapping[str, Arm]) -> set[str]:
@@ -74,19 +69,24 @@ def needed(names: Iterable[str], arms: Mapping[str, Arm]) -> set[str]:
     return found
 
 
-def _difference(asked: Claims, place: int) -> Difference:
-    return [each for claim in asked.claims for each in claim.decided_by][place]
+def _scale(tables: Path, rows: Sequence[Row], smallest: float) -> str:
+    seeds = int(rows[0]["seeds"])
+    level = percent(float(read_csv(tables / "scores.csv")[0]["confidence"]))
+    return (
+        f"{plural(seeds, 'seed')}, {span(int(row['n']) for row in rows)} prompts a difference; in "
+        f"brackets {level} intervals {over(seeds)}. An effect below {percent(smallest)} of a "
+        "measure's range does not count (faithfulness runs from −1, contradicted, to 1, entailed; "
+        "all else from 0 to 1)."
+    )
 
 
-def _command(asked: Claims, place: int) -> str:
-    found = _difference(asked, place)
-    targets = " ".join(key.replace("/", "@") for key in (found.arm, found.against))
+def _command(row: Row) -> str:
+    targets = " ".join(key.replace("/", "@") for key in (row["of"], row["minus"]))
     return f"dvc repro {targets}; reproduce summary"
 
 
-def _cost(asked: Claims, place: int, arms: Arms, costs: Mapping[str, Row]) -> str:
-    found = _difference(asked, place)
-    stages = needed((found.arm, found.against), arms)
+def _cost(row: Row, arms: Mapping[str, Arm], costs: Mapping[str, Row]) -> str:
+    stages = needed((row["of"], row["minus"]), arms)
     if not stages <= set(costs):
         return "–"
     seconds = sum(float(costs[stage]["seconds"]) for stage in stages)
@@ -111,17 +111,3 @@ def _base(tables: Path) -> Iterable[str]:
             f"The base model restates the right value of a passage in {float(shares['Base']):.0%} "
             f"of the probes, and after IF tuning in {float(shares['IF']):.0%}."
         )
-
-
-def interval(row: Mapping[str, str], name: str, signed: bool = True) -> str:
-    """Return a mean with its interval as text, "–" where the row has none."""
-    if not row[name]:
-        return "–"
-    mean, low, high = (float(row[key]) for key in (name, f"{name}_low", f"{name}_high"))
-    form = "+.3f" if signed else ".3f"
-    return f"{mean:{form}} [{low:{form}}, {high:{form}}]".replace("-", "−")
-
-
-def plural(count: int, noun: str) -> str:
-    """Return a count with its noun: "1 seed", "3 seeds"."""
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

@@ -25,7 +25,7 @@ MAIN = (*TWO_STAGE, MTL, RESET, RESET_S)
 
 COLUMNS = ("task", "faithfulness", "instruction", "exact_match", "token_f1", "rouge_l",
            "prompt_strict", "instruction_loose", "prompt_loose", "coverage", "k_precision",
-           "states_answer", "empty")  # fmt: skip
+           "entailed", "states_answer", "empty")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,10 @@ TOKEN_F1 = Measure("token_f1", "F1", "token_f1", ("extractive",))
 STATES_ANSWER = Measure("states_answer", "States the answer", "states_answer", ("extractive",))
 ROUGE_L = Measure("rouge_l", "ROUGE-L", "rouge_l", ("abstractive",))
 BOTH = Measure("both", "Mean of IF and faithfulness", "", ())
-"""The mean of the two objectives, each a macro average of its own data sets."""
+"""The mean of the two objectives, each a macro average of its own data sets from 0 to 1."""
+
+BY_ENTAILMENT = ("entailed", "summac")
+"""Carriers of faithfulness that run from -1 (contradicted) to 1; all other scores from 0 to 1."""
 
 OBJECTIVES = (INSTRUCTION, FAITHFULNESS, TASK)
 MEASURES = (*OBJECTIVES, PROMPT_STRICT, INSTRUCTION_LOOSE, PROMPT_LOOSE, COVERAGE, K_PRECISION,
@@ -102,6 +105,11 @@ class Results:
             return self.datasets(INSTRUCTION) + self.datasets(FAITHFULNESS)
         names = [n for n, e in self.sets.items() if e[0].kind in measure.kinds and not e[0].probe]
         return [n for n in names if n in self.carriers] if measure is FAITHFULNESS else names
+
+    def lowest(self, measure: Measure) -> float:
+        """Return the lowest value that a measure can take; the highest is 1."""
+        signed = measure is FAITHFULNESS and set(self.carriers.values()) & set(BY_ENTAILMENT)
+        return -1.0 if signed else 0.0
 
     def probes(self) -> list[str]:
         """Return the names of the data sets that count in no objective."""
@@ -160,15 +168,15 @@ class Results:
     def _difference(
         self, measure: Measure, key: str, against: str | None, progress: float, dataset: str
     ) -> Grid:
-        column, scale = measure.column, 1.0
+        column, scale, low = measure.column, 1.0, 0.0
         if measure is BOTH:
             # A mean over all data sets, weighted so that each objective has half the weight.
             side = INSTRUCTION if dataset in self.datasets(INSTRUCTION) else FAITHFULNESS
-            column = side.column
-            scale = len(self.datasets(BOTH)) / (2 * len(self.datasets(side)))
-        grid = self.grid(key, dataset, column, progress)
+            column, low = side.column, self.lowest(side)
+            scale = len(self.datasets(BOTH)) / (2 * len(self.datasets(side))) / (1 - low)
+        grid = self.grid(key, dataset, column, progress) - low
         if against is not None:
-            grid = grid - self.grid(against, dataset, column)
+            grid = grid - (self.grid(against, dataset, column) - low)
         return grid * scale
 
 

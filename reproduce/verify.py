@@ -5,7 +5,8 @@ import json
 import os
 import platform
 import subprocess
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -13,11 +14,16 @@ from typing import Any, Literal
 from reproduce.files import SUMS, UnusableFile, checked, digest, fingerprint, read_csv, read_json
 
 Row = Mapping[str, str]
-Status = Literal["identical", "agrees", "outside", "missing"]
+Status = Literal["identical", "agrees", "outside", "missing", "unexpected"]
 
-KEY = ("claim", "comparison", "measure")
+KEY = ("claim", "of", "minus", "measure")
 """What names a row of the table of claims."""
 
+NUMBERS = ("effect", "effect_low", "effect_high", "verdict")
+ALIKE = ("verdict", "judge", "seeds")
+"""What must be the same for two effects to be of one claim."""
+
+PARTS = {"claims": list, "files": dict, "artifacts": dict, "environments": list}
 MOST_NAMED = 8
 
 LIBRARIES = ("torch", "transformers", "numpy", "tokenizers", "scikit-learn")
@@ -26,10 +32,10 @@ LIBRARIES = ("torch", "transformers", "numpy", "tokenizers", "scikit-learn")
 
 @dataclass(frozen=True)
 class Verdict:
-    """One claim of the expectations, as the working tree has it.
+    """One claim, as the working tree has it.
 
-    `status`: identical (every digit), agrees (the same verdict, and an effect inside the expected
-    interval), outside, or missing.
+    `status`: identical (every digit), agrees (the same verdict by the same judges and number of
+    seeds, and an effect inside the expected interval), outside, missing or unexpected.
     """
 
     name: str
@@ -43,43 +49,48 @@ class Comparison:
     """What `verify` found.
 
     Attributes:
-        claims: one verdict a row of the expected table of claims.
+        claims: one verdict a row of either table of claims.
         outputs: the number of tables, figures and artifacts that are expected.
-        differing: names of outputs with other bytes, and of those that are not there.
+        changed: names of outputs with other bytes.
+        absent: names of outputs that are not there.
+        extra: names of outputs that are not expected.
+        run: whether anything was made here at all, beyond what the repository holds.
         environments: where the expected bytes came out.
     """
 
     claims: list[Verdict]
     outputs: int
-    differing: tuple[list[str], list[str]]
+    changed: list[str]
+    absent: list[str]
+    extra: list[str]
+    run: bool
     environments: list[dict[str, str]]
 
     @property
     def holds(self) -> bool:
-        """Return whether every claim came out as expected, in bytes or statistically."""
-        return all(each.status in ("identical", "agrees") for each in self.claims)
+        """Return whether a run here came out as expected, in bytes or statistically."""
+        return self.run and all(each.status in ("identical", "agrees") for each in self.claims)
 
     @property
     def same_bytes(self) -> bool:
-        """Return whether every output is there, byte for byte."""
-        return not any(self.differing)
+        """Return whether exactly the expected outputs are there, byte for byte."""
+        return not (self.changed or self.absent or self.extra)
 
 
-def expectations(tables: Path, figures: Path, artifacts: Path) -> dict[str, Any]:
-    """Return what `tables`, `figures` and `artifacts` hold now, with the machine that made it.
+def expectations(paper: Path, artifacts: Path, arms: Iterable[str] = ()) -> dict[str, Any]:
+    """Return what `paper` and `artifacts` hold now, with the machine that made it.
 
-    Raises UnusableFile naming what is missing, or was changed since it was made.
+    Raises UnusableFile naming what is missing (of `arms`, too), or was changed since it was made.
     """
-    sealed = sorted(path.parent for path in artifacts.glob("**/" + SUMS) if _outermost(path))
-    if not sealed:
+    for name in arms:
+        checked(artifacts / name)
+    found = _fingerprints(artifacts)
+    if not found:
         raise UnusableFile(f"{artifacts}: nothing there; run `dvc repro`")
     return {
-        "claims": read_csv(tables / "claims.csv"),
-        "files": {name: digest(path) for name, path in _files(tables, figures)},
-        "artifacts": {
-            folder.relative_to(artifacts).as_posix(): fingerprint(checked(folder))
-            for folder in sealed
-        },
+        "claims": read_csv(paper / "tables" / "claims.csv"),
+        "files": _digests(paper),
+        "artifacts": found,
         "environments": [environment()],
     }
 
@@ -88,9 +99,8 @@ def merged(found: dict[str, Any], known: Path) -> dict[str, Any]:
     """Return `found`, with the environments of the file `known` if its bytes are the same."""
     if not known.is_file():
         return found
-    old = read_json(known)
-    parts = ("claims", "files", "artifacts")
-    if any(old.get(part) != found[part] for part in parts):
+    old = read_expectations(known)
+    if any(old[part] != found[part] for part in ("claims", "files", "artifacts")):
         return found
     others = [each for each in old["environments"] if each not in found["environments"]]
     return {**found, "environments": [*others, *found["environments"]]}
@@ -108,95 +118,101 @@ def environment() -> dict[str, str]:
     }
 
 
-def compared(expected: Sequence[Row], found: Sequence[Row]) -> list[Verdict]:
-    """Return for every expected row of the table of claims what the found table says of it."""
-    there = {tuple(row[key] for key in KEY): row for row in found}
-    return [_compared(row, there.get(tuple(row[key] for key in KEY))) for row in expected]
-
-
-def differing(expected: Mapping[str, str], found: Mapping[str, str]) -> tuple[list[str], list[str]]:
-    """Return the names whose digests differ, and those that are not there."""
-    changed = [name for name in expected if name in found and found[name] != expected[name]]
-    return changed, [name for name in expected if name not in found]
-
-
 def read_expectations(path: Path) -> dict[str, Any]:
     """Return the expectations of a file; raise UnusableFile if it has another form."""
     if not path.is_file():
         raise UnusableFile(f"{path}: missing; `reproduce expect` writes it from finished results")
     found = read_json(path)
-    if not isinstance(found, dict) or not {"claims", "files", "artifacts"} <= set(found):
+    formed = isinstance(found, dict) and all(
+        isinstance(found.get(part), kind) and found[part] for part, kind in PARTS.items()
+    )
+    wanted = {*KEY, *NUMBERS, *ALIKE, "comparison"}
+    if not formed or any(wanted - set(row) for row in found["claims"]):
         raise UnusableFile(f"{path}: not a file of expectations; take it from the repository")
-    return found
+    return dict(found)
 
 
-def verify(path: Path, tables: Path, figures: Path, artifacts: Path) -> Comparison:
-    """Return how the working tree compares with the expectations in `path`; nothing is changed.
+def verify(expected: Mapping[str, Any], paper: Path, artifacts: Path) -> Comparison:
+    """Return how the working tree compares with `expected`; nothing is changed.
 
     Raises UnusableFile naming a file that is missing, or was changed since its stage made it.
     """
-    expected = read_expectations(path)
-    folders = {name: artifacts / name for name in expected["artifacts"]}
-    there = {name: fingerprint(checked(f)) for name, f in folders.items() if f.is_dir()}
-    files = {name: digest(file) for name, file in _files(tables, figures)}
+    made = _fingerprints(artifacts)
+    found = {**_digests(paper), **made}
+    wanted = {**expected["files"], **expected["artifacts"]}
     return Comparison(
-        compared(expected["claims"], read_csv(tables / "claims.csv")),
-        len(expected["files"]) + len(expected["artifacts"]),
-        differing({**expected["files"], **expected["artifacts"]}, {**files, **there}),
-        expected["environments"],
+        claims=compared(expected["claims"], read_csv(paper / "tables" / "claims.csv")),
+        outputs=len(wanted),
+        changed=[name for name in wanted if name in found and found[name] != wanted[name]],
+        absent=[name for name in wanted if name not in found],
+        extra=[name for name in found if name not in wanted],
+        run=bool(made),
+        environments=expected["environments"],
     )
+
+
+def compared(expected: Sequence[Row], found: Sequence[Row]) -> list[Verdict]:
+    """Return for every row of two tables of claims whether they agree on it."""
+    there = {_key(row): row for row in found}
+    known = {_key(row) for row in expected}
+    verdicts = [_compared(row, there.get(_key(row))) for row in expected]
+    others = [row for row in found if _key(row) not in known]
+    return [*verdicts, *(Verdict(_name(row), "–", _said(row), "unexpected") for row in others)]
 
 
 def stale() -> list[str]:
     """Return the stages whose code, parameters or inputs are not those of their results.
 
-    Empty where DVC cannot say.
+    Raises UnusableFile, with its reason, where DVC cannot say.
     """
-    asked = subprocess.run(["dvc", "status", "--json"], check=False, capture_output=True, text=True)
+    command = [sys.executable, "-m", "dvc", "status", "--json"]
+    asked = subprocess.run(command, check=False, capture_output=True, text=True)
     try:
         found: dict[str, list[Any]] = json.loads(asked.stdout)
     except ValueError:
-        return []
+        reason = asked.stderr.strip().splitlines() or ["no answer"]
+        raise UnusableFile(f"`dvc status` cannot say what is stale: {reason[-1]}") from None
     return [stage for stage, changes in found.items() if any(map(_reruns, changes))]
 
 
 def told(found: Comparison) -> str:
     """Return a comparison as text: claim by claim, then what is not the same bytes."""
     width = max(len(each.name) for each in found.claims)
-    lines = [f"{each.name:{width}}  {each.status:9}  {each.found}" for each in found.claims]
+    lines = [f"{each.name:{width}}  {each.status:10}  {each.found}" for each in found.claims]
     lines += [
-        f"{'':{width}}  expected   {each.expected}"
+        f"{'':{width}}  expected    {each.expected}"
         for each in found.claims if each.status in ("outside", "missing")
     ]  # fmt: skip
-    changed, absent = found.differing
-    same = found.outputs - len(changed) - len(absent)
+    same = found.outputs - len(found.changed) - len(found.absent)
     lines.append(f"\n{same} of {found.outputs} outputs have the expected bytes")
-    for what, names in (("differ", changed), ("are not here", absent)):
+    named = {"differ": found.changed, "are not here": found.absent, "are not expected": found.extra}
+    for what, names in named.items():
         if names:
             shown = ", ".join(names[:MOST_NAMED]) + (" ..." if len(names) > MOST_NAMED else "")
             lines.append(f"{len(names)} {what}: {shown}")
+    if not found.run:
+        lines.append("Nothing was run here: these are the tables of the repository; `dvc repro`")
     lines.append("The expected bytes came out on:")
     lines += [f"  {', '.join(f'{k} {v}' for k, v in each.items())}" for each in found.environments]
     return "\n".join(lines)
 
 
-def _reruns(change: Any) -> bool:
-    # What is only missing (a clone without artifacts) does not make a result wrong.
-    if not isinstance(change, dict):
-        return bool(change == "changed command")
-    changed = change.get("changed deps", {})
-    return any("deleted" not in str(state) for state in changed.values())
+def _key(row: Row) -> tuple[str | None, ...]:
+    return tuple(row.get(key) for key in KEY)
+
+
+def _name(row: Row) -> str:
+    return f"{row['comparison']}, {row['measure']}"
 
 
 def _compared(expected: Row, found: Row | None) -> Verdict:
-    name = f"{expected['comparison']}, {expected['measure']}"
     if found is None:
-        return Verdict(name, _said(expected), "–", "missing")
-    numbers = ("effect", "effect_low", "effect_high", "verdict")
-    if all(expected[key] == found[key] for key in numbers):
-        return Verdict(name, _said(expected), _said(found), "identical")
-    same = expected["verdict"] == found["verdict"] and _inside(expected, found)
-    return Verdict(name, _said(expected), _said(found), "agrees" if same else "outside")
+        return Verdict(_name(expected), _said(expected), "–", "missing")
+    said = (_name(expected), _said(expected), _said(found))
+    if all(expected[key] == found.get(key) for key in (*NUMBERS, *ALIKE)):
+        return Verdict(*said, "identical")
+    same = all(expected[key] == found.get(key) for key in ALIKE) and _inside(expected, found)
+    return Verdict(*said, "agrees" if same else "outside")
 
 
 def _inside(expected: Row, found: Row) -> bool:
@@ -214,16 +230,37 @@ def _said(row: Row) -> str:
     return f"{mean:+.3f} [{low:+.3f}, {high:+.3f}] {row['verdict']}"
 
 
-def _files(tables: Path, figures: Path) -> list[tuple[str, Path]]:
-    found = [path for folder in (tables, figures) for path in sorted(folder.glob("*"))]
-    if not found:
-        raise UnusableFile(f"{tables}, {figures}: nothing there; run `dvc repro`")
-    return [(f"{path.parent.name}/{path.name}", path) for path in found]
+def _digests(paper: Path) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for name in ("tables", "figures"):
+        files = [f for f in sorted((paper / name).glob("*")) if f.is_file() and f.name[0] != "."]
+        if not files:
+            raise UnusableFile(f"{paper / name}: nothing there; run `dvc repro`")
+        found |= {f"{name}/{file.name}": digest(file) for file in files}
+    return found
 
 
-def _outermost(sums: Path) -> bool:
-    # An imported model is a sealed folder inside a stage's own.
-    return not any((parent / SUMS).is_file() for parent in sums.parent.parents)
+def _fingerprints(artifacts: Path) -> dict[str, str]:
+    """Return artifact -> fingerprint of every sealed folder that lies in no other."""
+    found: dict[str, str] = {}
+    for sums in sorted(artifacts.glob("**/" + SUMS)):
+        folder = sums.parent
+        name = folder.relative_to(artifacts)
+        # An imported model is sealed inside a stage's own folder; a dot marks unfinished work.
+        inner = any((parent / SUMS).is_file() for parent in folder.parents)
+        if not inner and not any(part[0] == "." for part in name.parts):
+            found[name.as_posix()] = fingerprint(checked(folder))
+    return found
+
+
+def _reruns(change: Any) -> bool:
+    # A missing artifact (a clone that ran nothing) does not make a result wrong.
+    if not isinstance(change, dict):
+        return bool(change == "changed command")
+    return any(
+        state != "deleted" or not path.startswith("artifacts/")
+        for path, state in change.get("changed deps", {}).items()
+    )
 
 
 def _processor() -> str:

@@ -251,8 +251,12 @@ def test_all_faults_are_named_at_once(folder: Path) -> None:
         ("direction: above 0", "direction: up", "'below 0' or 'above 0'"),
         ("smallest_effect: 0.05", "smallest_effect: 0", "greater than 0"),
         ("label: C", "label: X", "'C', 'S' or 'I'"),
+        ("against: methods/ReSet, measure: both", "against: methods/ReSet-S, measure: both",
+         "'methods/ReSet-S' is compared with itself"),
+        ("ReSet-S, against: methods/ReSet, measure: faithfulness",
+         "ReSet-S, against: methods/ReSet, measure: both", "names one difference twice"),
     ],
-)
+)  # fmt: skip
 def test_a_claim_that_cannot_be_decided_is_refused(
     tmp_path: Path, old: str, new: str, said: str
 ) -> None:

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 import synthetic
 
-from reproduce.figures import FIGURES, controls, make_figures, mechanism, trade_off
+from reproduce.figures import FIGURES, controls, ladder, make_figures, mechanism, trade_off
+from reproduce.files import UnusableFile, read_csv
 from reproduce.plotting import save
 
 
@@ -102,3 +103,15 @@ def test_without_a_remembered_fact_the_figure_says_so(tables: Path, tmp_path: Pa
     rewrite(folder / "mechanism.csv", lambda name, text: "" if name.startswith(blank) else text)
     texts = [text.get_text() for text in mechanism(folder).axes[0].texts]
     assert texts == ["no question with a known remembered fact"]
+
+
+def test_the_ladder_finds_the_same_claims_in_every_study(tables: Path) -> None:
+    rows = [row for row in read_csv(tables / "claims.csv") if row["role"] == "primary"]
+    turned = rows[::-1]
+    turned[0] = turned[0] | {"effect_low": turned[0]["effect"], "effect": "9"}  # outside its bars
+    figure = ladder([("small", rows), ("large", turned)])
+    assert len(figure.axes) == len(rows)
+    assert [text.get_text() for text in figure.axes[0].get_yticklabels()] == ["small", "large"]
+    assert len(ladder([("small", rows[:1])]).axes) == 1
+    with pytest.raises(UnusableFile, match=r"large: its claims\.csv lacks"):
+        ladder([("small", rows), ("large", rows[1:])])

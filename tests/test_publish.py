@@ -1,5 +1,6 @@
 """The report: every number from a table, the same bytes each time, nothing from elsewhere."""
 
+import base64
 import re
 import shutil
 from pathlib import Path
@@ -14,6 +15,7 @@ from reproduce.publish import as_markdown, build_report, provenance, studies_of
 
 ROOT = Path(__file__).parent.parent
 REPORT = ROOT / "paper" / "report"
+SOURCES = ("report.md.j2", "report.css", "report.typ")
 NAMES = r"EMNLP 2024|SmolLM2-135M|SQuAD 2\.0|LLaMA-7B|Vicuna-7B|F1"
 """Names with a digit in them, which the prose may hold."""
 
@@ -26,17 +28,19 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("experiments.yaml", "paper/claims.yaml", "paper/errata.md"):
         (folder / name).parent.mkdir(exist_ok=True)
         shutil.copy(ROOT / name, folder / name)
-    shutil.copytree(REPORT, folder / "paper" / "report", ignore=shutil.ignore_patterns("*.pdf"))
+    (folder / "paper" / "report").mkdir()
+    for name in SOURCES:
+        shutil.copy(REPORT / name, folder / "paper" / "report")
     for place in (folder, folder / "profiles" / "other"):
         shutil.copytree(made / "tables", place / "paper" / "tables")
         make_figures(place / "paper" / "tables", place / "paper" / "figures")
         shutil.copy(ROOT / "dvc.lock", place / "dvc.lock")
+    build_report(folder, folder / "paper" / "report")
     return folder
 
 
 def test_the_report_is_the_same_twice_and_takes_nothing_from_elsewhere(root: Path) -> None:
     report = root / "paper" / "report"
-    build_report(root, report)
     names = ("report.md", "report.html", "report.pdf", "ladder.png")
     first = {name: (report / name).read_bytes() for name in names}
     build_report(root, report)
@@ -45,6 +49,23 @@ def test_the_report_is_the_same_twice_and_takes_nothing_from_elsewhere(root: Pat
     page = first["report.html"].decode()
     assert re.findall(r'(?:src|href)="(?!data:|#)([^"]*)"', page) == []
     assert page.count("data:image/png") == 2 * 3 + 1
+    assert sorted(path.name for path in report.iterdir()) == sorted([*SOURCES, *names])
+
+
+@pytest.mark.parametrize(
+    "name", ["paper/figures/trade-off.png", "dvc.lock", "paper/tables/controls.csv"]
+)
+def test_what_is_missing_is_named_and_nothing_replaced(root: Path, name: str) -> None:
+    report, missing = root / "paper" / "report", root / "profiles" / "other" / name
+    before = {path: path.read_bytes() for path in report.iterdir()}
+    aside = missing.with_name("aside")
+    missing.rename(aside)
+    try:
+        with pytest.raises(UnusableFile, match=missing.name):
+            build_report(root, report)
+    finally:
+        aside.rename(missing)
+    assert {path: path.read_bytes() for path in report.iterdir()} == before
 
 
 def test_every_claim_of_every_study_is_in_it(root: Path) -> None:
@@ -68,6 +89,17 @@ def test_the_committed_report_is_that_of_the_committed_tables() -> None:
     expected = as_markdown(ROOT, REPORT, studies_of(ROOT), asked)
     assert (REPORT / "report.md").read_text(encoding="utf-8") == expected, "run `reproduce paper`"
     assert (REPORT / "report.html").is_file() and (REPORT / "report.pdf").is_file()
+
+
+def test_the_committed_page_is_that_of_the_committed_text_and_figures() -> None:
+    text = (REPORT / "report.md").read_text(encoding="utf-8")
+    page = (REPORT / "report.html").read_text(encoding="utf-8")
+    # Figures and numbers of the page are those of the text.
+    for number in re.findall(r"[+−]\d\.\d{3} \[[^]]*\]", text):
+        assert number in page
+    figures = [ROOT / "paper" / "report" / name for name in re.findall(r"\]\(([^)]*\.png)\)", text)]
+    for figure in figures:
+        assert base64.b64encode(figure.read_bytes()).decode() in page, "run `reproduce paper`"
 
 
 def test_inputs_have_one_digest_a_stage(root: Path, tmp_path: Path) -> None:

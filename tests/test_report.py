@@ -8,6 +8,7 @@ import synthetic
 
 from reproduce.files import UnusableFile, write_csv
 from reproduce.report import BEGIN, END, needed, refresh, results
+from reproduce.wording import interval, over, percent, plural, span
 
 ROOT = Path(__file__).parent.parent
 
@@ -81,14 +82,35 @@ def test_only_the_text_between_the_markers_changes(folder: Path) -> None:
     assert readme.read_text() == text
 
 
-def test_a_readme_without_markers_is_left_alone(folder: Path) -> None:
+@pytest.mark.parametrize("lines", [[], [0], [1], [1, 0]])
+def test_a_readme_without_both_markers_in_order_is_left_alone(
+    folder: Path, lines: list[int]
+) -> None:
     readme = folder / "README.md"
-    readme.write_text("# Title\n")
+    marks = [mark.format(name="tiny") for mark in (BEGIN, END)]
+    text = "\n".join(["# Title", *(marks[n] for n in lines), ""])
+    readme.write_text(text)
     with pytest.raises(UnusableFile, match="results of tiny: begin"):
         refresh(readme, folder)
-    assert readme.read_text() == "# Title\n"
+    assert readme.read_text() == text
 
 
-def test_a_missing_table_is_named(tmp_path: Path) -> None:
+def test_what_is_missing_is_named(folder: Path) -> None:
+    with pytest.raises(UnusableFile, match=r"none\.md: missing"):
+        refresh(folder / "none.md", folder)
+    (folder / "timings.csv").unlink()
+    assert "reproduce summary` | – |" in results(folder)
+    (folder / "paper" / "tables" / "claims.csv").unlink()
     with pytest.raises(UnusableFile, match=r"claims\.csv: missing"):
-        results(tmp_path)
+        results(folder)
+
+
+def test_numbers_are_worded_alike() -> None:
+    assert (percent(0.95), percent(0.975), percent(0.05)) == ("95 %", "97.5 %", "5 %")
+    assert (span([240, 480, 300]), span([5, 5]), span([])) == ("240 to 480", "5", "0")
+    assert (plural(1, "seed"), plural(3, "seed")) == ("1 seed", "3 seeds")
+    assert over(3) == "over seeds and prompts" and over(1).startswith("over prompts alone")
+    row = {"x": "-0.0001", "x_low": "-0.25", "x_high": "0.125", "y": ""}
+    assert interval(row, "x") == "0.000 [−0.250, +0.125]"
+    assert interval(row, "x", sign=False) == "0.000 [−0.250, 0.125]"
+    assert interval(row, "y") == "–"

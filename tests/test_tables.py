@@ -32,7 +32,7 @@ from reproduce.tables.study import parameters
 from reproduce.tables.summary import write_summary
 
 NAMES = ("two-stage", "trajectory", "methods", "data-size", "drivers", "controls", "mechanism",
-         "rewards", "health", "judges", "claims")  # fmt: skip
+         "outcomes", "rewards", "health", "judges", "claims")  # fmt: skip
 PARAMS = synthetic.small_params()
 ASKED = synthetic.all_claims()
 
@@ -119,8 +119,29 @@ def test_differences_are_paired_and_named(study: Path) -> None:
 
 def test_both_gives_each_objective_half_the_weight(study: Path) -> None:
     rows = final(study, MTL)
-    expected = (macro(rows, "instruction", IF_SETS) + macro(rows, "faithfulness", CD_SETS)) / 2
+    faithful = (macro(rows, "faithfulness", CD_SETS) + 1) / 2  # by entailment, from -1 to 1
+    expected = (macro(rows, "instruction", IF_SETS) + faithful) / 2
     assert loaded(study).estimate(BOTH, MTL).interval.mean == pytest.approx(expected)
+
+
+def test_an_effect_counts_by_the_range_of_its_measure(study: Path) -> None:
+    counts = {row["measure"]: row["smallest"] for row in table(study, "claims")}
+    assert counts == {"IF": "0.05", "Faithfulness": "0.1", "Mean of IF and faithfulness": "0.05"}
+
+
+def test_an_answer_is_right_contradicted_or_neither(study: Path) -> None:
+    rows = [row for row in final(study, MTL) if row["dataset"] == "answers-a"]
+    found = named(table(study, "outcomes"), arm="MTL", dataset="answers-a")
+    right = [row["details"]["states_answer"] == 1 for row in rows]
+    against = [
+        row["details"]["states_answer"] < 1 and row["details"]["entailed"] < 0 for row in rows
+    ]
+    assert float(found["right"]) == pytest.approx(sum(right) / len(rows), abs=1e-6)
+    assert float(found["contradicted"]) == pytest.approx(sum(against) / len(rows), abs=1e-6)
+    shares = [float(found[name]) for name in ("right", "contradicted", "silent")]
+    assert sum(shares) == pytest.approx(1, abs=1e-5) and min(shares[:2]) > 0
+    answered = sum(right) + sum(against)
+    assert float(found["reliable"]) == pytest.approx(sum(right) / answered, abs=1e-6)
 
 
 def test_a_trajectory_begins_with_the_final_score_of_its_start(study: Path) -> None:

@@ -2,7 +2,9 @@
 
 import json
 import shutil
+import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ from reproduce import verify
 from reproduce.cli import command
 from reproduce.files import UnusableFile, read_csv, write_csv, write_json
 
+ROOT = Path(__file__).parent.parent
 Change = dict[str, str]
 
 
@@ -24,16 +27,17 @@ def study(tmp_path_factory: pytest.TempPathFactory, tmp_path: Path) -> Path:
     shutil.copytree(made / "tables", tmp_path / "paper" / "tables")
     (tmp_path / "paper" / "figures").mkdir()
     (tmp_path / "paper" / "figures" / "one.png").write_bytes(b"one")
-    write_json(tmp_path / "paper" / "expected.json", verify.expectations(*places(tmp_path)))
+    write_json(tmp_path / "paper" / "expected.json", kept(tmp_path))
     return tmp_path
 
 
-def places(study: Path) -> tuple[Path, Path, Path]:
-    return study / "paper" / "tables", study / "paper" / "figures", study / "artifacts"
+def kept(study: Path) -> dict[str, Any]:
+    return verify.expectations(study / "paper", study / "artifacts", ["methods/MTL"])
 
 
 def compare(study: Path) -> verify.Comparison:
-    return verify.verify(study / "paper" / "expected.json", *places(study))
+    expected = verify.read_expectations(study / "paper" / "expected.json")
+    return verify.verify(expected, study / "paper", study / "artifacts")
 
 
 def change_claim(study: Path, **changes: str) -> None:
@@ -69,24 +73,52 @@ def test_a_claim_agrees_with_the_same_verdict_inside_the_interval(
     assert found.claims[0].status == status
     assert {each.status for each in found.claims[1:]} == {"identical"}
     assert found.holds == (status == "agrees")
-    assert found.differing == (["tables/claims.csv"], [])
+    assert (found.changed, found.absent, found.extra) == (["tables/claims.csv"], [], [])
 
 
-def test_a_claim_that_is_gone_is_missing(study: Path) -> None:
+@pytest.mark.parametrize("change", [{"judge": "another"}, {"seeds": "1"}])
+def test_a_claim_by_other_judges_or_seeds_does_not_agree(study: Path, change: Change) -> None:
+    change_claim(study, **change)
+    assert compare(study).claims[0].status == "outside"
+
+
+def test_claims_that_are_gone_or_new_are_named(study: Path) -> None:
     path = study / "paper" / "tables" / "claims.csv"
-    write_csv(path, read_csv(path)[1:])
+    first, *rest = read_csv(path)
+    write_csv(path, [*rest, first | {"claim": "another"}])
     found = compare(study)
-    assert found.claims[0].status == "missing" and not found.holds
+    assert [each.status for each in (found.claims[0], found.claims[-1])] == [
+        "missing",
+        "unexpected",
+    ]
+    assert not found.holds
 
 
 def test_what_is_not_the_same_bytes_is_named(study: Path) -> None:
     (study / "paper" / "figures" / "one.png").write_bytes(b"two")
+    (study / "paper" / "figures" / "two.png").write_bytes(b"two")
+    (study / "paper" / "figures" / ".DS_Store").write_bytes(b"")
+    (study / "paper" / "figures" / "folder").mkdir()
     shutil.rmtree(study / "artifacts" / "methods" / "MTL")
     found = compare(study)
-    assert found.differing == (["figures/one.png"], ["methods/MTL"])
+    assert (found.changed, found.absent) == (["figures/one.png"], ["methods/MTL"])
+    assert found.extra == ["figures/two.png"]
     assert found.holds and not found.same_bytes
-    assert "1 differ: figures/one.png" in verify.told(found)
-    assert "1 are not here: methods/MTL" in verify.told(found)
+    for said in ("1 differ: figures/one.png", "1 are not here: methods/MTL",
+                 "1 are not expected: figures/two.png"):  # fmt: skip
+        assert said in verify.told(found)
+
+
+def test_tables_of_the_repository_alone_prove_nothing(study: Path) -> None:
+    shutil.rmtree(study / "artifacts")
+    found = compare(study)
+    assert {each.status for each in found.claims} == {"identical"}
+    assert not found.holds and "Nothing was run here" in verify.told(found)
+
+
+def test_unfinished_work_is_no_artifact(study: Path) -> None:
+    shutil.copytree(study / "artifacts" / "methods" / "MTL", study / "artifacts" / ".MTL.abcdefgh")
+    assert compare(study).same_bytes
 
 
 def test_a_result_edited_by_hand_is_refused_by_name(study: Path) -> None:
@@ -95,44 +127,78 @@ def test_a_result_edited_by_hand_is_refused_by_name(study: Path) -> None:
     with pytest.raises(UnusableFile, match=r"ReSet/seed-1/evaluation\.jsonl.*edited"):
         compare(study)
     with pytest.raises(UnusableFile, match=r"evaluation\.jsonl.*edited"):
-        verify.expectations(*places(study))
+        kept(study)
 
 
 def test_the_same_bytes_from_another_machine_are_added(study: Path) -> None:
-    known = study / "paper" / "expected.json"
-    kept = json.loads(known.read_text())
+    known, found = study / "paper" / "expected.json", kept(study)
     other = [{"processor": "another"}]
-    write_json(known, {**kept, "environments": other})
-    assert verify.merged(kept, known)["environments"] == [*other, verify.environment()]
-    write_json(known, {**kept, "environments": other, "files": {}})
-    assert verify.merged(kept, known)["environments"] == [verify.environment()]
+    write_json(known, {**found, "environments": other})
+    assert verify.merged(found, known)["environments"] == [*other, verify.environment()]
+    write_json(known, {**found, "environments": other, "files": {"a": "b"}})
+    assert verify.merged(found, known)["environments"] == [verify.environment()]
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"claims": []}'])
+@pytest.mark.parametrize(
+    "text", ["", "[]", "{}", '{"claims": []}', '{"claims": [{}], "files": {}, "artifacts": {}}']
+)
 def test_expectations_of_another_form_are_refused(study: Path, text: str) -> None:
     (study / "paper" / "expected.json").write_text(text)
     with pytest.raises(UnusableFile, match=r"expected\.json"):
         compare(study)
 
 
+@pytest.mark.parametrize("part", ["claims", "files", "artifacts", "environments"])
+def test_expectations_with_a_part_left_out_are_refused(study: Path, part: str) -> None:
+    path = study / "paper" / "expected.json"
+    write_json(path, {k: v for k, v in json.loads(path.read_text()).items() if k != part})
+    with pytest.raises(UnusableFile, match="not a file of expectations"):
+        compare(study)
+
+
 def test_nothing_to_keep_is_refused(study: Path, tmp_path: Path) -> None:
-    with pytest.raises(UnusableFile, match="dvc repro"):
-        verify.expectations(study / "paper" / "tables", study / "paper" / "figures", tmp_path / "x")
-    with pytest.raises(UnusableFile, match=r"claims\.csv: missing"):
-        verify.expectations(tmp_path / "x", tmp_path / "y", study / "artifacts")
+    with pytest.raises(UnusableFile, match="nothing there"):
+        verify.expectations(study / "paper", tmp_path / "x")
+    with pytest.raises(UnusableFile, match=r"drivers/none.*dvc repro"):
+        verify.expectations(study / "paper", study / "artifacts", ["drivers/none"])
+    shutil.rmtree(study / "paper" / "figures")
+    with pytest.raises(UnusableFile, match="figures: nothing there"):
+        kept(study)
+
+
+@pytest.fixture
+def status(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Let `dvc` answer what a test wants."""
+
+    def answer(out: str = "{}", error: str = "", code: int = 0) -> None:
+        done = subprocess.CompletedProcess([], code, out, error)
+        monkeypatch.setattr(verify.subprocess, "run", lambda *_, **__: done)
+
+    answer()
+    return answer
 
 
 def test_the_command_says_so_and_exits_accordingly(
-    study: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+    study: Path, status: Callable[..., None], monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
     monkeypatch.chdir(study)
     monkeypatch.setattr(sys, "argv", ["reproduce", "verify"])
     assert command() == 0
     assert "identical" in capsys.readouterr().out
+    status('{"figures": [{"changed deps": {"reproduce/figures.py": "modified"}}]}')
+    assert command() == 1
+    assert "Made by other code, parameters or inputs: figures" in capsys.readouterr().out
+    status("", "ERROR: lock is held\n", 1)
+    assert command() == 1
+    assert "`dvc status` cannot say what is stale: ERROR: lock is held" in capsys.readouterr().err
+    status()
     (study / "paper" / "figures" / "one.png").write_bytes(b"two")
     assert command() == 0
     monkeypatch.setattr(sys, "argv", ["reproduce", "verify", "--same-bytes"])
     assert command() == 1
+    monkeypatch.setattr(sys, "argv", ["reproduce", "verify", "--rerun", "--same-bytes"])
+    assert command() == 0  # compared with what was here before
     change_claim(study, verdict="another")
     monkeypatch.setattr(sys, "argv", ["reproduce", "verify"])
     assert command() == 1
@@ -143,10 +209,21 @@ def test_the_command_says_so_and_exits_accordingly(
     [
         ("changed command", True),
         ({"changed deps": {"reproduce/train.py": "modified"}}, True),
-        ({"changed deps": {"params.yaml": {"seeds": "modified"}}}, True),
+        ({"changed deps": {"reproduce/train.py": "deleted"}}, True),
+        ({"changed deps": {"params.yaml": {"seeds": "modified", "old": "deleted"}}}, True),
+        ({"changed deps": {"artifacts/base": "modified"}}, True),
         ({"changed deps": {"artifacts/base": "deleted"}}, False),
         ({"changed outs": {"artifacts/base": "deleted"}}, False),
     ],
 )
 def test_what_is_only_missing_makes_no_result_stale(change: Any, expected: bool) -> None:
     assert verify._reruns(change) == expected
+
+
+@pytest.mark.parametrize("folder", [ROOT, *ROOT.glob("profiles/*")], ids=lambda path: path.name)
+def test_what_to_expect_is_what_is_committed(folder: Path) -> None:
+    if not (folder / "paper").is_dir():
+        pytest.skip("this profile has no results")
+    expected = verify.read_expectations(folder / "paper" / "expected.json")
+    assert expected["claims"] == read_csv(folder / "paper" / "tables" / "claims.csv")
+    assert expected["files"] == verify._digests(folder / "paper"), "run `reproduce expect`"

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from reproduce.config.strict import Strict
 
@@ -20,6 +20,12 @@ class Difference(Strict):
     against: str
     measure: Literal["instruction", "faithfulness", "task", "both"]
     direction: Direction
+
+    @model_validator(mode="after")
+    def _two_arms(self) -> "Difference":
+        if self.arm == self.against:
+            raise ValueError(f"'{self.arm}' is compared with itself")
+        return self
 
 
 class Reported(Strict):
@@ -59,6 +65,13 @@ class Claim(Strict):
     decided_by: Annotated[list[Difference], Field(min_length=1)]
     shown_too: list[Difference] = Field(default=[])
     reported: list[Reported] = Field(default=[])
+
+    @model_validator(mode="after")
+    def _each_once(self) -> "Claim":
+        found = [*self.decided_by, *self.shown_too]
+        if len({(each.arm, each.against, each.measure) for each in found}) < len(found):
+            raise ValueError(f"'{self.claim}' names one difference twice")
+        return self
 
 
 class Claims(Strict):

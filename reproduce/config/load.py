@@ -64,7 +64,11 @@ def _checked(schema: type[T], path: Path) -> T:
     try:
         return schema.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
     except FileNotFoundError as error:
-        raise ConfigError(f"{path}: missing; run from a folder that has one") from error
+        raise ConfigError(
+            f"{path}: missing; run from the folder of a profile, where params.yaml is"
+        ) from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read: {error}") from error
     except yaml.YAMLError as error:
         raise ConfigError(f"{path}: not YAML: {error}") from error
     except ValidationError as error:

@@ -3,13 +3,14 @@
 from pathlib import Path
 
 from reproduce.config import Claims, Params
-from reproduce.files import replacing, write_csv, write_text
+from reproduce.files import checked, replacing, write_csv, write_text
 from reproduce.results import MAIN, Arms, load, read_trials, refuse_incomplete
 from reproduce.tables import arms
 from reproduce.tables.claims import claims
 from reproduce.tables.health import health, losses
 from reproduce.tables.judges import judges
 from reproduce.tables.mechanism import mechanism
+from reproduce.tables.outcomes import outcomes
 from reproduce.tables.render import flat, write_table
 from reproduce.tables.rewards import choices, reward_distribution, rewards
 from reproduce.tables.samples import generations, prompts, samples
@@ -38,6 +39,7 @@ def make_tables(
         arms.drivers(results),
         arms.controls(results),
         mechanism(results),
+        outcomes(results),
         rewards(results, found),
         health(results),
         judges(read_trials(artifacts), params),
@@ -49,7 +51,7 @@ def make_tables(
         "reward-distribution": reward_distribution(found),
         "generations": generations(results),
         "prompts": prompts(results),
-        "study": study(params, results, artifacts / "base" / "model"),
+        "study": study(params, results, checked(artifacts / "base") / "model"),
     }
     with replacing(target) as draft:
         draft.mkdir()

@@ -27,6 +27,7 @@ from reproduce.results import (
     most_dropped,
 )
 from reproduce.tables.render import Table
+from reproduce.wording import over, percent, span
 
 Row = dict[str, Any]
 
@@ -34,14 +35,13 @@ Row = dict[str, Any]
 def note(results: Results, rows: Iterable[Row]) -> str:
     """Return the end of a caption: prompts, seeds, interval, prompts dropped."""
     estimates = [c for row in rows for c in row.values() if isinstance(c, Estimate)]
-    counts = sorted({found.interval.prompts for found in estimates})
-    prompts = f"{counts[0]} to {counts[-1]}" if len(counts) > 1 else str(counts[0] if counts else 0)
+    prompts = span(found.interval.prompts for found in estimates)
     settings, seeds = results.statistics, ", ".join(map(str, results.seeds))
     return (
         f"n = {prompts} prompts a cell, seeds {seeds}; in brackets the "
-        f"{100 * settings.confidence:g} % percentile interval of {settings.resamples} bootstrap "
-        f"resamples over seeds and prompts. Prompts without a score for every seed are left out: "
-        f"at most {most_dropped(estimates)} a cell."
+        f"{percent(settings.confidence)} percentile interval of {settings.resamples} bootstrap "
+        f"resamples {over(len(results.seeds))}. Prompts without a score for every seed are left "
+        f"out: at most {most_dropped(estimates)} a cell."
     )
 
 

@@ -7,6 +7,7 @@ from reproduce.results import BOTH, FAITHFULNESS, INSTRUCTION, TASK, Measure, Re
 from reproduce.statistics import Interval
 from reproduce.tables.arms import note
 from reproduce.tables.render import Table
+from reproduce.wording import percent
 
 MEASURES = {measure.name: measure for measure in (INSTRUCTION, FAITHFULNESS, TASK, BOTH)}
 
@@ -37,12 +38,14 @@ def claims(results: Results, asked: Claims) -> Table:
         "claim": "Claim", "source": "Known from", "comparison": "Difference",
         "measure": "Measure", "role": "Role", "direction": "Claimed", "effect": "Effect",
         "judge": "Judged by", "n": "Prompts", "seeds": "Seeds",
-        "examples": "Training examples", "verdict": "Verdict",
+        "examples": "Training examples", "smallest": "Counts from", "verdict": "Verdict",
     }  # fmt: skip
     rule = (
-        "Supported: the whole interval lies on the claimed side of 0, and the effect is at least "
-        f"{asked.smallest_effect:g}; not supported: the whole interval rules such an effect out; "
-        "else undecided. No correction for the number of comparisons"
+        "Supported: the whole interval lies on the claimed side of 0, and the effect is one that "
+        f"counts ({percent(asked.smallest_effect)} of the measure's range or more; faithfulness by "
+        "entailment runs from -1 to 1, for its mean with IF it is brought to 0 to 1); not "
+        "supported: the whole interval rules such an effect out; else undecided. No correction "
+        "for the number of comparisons"
     )
     what = "The claims of the paper, each as a paired difference of two arms"
     return Table("claims", f"{what}. {rule}. {note(results, rows)}", headers, rows)
@@ -54,8 +57,11 @@ def _row(
     measure = MEASURES[difference.measure]
     pair = (difference.arm, difference.against)
     found = results.estimate(measure, difference.arm, against=difference.against)
+    counts = smallest * (1 - results.lowest(measure))
     return {
         "claim": claim.claim,
+        "of": difference.arm,
+        "minus": difference.against,
         "source": f"{claim.source} ({claim.label})",
         "comparison": " − ".join(_term(results, key) for key in pair),
         "measure": measure.title,
@@ -66,7 +72,8 @@ def _row(
         "n": found.interval.prompts if found else 0,
         "seeds": len(results.seeds),
         "examples": " against ".join(f"{results.examples(key):.0f}" for key in pair),
-        "verdict": verdict(found.interval, difference.direction, smallest)
+        "smallest": f"{counts:g}",
+        "verdict": verdict(found.interval, difference.direction, counts)
         if found else "undecided",
     }  # fmt: skip
 

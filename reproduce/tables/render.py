@@ -8,6 +8,7 @@ from typing import Any
 
 from reproduce.files import write_csv, write_text
 from reproduce.results import Estimate
+from reproduce.wording import short
 
 STAGE = "tables"
 """The stage of dvc.yaml that makes every table."""
@@ -118,9 +119,9 @@ def cell(value: Any) -> str:
     if isinstance(value, Estimate):
         sign = value.difference
         found = value.interval
-        return f"{_short(found.mean, sign)} [{_short(found.low, sign)}, {_short(found.high, sign)}]"
+        return f"{short(found.mean, sign)} [{short(found.low, sign)}, {short(found.high, sign)}]"
     if isinstance(value, float):
-        return str(int(value)) if value.is_integer() and abs(value) > 1 else _short(value)
+        return str(int(value)) if value.is_integer() and abs(value) > 1 else short(value)
     return str(value)
 
 
@@ -128,11 +129,6 @@ def escaped(text: str) -> str:
     """Return text that LaTeX sets as it reads; a minus sign before a number becomes a real one."""
     safe = "".join(_TEX.get(character, character) for character in text).replace("–", "--")
     return re.sub(r"(?<![\w-])-(?=\d)", r"$-$", safe)
-
-
-def _short(value: float, sign: bool = False) -> str:
-    text = f"{value:+.3f}" if sign else f"{value:.3f}"
-    return re.sub(r"^[+-](?=0\.000$)", "", text)
 
 
 def _plain(value: Any) -> str:

@@ -32,7 +32,7 @@ def write_summary(
 
 
 def _decidable(asked: Claims, results: Results) -> Claims | None:
-    """Return the claims whose deciding arms are all there; None where there are no such."""
+    """Return the claims with the differences whose arms are there; None where there is none."""
 
     def there(differences: Sequence[Difference]) -> list[Difference]:
         return [d for d in differences if {d.arm, d.against} <= results.arms.keys()]

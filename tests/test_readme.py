@@ -1,0 +1,65 @@
+"""Every command that the documents name exists, with the arguments that they give it."""
+
+import re
+import shlex
+import subprocess
+from pathlib import Path
+
+import pytest
+import typer.main
+import yaml
+
+from reproduce.cli import app
+
+ROOT = Path(__file__).parent.parent
+DOCUMENTS = ("README.md", "CONTRIBUTING.md", "paper/README.md", "paper/errata.md")
+COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+
+
+def stages() -> set[str]:
+    """Return the names of all stages, those of loops as dvc writes them: loop@key."""
+    arms = yaml.safe_load((ROOT / "experiments.yaml").read_text(encoding="utf-8"))["experiments"]
+    plain = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
+    return set(plain) | {f"{e}@{a}" for e, found in arms.items() for a in found}
+
+
+def commands() -> list[tuple[str, list[str]]]:
+    """Return (document, words) of each command in code, split at ; and &&."""
+    found = []
+    for document in DOCUMENTS:
+        text = (ROOT / document).read_text(encoding="utf-8")
+        blocks = re.findall(r"```\n(.*?)```", text, flags=re.DOTALL)
+        code = re.findall(r"`([^`\n]+)`", re.sub(r"```.*?```", "", text, flags=re.DOTALL))
+        lines = [line.split("#")[0] for block in blocks for line in block.splitlines()]
+        for line in (*lines, *code):
+            for part in re.split(r";|&&", line):
+                words = [w for w in shlex.split(part) if not re.match(r"[A-Z_]+=", w)]
+                if words and re.sub(r".*/", "", words[0]) in ("make", "dvc", "reproduce", "python"):
+                    found.append((document, [re.sub(r".*/", "", words[0]), *words[1:]]))
+    return found
+
+
+FOUND = commands()
+
+
+def test_the_documents_name_commands() -> None:
+    assert {words[0] for _, words in FOUND} == {"make", "dvc", "reproduce", "python"}
+    assert ("README.md", ["make", "study"]) in FOUND and ("README.md", ["make", "test"]) in FOUND
+
+
+@pytest.mark.parametrize(("document", "words"), FOUND, ids=[" ".join(w) for _, w in FOUND])
+def test_a_command_exists(document: str, words: list[str]) -> None:
+    tool, *rest = words
+    if tool == "make":
+        subprocess.run(["make", "--dry-run", *rest], cwd=ROOT, check=True, capture_output=True)
+    elif tool == "reproduce" and rest:
+        command = COMMANDS[rest[0]]
+        options = {name for parameter in command.params for name in parameter.opts}
+        assert {word for word in rest[1:] if word.startswith("-")} <= options
+    elif tool == "python":
+        assert (ROOT / rest[0]).is_file()
+    elif rest[:1] == ["repro"]:
+        targets = [word for word in rest[1:] if not word.startswith("-")]
+        assert set(targets) <= stages(), document
+    elif tool == "dvc" and rest:
+        assert rest[0] in ("dag", "stage", "status", "pull")
