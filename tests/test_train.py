@@ -344,7 +344,7 @@ def test_a_run_with_few_steps_still_has_its_stops(
 
 
 def test_a_saved_model_is_that_of_its_step(
-    make_model: Maker, run: Maker, rows: list[Row], tmp_path: Path
+    make_model: Maker, run: Maker, rows: list[Row], hardware: Hardware, tmp_path: Path
 ) -> None:
     from reproduce.models import load_model
 

@@ -143,10 +143,10 @@ def _stops(steps: int, count: int) -> set[int]:
 
 
 def _last_checkpoint(arguments: "TrainingArguments") -> str | None:
-    from transformers.trainer_utils import get_last_checkpoint
-
-    folder = str(arguments.output_dir)
-    return get_last_checkpoint(folder) if os.path.isdir(folder) else None
+    # The trainer writes its state last: a checkpoint without it was cut off, and is not used.
+    found = Path(str(arguments.output_dir)).glob("checkpoint-*/trainer_state.json")
+    folders = {int(path.parent.name.removeprefix("checkpoint-")): path.parent for path in found}
+    return str(folders[max(folders)]) if folders else None
 
 
 def _save(trainer: Any, tokenizer: "PreTrainedTokenizerBase", folder: Path) -> None:
