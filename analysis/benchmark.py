@@ -294,7 +294,8 @@ def measure(method: str, profile: Path, arm: str, limit: int | None) -> Row:
 def _import_all(method: str) -> None:
     import importlib
 
-    names = ["torch", "datasets", "transformers.trainer"]
+    # DeepSpeed too: accelerate imports it to ask whether a model is one of its engines.
+    names = ["torch", "datasets", "transformers.trainer", "deepspeed"]
     names += ["transformers.models.llama.modeling_llama"]
     for name in names + ["trl.trainer.sft_trainer"] * method.startswith("trl"):
         importlib.import_module(name)

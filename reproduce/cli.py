@@ -225,7 +225,7 @@ def verify(
 
     if rerun:
         expected = comparison.expectations(PAPER, ARTIFACTS)
-        command = [sys.executable, "-m", "dvc", "repro", "--force", "--no-run-cache"]
+        command = [sys.executable, "-m", "dvc", "repro", "dvc.yaml", "--force", "--no-run-cache"]
         if status := subprocess.run(command, check=False).returncode:
             raise typer.Exit(status)
     else:

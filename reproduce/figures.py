@@ -30,6 +30,7 @@ from reproduce.plotting import (
     read_table,
     save,
 )
+from reproduce.wording import plural
 
 PATHS = (("base", "CD", "CD-IF"), ("base", "IF", "IF-CD"), ("MTL", "ReSet"), ("MTL", "ReSet-S"))
 OBJECTIVES = {"instruction": "IF", "faithfulness": "Faithfulness", "task": "Task"}
@@ -200,7 +201,7 @@ def mechanism(tables: Path) -> Figure:
         "Wrong answers (N, all seeds together) to questions whose context contradicts pretraining. "
         f"{note}",
     )
-    axes.set(xlabel="Share of wrong answers that is the remembered fact", xlim=(-0.02, 1.02))
+    axes.set(xlabel="Share of wrong answers that is the remembered fact")
     if rows["remembered"].isna().all():
         axes.text(0.5, 0.5, "no question with a known remembered fact", ha="center")
         return figure
@@ -213,7 +214,7 @@ def mechanism(tables: Path) -> Figure:
     axes.set_yticks(
         rows.index, [f"{r['label']} (N = {r['wrong']:.0f})" for _, r in rows.iterrows()]
     )
-    axes.set_ylim(-0.6, len(rows) - 0.4)
+    axes.set(ylim=(-0.6, len(rows) - 0.4), xlim=(-0.01, None))
     figure.legend(*axes.get_legend_handles_labels(), loc="outside lower right")
     return figure
 
@@ -256,13 +257,16 @@ def losses(tables: Path) -> Figure:
     figure, panels = new_figure(
         0.5 + 1.6 * len(experiments),
         "Training losses",
-        f"Mean over {seeds} seed{'s' * (seeds != 1)} of the loss a response token; band: range.",
+        f"Mean over {plural(seeds, 'seed')} of the loss a response token; band: range. Batches "
+        "hold rows of like length, so often of one task, and tasks differ in loss.",
         nrows=len(experiments),
     )
     for axes, name in zip(panels if len(experiments) > 1 else [panels], experiments, strict=True):
         part = rows[rows["experiment"] == name]
-        for number, (label, run) in enumerate(part.groupby("label", sort=False)):
-            _loss(axes, run, str(label), number)
+        shown = [COLOURS[arm] for arm in part["arm"].unique() if arm in COLOURS]
+        free = [colour for colour in PALETTE if colour not in shown]
+        for number, (arm, run) in enumerate(part.groupby("arm", sort=False)):
+            _loss(axes, run, COLOURS.get(arm, free[number % len(free)]))
         axes.set(title=name, ylabel="Loss (nats)", ylim=(0, None))
         axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), labelspacing=0.2)
     axes.set(xlabel="Optimiser step")
@@ -368,10 +372,8 @@ def _forest(axes: Axes, rows: Any, name: str) -> None:
     axes.set_ylim(len(rows) - 0.5, -0.5)
 
 
-def _loss(axes: Axes, run: Any, label: str, number: int) -> None:
-    points = run.groupby("point")
+def _loss(axes: Axes, run: Any, colour: Any) -> None:
+    points, label = run.groupby("point"), run["label"].iloc[0]
     steps, values = points["step"].mean(), points["loss"]
-    style = ("-", "--")[number // len(PALETTE) % 2]
-    colour = PALETTE[number % len(PALETTE)]
-    axes.plot(steps, values.mean(), color=colour, linestyle=style, label=label)
+    axes.plot(steps, values.mean(), color=colour, label=label)
     axes.fill_between(steps, values.min(), values.max(), color=colour, alpha=0.12, linewidth=0)

@@ -161,11 +161,11 @@ def compared(expected: Sequence[Row], found: Sequence[Row]) -> list[Verdict]:
 
 
 def stale() -> list[str]:
-    """Return the stages whose code, parameters or inputs are not those of their results.
+    """Return the stages of this profile whose code, parameters or inputs are not their results'.
 
     Raises UnusableFile, with its reason, where DVC cannot say.
     """
-    command = [sys.executable, "-m", "dvc", "status", "--json"]
+    command = [sys.executable, "-m", "dvc", "status", "dvc.yaml", "--json"]
     asked = subprocess.run(command, check=False, capture_output=True, text=True)
     try:
         found: dict[str, list[Any]] = json.loads(asked.stdout)
