@@ -24,6 +24,7 @@ from reproduce.config import (
     Arm,
     ConfigError,
     Training,
+    by_key,
     load_experiments,
     load_params,
     training_of,
@@ -314,7 +315,7 @@ def _report(scratch: Path, seed: int, tokens: Tokens, loss: float) -> None:
 
 def _arm(profile: Path, name: str) -> Arm:
     experiments = load_experiments(profile / "experiments.yaml")
-    arms = {f"{e}/{a}": arm for e, found in experiments.items() for a, arm in found.items()}
+    arms = by_key(experiments)
     if name not in arms or (arms[name].mixture is None and arms[name].select is None):
         raise ConfigError(f"no arm '{name}' that trains; there are: {', '.join(arms)}")
     return arms[name]

@@ -16,6 +16,7 @@ from reproduce.config import (
     ConfigError,
     Params,
     Training,
+    by_key,
     load_experiments,
     load_params,
     training_of,
@@ -41,7 +42,7 @@ def steps(profile: Profile = HERE.parent, output: Output = HERE / "benchmark-ste
     latest = {row["stage"]: row for row in entries}
     order = stages(params, experiments)
     count = Counter(profile / "artifacts", params)
-    arms = {f"{e}/{a}": arm for e, found in experiments.items() for a, arm in found.items()}
+    arms = by_key(experiments)
     rows = [_step(latest[name], count.of(name, arms)) for name in order if name in latest]
     if not rows:
         raise UnusableFile(f"{log}: no stage of this study; run `dvc repro`")

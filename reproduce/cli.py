@@ -15,6 +15,7 @@ from reproduce.config import (
     Arm,
     ConfigError,
     Params,
+    by_key,
     check_together,
     load_claims,
     load_experiments,
@@ -96,7 +97,7 @@ def arm(name: Annotated[str, typer.Argument(help="experiment/arm")]) -> None:
     from reproduce.arms import run_arm
 
     with step(name) as (params, experiments):
-        arms = {f"{e}/{a}": arm for e, found in experiments.items() for a, arm in found.items()}
+        arms = by_key(experiments)
         if name not in arms:
             raise ConfigError(f"no arm is called '{name}'; there are: {', '.join(arms)}")
         run_arm(params, name, arms[name], ARTIFACTS)
@@ -192,8 +193,8 @@ def summary(
             and (not names or f"{e}/{a}" in names)}
         for e, found in experiments.items()
     }  # fmt: skip
-    there = {f"{e}/{a}" for e, found in wanted.items() for a in found}
-    if missing := set(names or []) - there:
+    there = by_key(wanted)
+    if missing := set(names or []) - set(there):
         raise ConfigError(f"no such arm, or not finished: {', '.join(sorted(missing))}")
     if not there:
         raise ConfigError(f"none of the arms is in {ARTIFACTS} yet; run `dvc repro`")
@@ -209,8 +210,7 @@ def expect() -> None:
     _, experiments = settings()
     if found := stale():
         raise UnusableFile(f"{', '.join(found)}: made by other code or inputs; run `dvc repro`")
-    arms = [f"{e}/{a}" for e, found in experiments.items() for a in found]
-    write_json(RESULTS, merged(expectations(PAPER, ARTIFACTS, arms), RESULTS))
+    write_json(RESULTS, merged(expectations(PAPER, ARTIFACTS, by_key(experiments)), RESULTS))
 
 
 @app.command()

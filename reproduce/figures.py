@@ -194,15 +194,18 @@ def rewards(tables: Path) -> Figure:
 def mechanism(tables: Path) -> Figure:
     """Return, by arm, the share of wrong answers that is exactly the remembered fact."""
     rows = read_table(tables, "mechanism").iloc[::-1].reset_index(drop=True)
-    note = interval_note(tables, rows["remembered_prompts"], rows["remembered_seeds"])
+    known = not rows["remembered"].isna().all()
+    note = "What a model remembers is not known for real text."
+    if known:
+        note = interval_note(tables, rows["remembered_prompts"], rows["remembered_seeds"])
     figure, axes = new_figure(
-        3.3,
+        3.3 if known else 1.2,
         "How many unfaithful answers are what the model remembers?",
         "Wrong answers (N, all seeds together) to questions whose context contradicts pretraining. "
         f"{note}",
     )
     axes.set(xlabel="Share of wrong answers that is the remembered fact")
-    if rows["remembered"].isna().all():
+    if not known:
         axes.text(0.5, 0.5, "no question with a known remembered fact", ha="center")
         return figure
     for place, row in rows.iterrows():

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from reproduce.config import Arm, Params
+from reproduce.config import Arm, Params, by_key
 from reproduce.files import UnusableFile, read_csv, write_csv
 
 FIRST = ("data", "entailment", "base")
@@ -74,7 +74,7 @@ def stages(params: Params, experiments: Mapping[str, Mapping[str, Arm]]) -> list
 
     Sampling comes before the first arm that selects from the candidates.
     """
-    arms = {f"{e}/{a}": arm for e, found in experiments.items() for a, arm in found.items()}
+    arms = by_key(experiments)
     names = list(arms)
     selecting = [names.index(name) for name, arm in arms.items() if arm.reads == "scores"]
     if selecting:

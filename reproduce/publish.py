@@ -39,7 +39,7 @@ class Study:
     figures: str
     scale: Row
     claims: list[Row]
-    controls: list[Row]
+    controls: Sequence[Row]
     judges: list[Row]
     provenance: list[Row]
 
@@ -106,7 +106,7 @@ def as_markdown(root: Path, target: Path, studies: Sequence[Study], asked: Claim
         keep_trailing_newline=True,
     )  # fmt: skip
     environment.filters |= {
-        "interval": lambda row, name: interval(row, name),
+        "interval": interval,
         "unsigned": lambda row, name: interval(row, name, sign=False),
         "plural": lambda count, noun: plural(int(count), noun),
         "count": lambda number: f"{int(number):,}",
@@ -151,7 +151,7 @@ def _study(root: Path, folder: Path) -> Study:
         figures=figures.as_posix(),
         scale=scale[0],
         claims=[row for row in read_csv(tables / "claims.csv") if row["role"] == "primary"],
-        controls=list(read_csv(tables / "controls.csv")),
+        controls=read_csv(tables / "controls.csv"),
         judges=[row for row in read_csv(tables / "judges.csv") if row["carries"]],
         provenance=provenance(lock, folder / "paper"),
     )

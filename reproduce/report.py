@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from reproduce.config import Arm, load_claims, load_experiments, load_params
+from reproduce.config import Arm, by_key, load_claims, load_experiments, load_params
 from reproduce.files import UnusableFile, read_csv, write_text
 from reproduce.progress import spoken
 from reproduce.wording import interval, over, percent, plural, span
@@ -33,10 +33,9 @@ def results(folder: Path) -> str:
     """Return the answer of the profile in `folder` to each claim, and its controls, as Markdown."""
     tables = folder / "paper" / "tables"
     rows = [row for row in read_csv(tables / "claims.csv") if row["role"] == "primary"]
-    params, experiments = (
-        load_params(folder / "params.yaml"), load_experiments(folder / "experiments.yaml"),
-    )  # fmt: skip
-    arms = {f"{e}/{a}": arm for e, found in experiments.items() for a, arm in found.items()}
+    params = load_params(folder / "params.yaml")
+    experiments = load_experiments(folder / "experiments.yaml")
+    arms = by_key(experiments)
     timings = folder / "timings.csv"
     costs = {row["stage"]: row for row in read_csv(timings)} if timings.is_file() else {}
     lines = [

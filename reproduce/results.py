@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from reproduce.config import Arm, ConfigError, Params, Statistics
+from reproduce.config import Arm, ConfigError, Params, Statistics, by_key
 from reproduce.examples import Example, read_examples, read_sets
 from reproduce.files import UnusableFile, checked, read_json, read_rows
 from reproduce.statistics import Grid, Interval, bootstrap
@@ -187,7 +187,7 @@ def load(artifacts: Path, experiments: Arms, params: Params) -> Results:
     do about it.
     """
     seeds = params.seeds
-    arms = {f"{e}/{a}": arm for e, found in experiments.items() for a, arm in found.items()}
+    arms = by_key(experiments)
     sets = read_sets(artifacts / "evaluation")
     sound = sound_sets(read_trials(artifacts), params)
     carriers = {n: params.judging.carriers[sets[n][0].kind] for n in sets if n in sound}
@@ -214,7 +214,7 @@ def load(artifacts: Path, experiments: Arms, params: Params) -> Results:
 
 def refuse_incomplete(experiments: Arms) -> None:
     """Raise ConfigError naming an arm that the tables need and no experiment has."""
-    arms = {f"{e}/{a}" for e, found in experiments.items() for a in found}
+    arms = by_key(experiments)
     for key in MAIN:
         if key not in arms:
             raise ConfigError(f"experiments: the tables need an arm '{key}'")

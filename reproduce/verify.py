@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from reproduce.files import SUMS, UnusableFile, checked, digest, fingerprint, read_csv, read_json
+from reproduce.wording import interval
 
 Row = Mapping[str, str]
 Status = Literal["identical", "agrees", "outside", "missing", "unexpected"]
@@ -82,9 +83,9 @@ def expectations(paper: Path, artifacts: Path, arms: Iterable[str] = ()) -> dict
 
     Raises UnusableFile naming what is missing (of `arms`, too), or was changed since it was made.
     """
-    for name in arms:
-        checked(artifacts / name)
     found = _fingerprints(artifacts)
+    for name in set(arms) - set(found):
+        checked(artifacts / name)
     if not found:
         raise UnusableFile(f"{artifacts}: nothing there; run `dvc repro`")
     return {
@@ -224,10 +225,7 @@ def _inside(expected: Row, found: Row) -> bool:
 
 
 def _said(row: Row) -> str:
-    if not row["effect"]:
-        return row["verdict"]
-    mean, low, high = (float(row[key]) for key in ("effect", "effect_low", "effect_high"))
-    return f"{mean:+.3f} [{low:+.3f}, {high:+.3f}] {row['verdict']}"
+    return f"{interval(row, 'effect')} {row['verdict']}"
 
 
 def _digests(paper: Path) -> dict[str, str]:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import synthetic
 
-from reproduce.config import ConfigError
+from reproduce.config import ConfigError, RealData
 from reproduce.examples import read_examples
 from reproduce.files import UnusableFile, read_rows, sealed_folder, write_rows
 from reproduce.results import (
@@ -33,6 +33,7 @@ from reproduce.tables.summary import write_summary
 
 NAMES = ("two-stage", "trajectory", "methods", "data-size", "drivers", "controls", "mechanism",
          "outcomes", "rewards", "health", "judges", "claims")  # fmt: skip
+ROOT = Path(__file__).parent.parent
 PARAMS = synthetic.small_params()
 ASKED = synthetic.all_claims()
 
@@ -374,3 +375,22 @@ def test_the_filter_for_the_runs_stands_below_a_table_of_arms(study: Path) -> No
     text = (study.parent / "tables" / "controls.md").read_text(encoding="utf-8")
     assert "`tags.cell LIKE 'controls/more-MTL/%'`" in text
     assert "tags.cell" not in (study.parent / "tables" / "claims.md").read_text(encoding="utf-8")
+
+
+def test_the_texts_of_others_are_not_in_the_tables(study: Path, tmp_path: Path) -> None:
+    assert PARAMS.data.world and (study.parent / "tables" / "prompts.csv").is_file()
+    real = PARAMS.data.model_copy(update={"world": None, "real": RealData(sets={})})
+    fetched = PARAMS.model_copy(update={"data": real})
+    make_tables(fetched, synthetic.all_arms(), ASKED, study, tmp_path / "tables")
+    assert not (tmp_path / "tables" / "prompts.csv").exists()
+    text = (tmp_path / "tables" / "samples.md").read_text(encoding="utf-8")
+    whole = (study.parent / "tables" / "samples.md").read_text(encoding="utf-8")
+    assert text.count("###") == whole.count("###") and text.count("**") == whole.count("**")
+    assert "Gold:" in whole and "Gold:" not in text and "\n> " not in text
+    assert "`reproduce summary`" in text
+
+
+@pytest.mark.parametrize("tables", ROOT.glob("profiles/*/paper/tables"), ids=lambda p: p.parts[-3])
+def test_no_committed_profile_passes_on_the_texts_of_others(tables: Path) -> None:
+    assert not (tables / "prompts.csv").exists()
+    assert "\n> " not in (tables / "samples.md").read_text(encoding="utf-8")

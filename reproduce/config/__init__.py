@@ -5,6 +5,7 @@ from reproduce.config.arms import (
     Experiments,
     Selection,
     Weights,
+    by_key,
     training_of,
 )
 from reproduce.config.claims import Claim, Claims, Difference
@@ -61,6 +62,7 @@ __all__ = [
     "Validation",
     "Weights",
     "WorldData",
+    "by_key",
     "check_together",
     "load_claims",
     "load_experiments",

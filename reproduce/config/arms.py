@@ -1,5 +1,6 @@
 """A schema of experiments.yaml: the arms of a study, the same at every scale."""
 
+from collections.abc import Mapping
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
@@ -69,6 +70,11 @@ class Arm(Strict):
         if (self.select is not None) != (self.reads == "scores"):
             raise ValueError("an arm with 'select' reads 'scores', any other reads 'training'")
         return self
+
+
+def by_key(experiments: Mapping[str, Mapping[str, Arm]]) -> dict[str, Arm]:
+    """Return "experiment/arm" -> settings, in the order of the report."""
+    return {f"{e}/{a}": arm for e, found in experiments.items() for a, arm in found.items()}
 
 
 def training_of(params: Params, arm: Arm) -> Training:

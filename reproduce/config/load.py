@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from reproduce.config.arms import Arm, Experiments
+from reproduce.config.arms import Arm, Experiments, by_key
 from reproduce.config.claims import Claims
 from reproduce.config.profile import Params
 
@@ -30,7 +30,7 @@ def load_experiments(path: Path = Path("experiments.yaml")) -> dict[str, dict[st
 def load_claims(path: Path, experiments: dict[str, dict[str, Arm]]) -> Claims:
     """Return the claims; raise ConfigError naming what is wrong, or an arm that does not exist."""
     found = _checked(Claims, path)
-    known = {f"{e}/{a}" for e, arms in experiments.items() for a in arms}
+    known = by_key(experiments)
     for claim in found.claims:
         for difference in (*claim.decided_by, *claim.shown_too):
             for arm in (difference.arm, difference.against):

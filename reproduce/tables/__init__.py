@@ -25,7 +25,8 @@ def make_tables(
     """Write all tables to the folder `target`, in place of what was there.
 
     `scores.csv`, `losses.csv`, `reward-distribution.csv`, `generations.csv`, `prompts.csv` and
-    `study.csv` are for programs only. The bytes are the same on every run. Raises UnusableFile or
+    `study.csv` are for programs only. The texts of prompts are written where the project made them;
+    those of others are not passed on. The bytes are the same on every run. Raises UnusableFile or
     ConfigError as `results.load` does.
     """
     refuse_incomplete(experiments)
@@ -50,13 +51,15 @@ def make_tables(
         "losses": losses(results),
         "reward-distribution": reward_distribution(found),
         "generations": generations(results),
-        "prompts": prompts(results),
         "study": study(params, results, checked(artifacts / "base") / "model"),
     }
+    own = params.data.world is not None  # Texts of others may be fetched, but not passed on.
+    if own:
+        long["prompts"] = prompts(results)
     with replacing(target) as draft:
         draft.mkdir()
         for table in tables:
             write_table(table, draft)
         for name, rows in long.items():
             write_csv(draft / f"{name}.csv", flat(rows))
-        write_text(draft / "samples.md", samples(results, MAIN))
+        write_text(draft / "samples.md", samples(results, MAIN, texts=own))

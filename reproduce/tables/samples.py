@@ -11,16 +11,24 @@ SHOWN = 2
 SCORES = ("task", "faithfulness", "instruction")
 
 
-def samples(results: Results, keys: Sequence[str], count: int = SHOWN) -> str:
+ELSEWHERE = (
+    "Prompts and references are other people's texts and are not kept here; "
+    "`reproduce summary` writes them beside the responses, from the data that were fetched."
+)
+
+
+def samples(results: Results, keys: Sequence[str], count: int = SHOWN, texts: bool = True) -> str:
     """Return `count` responses a data set as Markdown, the arms' `keys` beside the gold response.
 
-    They are the first prompts of each set and the first seed: nobody chose them.
+    They are the first prompts of each set and the first seed: nobody chose them. Without `texts`
+    prompts and gold responses are left out.
     """
-    parts: list[str] = []
+    parts: list[str] = [] if texts else [ELSEWHERE]
     for name, examples in results.sets.items():
         for position, example in enumerate(examples[:count]):
-            told = [f"### {name}, {example.id}", quoted(example.prompt)]
-            told.append(f"Gold: {example.response or '(none)'}")
+            told = [f"### {name}, {example.id}"]
+            if texts:
+                told += [quoted(example.prompt), f"Gold: {example.response or '(none)'}"]
             for key in keys:
                 row = results.frame(key, name).iloc[position]
                 told.append(f"**{results.labels[key]}**: {row['response']} ({_scores(row)})")
