@@ -5,8 +5,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from reproduce.config.profile import Params, Training
+from reproduce.config.profile import Params
 from reproduce.config.strict import Count, Share, Strict, Weight
+from reproduce.config.training import Training
 
 
 class Weights(Strict):
