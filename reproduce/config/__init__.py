@@ -25,6 +25,7 @@ from reproduce.config.training import (
     Continuation,
     Hardware,
     PublishedBase,
+    Shape,
     TinyModel,
     Training,
 )
@@ -54,6 +55,7 @@ __all__ = [
     "RealData",
     "Selection",
     "Served",
+    "Shape",
     "Statistics",
     "TinyModel",
     "Training",

@@ -69,18 +69,24 @@ class TinyModel(Strict):
         return self
 
 
+class Shape(TinyModel):
+    """The shape of a LLaMA that somebody else pretrained."""
+
+    vocabulary: Count
+
+
 class PublishedBase(Strict):
     """A causal language model of a hub at a commit, or in a local folder (no revision).
 
     Attributes:
         chat: the chat template that it gets, a name in sources.chat.TEMPLATES; null keeps its own.
-        parameters: how many it has, where that is to be checked.
+        shape: what its configuration must say; also what `reproduce plan` reckons with.
     """
 
     model: str
     revision: Revision | None = None
     chat: Literal["vicuna", "alpaca"] | None = None
-    parameters: Count | None = None
+    shape: Shape | None = None
 
     @model_validator(mode="after")
     def _pinned(self) -> "PublishedBase":
