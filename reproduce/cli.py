@@ -20,6 +20,7 @@ from reproduce.config import (
     load_claims,
     load_experiments,
     load_params,
+    refuse_unpinned,
 )
 from reproduce.files import UnusableFile, write_json
 from reproduce.progress import forecast, mark_run, save_expected, stage, stages
@@ -38,6 +39,7 @@ Settings = tuple[Params, dict[str, dict[str, Arm]]]
 def step(name: str) -> Iterator[Settings]:
     """Yield the checked parameters and arms, with a line of progress and an entry in the log."""
     params, experiments = settings()
+    refuse_unpinned(params)
     with stage(name, LOG, stages(params, experiments)):
         yield params, experiments
 
@@ -109,6 +111,17 @@ def train(job: Annotated[Path, typer.Argument(help="file of the run")]) -> None:
     from reproduce.training.jobs import read_job, run_job
 
     run_job(read_job(job))
+
+
+@app.command()
+def pin(
+    name: Annotated[str, typer.Argument(help="owner/name on the hub")],
+    dataset: Annotated[bool, typer.Option(help="it is a data set, not a model")] = False,
+) -> None:
+    """Ask the hub for the newest commit of a repository, as a line for params.yaml."""
+    from reproduce.sources.snapshot import newest
+
+    print(f"revision: {newest(name, dataset)}")
 
 
 @app.command()

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from reproduce.config.strict import Count, Revision, Strict, refuse_unpinned
+from reproduce.config.strict import Count, Revision, Strict
 
 
 class CrossEncoderTraining(Strict):
@@ -22,11 +22,6 @@ class Published(Strict):
 
     model: str
     revision: Revision | None = None
-
-    @model_validator(mode="after")
-    def _pinned(self) -> "Published":
-        refuse_unpinned(self.model, self.revision)
-        return self
 
 
 class Rated(Strict):

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from reproduce.config.strict import Count, Revision, Strict, refuse_unpinned
+from reproduce.config.strict import Count, Revision, Strict
 
 
 class Training(Strict):
@@ -85,13 +85,8 @@ class PublishedBase(Strict):
 
     model: str
     revision: Revision | None = None
-    chat: Literal["vicuna", "alpaca"] | None = None
+    chat: Literal["vicuna"] | None = None
     shape: Shape | None = None
-
-    @model_validator(mode="after")
-    def _pinned(self) -> "PublishedBase":
-        refuse_unpinned(self.model, self.revision)
-        return self
 
 
 class Base(Strict):
