@@ -52,11 +52,13 @@ def check_together(params: Params, experiments: dict[str, dict[str, Arm]]) -> No
                         f"{place}.strategies: '{strategy}' is not one of {sorted(known)} "
                         "(candidates.strategies of params.yaml)"
                     )
+            whole = sum(strategy.samples for strategy in known.values())
             drawn = sum(known[strategy].samples for strategy in wanted or known)
-            if arm.select and (arm.select.candidates or 0) > drawn:
+            share = (arm.select.candidates if arm.select else None) or 0
+            if share * whole > drawn:
                 raise ConfigError(
-                    f"{place}.candidates: {arm.select.candidates}, but its strategies draw {drawn} "
-                    "(samples, candidates.strategies of params.yaml)"
+                    f"{place}.candidates: {share} of the {whole} that are drawn, but its "
+                    f"strategies draw {drawn} (samples, candidates.strategies of params.yaml)"
                 )
 
 
