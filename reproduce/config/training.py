@@ -117,7 +117,8 @@ class Hardware(Strict):
         deepspeed: path of a DeepSpeed configuration, below the profile's folder; null trains
             without. With it, and no launcher, one process is a world of its own.
         launch: command before that of a training run, which starts `devices` processes of it
-            ("torchrun --standalone --nproc_per_node 8 --no-python", "srun ..."); "" trains here.
+            ("torchrun --standalone --nproc_per_node 8 --no-python", "srun ..."), with variables
+            of the environment filled in ("$HOST"); "" trains here.
         devices: processes that train together; they and accumulation share the effective batch.
         attention: how attention is computed.
         gradient_checkpointing: compute activations twice to hold them once.
