@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -110,6 +111,29 @@ def test_two_processes_without_deepspeed_take_the_steps_of_one(job: Maker) -> No
     assert finished(job("both", 2, devices=2, launch=launch(2))) == pytest.approx(
         expected, abs=1e-5
     )
+
+
+TWO_NODES = """
+port=$1; shift
+for node in 0 1; do
+  {torchrun} --nnodes 2 --nproc_per_node 1 --rdzv_backend c10d --rdzv_id two \\
+    --rdzv_endpoint 127.0.0.1:$port --no-python "$@" & pids="$pids $!"
+done
+for pid in $pids; do wait $pid || exit 1; done
+"""
+"""What `srun` does on two nodes: one launcher on each, which meet at an address."""
+
+
+def test_two_launchers_meet_and_take_the_steps_of_one(job: Maker, tmp_path: Path) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    script = tmp_path / "two-nodes.sh"
+    torchrun = Path(sys.executable).with_name("torchrun")
+    script.write_text(TWO_NODES.format(torchrun=torchrun), encoding="utf-8")
+    expected = finished(job("plain", 2))
+    both = job("both", 2, devices=2, launch=f"bash {script} {port}")
+    assert finished(both) == pytest.approx(expected, abs=1e-5)
 
 
 def killed(job: Job, after: int) -> None:

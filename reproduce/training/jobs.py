@@ -80,10 +80,10 @@ def run_job(job: Job) -> None:
     work = _work(job)
     arguments = training_arguments(job.training, job.hardware, job.order, work, len(rows))
     if job.hardware.deepspeed:
-        import deepspeed
+        from deepspeed.comm import init_distributed
 
         # ZeRO-3 spreads a model while it is loaded, and must know by then over how many.
-        deepspeed.init_distributed()
+        init_distributed()
     start = Path(job.start)
     model, tokenizer = load_model(start, job.hardware), load_tokenizer(start)
     history, save = train(model, tokenizer, rows, arguments, job.title, job.stops)
