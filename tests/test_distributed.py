@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import shutil
 import signal
 import socket
@@ -68,15 +69,9 @@ def job(
 
 
 def finished(job: Job) -> list[float]:
-    """Carry out a job in a process of its own: DeepSpeed leaves a process group behind."""
-    path = Path(job.target) / "job.json"
-    write_json(path, job.model_dump(mode="json"))
-    command = [sys.executable, "-m", "reproduce", "train", str(path)]
-    if job.hardware.launch:
-        rows = [json.loads(line) for line in Path(job.rows).read_text().splitlines()]
-        return [row["loss"] for row in carried_out(job, rows)]
-    subprocess.run(command, check=True, capture_output=True)
-    return [row["loss"] for row in json.loads((Path(job.target) / "history.json").read_text())]
+    """Carry out a job, in processes of its own if it is launched; return its losses."""
+    rows = [json.loads(line) for line in Path(job.rows).read_text().splitlines()]
+    return [row["loss"] for row in carried_out(job, rows)]
 
 
 def tensors(folder: str, name: str = "model") -> Any:
@@ -140,7 +135,8 @@ def killed(job: Job, after: int) -> None:
     """Start a job and kill it once it has a checkpoint of at least the step `after`."""
     path = Path(job.target) / "job.json"
     write_json(path, job.model_dump(mode="json"))
-    words = [sys.executable, "-m", "reproduce", "train", str(path)]
+    alone = [sys.executable, "-m"]
+    words = [*(shlex.split(job.hardware.launch) or alone), "reproduce", "train", str(path)]
     with subprocess.Popen(words, start_new_session=True, stdout=subprocess.DEVNULL) as process:
         until = time.monotonic() + 120
         while time.monotonic() < until and process.poll() is None:
@@ -151,11 +147,15 @@ def killed(job: Job, after: int) -> None:
         os.killpg(process.pid, signal.SIGKILL)
 
 
-def test_a_stopped_run_goes_on_with_the_same_losses(job: Maker) -> None:
-    whole = job("whole", epochs=8, save_every=10)
+ZERO3 = {"deepspeed": str(ROOT / "deepspeed" / "zero3.json"), "devices": 2, "launch": launch(2)}
+
+
+@pytest.mark.parametrize("more", [{}, pytest.param({"micro": 2, **ZERO3}, marks=compiled)])
+def test_a_stopped_run_goes_on_with_the_same_losses(job: Maker, more: dict[str, Any]) -> None:
+    whole = job("whole", epochs=8, save_every=10, **more)
     expected = finished(whole)
     assert not list(CHECKPOINTS.glob("*/*"))
-    cut = job("cut", epochs=8, save_every=10)
+    cut = job("cut", epochs=8, save_every=10, **more)
     killed(cut, 10)
     assert list(CHECKPOINTS.glob("*/checkpoint-*"))
     assert finished(cut) == pytest.approx(expected, abs=1e-5)
