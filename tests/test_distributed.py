@@ -101,6 +101,14 @@ def test_two_processes_take_the_steps_of_one(job: Maker, stage: str, micro: int)
     assert closest(tensors(plain.target, stop), tensors(both.target, stop)) < 1e-4
 
 
+@compiled
+def test_deepspeed_in_one_process_needs_no_launcher(job: Maker) -> None:
+    settings = str(ROOT / "deepspeed" / "zero2.json")
+    # A process of its own all the same: DeepSpeed leaves a process group behind.
+    alone = job("alone", 4, deepspeed=settings, launch=f"{sys.executable} -m")
+    assert finished(alone) == pytest.approx(finished(job("plain", 4)), abs=1e-4)
+
+
 def test_two_processes_without_deepspeed_take_the_steps_of_one(job: Maker) -> None:
     expected = finished(job("plain", 2))
     assert finished(job("both", 2, devices=2, launch=launch(2))) == pytest.approx(
