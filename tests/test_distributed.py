@@ -21,7 +21,7 @@ from reproduce.training.jobs import CHECKPOINTS, Job, carried_out, read_job
 
 ROOT = Path(__file__).parent.parent
 PLAIN: dict[str, Any] = {"workers": 1, "threads": 1, "base_threads": 1}
-BATCH = 8
+BATCH = 16
 Maker = Callable[..., Job]
 
 compiled = pytest.mark.skipif(
@@ -39,7 +39,7 @@ def job(
     make_model: Any, tokenizer: Any, training: Any, settings: Training, tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Maker:  # fmt: skip
-    """Return a maker of jobs on 40 rows, each in a folder of its own."""
+    """Return a maker of jobs on 48 rows, each in a folder of its own."""
     from reproduce.training.encoding import encode_example
 
     for name, value in {"DS_ACCELERATOR": "cpu", "PYTHONPATH": str(ROOT)}.items():
@@ -50,11 +50,11 @@ def job(
     start = tmp_path / "start"
     make_model().save_pretrained(start)
     tokenizer.save_pretrained(start)
-    examples = [e for name in ("qa-single", "lists") for e in training[name][:20]]
+    examples = [e for name in ("qa-single", "lists") for e in training[name][:24]]
     found = [encode_example(tokenizer, example, 128) for example in examples]
     write_rows(tmp_path / "rows.jsonl", [row for row in found if row])
 
-    def make(name: str, micro: int = 8, epochs: float = 1, **hardware: Any) -> Job:
+    def make(name: str, micro: int = 8, epochs: float = 2, **hardware: Any) -> Job:
         (tmp_path / name).mkdir()
         chosen = settings.model_copy(
             update={"micro_batch_size": micro, "batch_size": BATCH, "epochs": epochs}
@@ -94,10 +94,10 @@ def test_two_processes_take_the_steps_of_one(job: Maker, stage: str, micro: int)
     settings = str(ROOT / "deepspeed" / f"{stage}.json")
     both = job("both", micro, devices=2, launch=launch(2), deepspeed=settings)
     expected = finished(plain)
-    assert len(expected) == 5
+    assert len(expected) == 6
     assert finished(both) == pytest.approx(expected, abs=1e-4)
     assert closest(tensors(plain.target), tensors(both.target)) < 1e-4
-    stop = "stop-2"
+    stop = "stop-3"
     assert closest(tensors(plain.target, stop), tensors(both.target, stop)) < 1e-4
 
 
@@ -160,15 +160,15 @@ ZERO3 = {"deepspeed": str(ROOT / "deepspeed" / "zero3.json"), "devices": 2, "lau
 
 @pytest.mark.parametrize("more", [{}, pytest.param({"micro": 2, **ZERO3}, marks=compiled)])
 def test_a_stopped_run_goes_on_with_the_same_losses(job: Maker, more: dict[str, Any]) -> None:
-    whole = job("whole", epochs=8, save_every=10, **more)
+    whole = job("whole", epochs=12, save_every=10, **more)
     expected = finished(whole)
     assert not list(CHECKPOINTS.glob("*/*"))
-    cut = job("cut", epochs=8, save_every=10, **more)
+    cut = job("cut", epochs=12, save_every=10, **more)
     killed(cut, 10)
     assert list(CHECKPOINTS.glob("*/checkpoint-*"))
     assert finished(cut) == pytest.approx(expected, abs=1e-5)
     assert closest(tensors(whole.target), tensors(cut.target)) < 1e-5
-    assert (Path(cut.target) / "stop-20" / "model.safetensors").is_file()
+    assert (Path(cut.target) / "stop-18" / "model.safetensors").is_file()
 
 
 def test_a_launcher_that_fails_is_named(job: Maker) -> None:

@@ -18,8 +18,15 @@ class ConfigError(Exception):
 
 
 def load_params(path: Path = Path("params.yaml")) -> Params:
-    """Return the checked parameters of a profile; raise ConfigError naming what is wrong."""
-    return _checked(Params, path)
+    """Return the checked parameters of a profile; raise ConfigError naming what is wrong.
+
+    Files that they name are below the folder of `path`, from which a profile is run.
+    """
+    params = _checked(Params, path)
+    deepspeed = params.hardware.deepspeed
+    if deepspeed and not (path.parent / deepspeed).is_file():
+        raise ConfigError(f"{path}: hardware.deepspeed: there is no file {deepspeed}")
+    return params
 
 
 def load_experiments(path: Path = Path("experiments.yaml")) -> dict[str, dict[str, Arm]]:

@@ -1,6 +1,5 @@
 """A schema of the base model, of its training and of the devices that do it."""
 
-from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
@@ -143,6 +142,4 @@ class Hardware(Strict):
                 raise ValueError(f"'{name}' takes all devices for one run: set 'workers' to 1")
         if self.devices > 1 and not self.launch:
             raise ValueError(f"'devices' is {self.devices}: give the 'launch' that starts them")
-        if self.deepspeed and not Path(self.deepspeed).is_file():
-            raise ValueError(f"'deepspeed': there is no file {self.deepspeed}")
         return self

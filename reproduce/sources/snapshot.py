@@ -1,6 +1,6 @@
 """Repositories of a hub at a commit, and what to tell the user where the hub does not give them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from reproduce.files import UnusableFile
@@ -41,12 +41,23 @@ def unreachable(repo: str, revision: str | None, error: Exception) -> UnusableFi
         RevisionNotFoundError,
     )
 
+    remedies = {
+        GatedRepoError:
+            "its owner asks for consent: accept the licence on its page, then `hf auth login`",
+        RevisionNotFoundError: "it has no such revision; `reproduce pin` says which is its newest",
+        RepositoryNotFoundError: "there is none, or it asks for a login (`hf auth login`)",
+    }  # fmt: skip
     remedy = "check the network, HF_ENDPOINT and HF_HUB_OFFLINE, or name a local folder"
-    if isinstance(error, GatedRepoError):
-        remedy = "its owner asks for consent: accept the licence on its page, then `hf auth login`"
-    elif isinstance(error, RevisionNotFoundError):
-        remedy = f"it has no such revision; `reproduce pin {repo}` says which it has"
-    elif isinstance(error, RepositoryNotFoundError):
-        remedy = "there is no such repository, or it asks for a login (`hf auth login`)"
+    for kind, told in remedies.items():
+        if any(isinstance(cause, kind) for cause in _causes(error)):
+            remedy = told
+            break
     said = str(error).strip().splitlines() or [type(error).__name__]
     return UnusableFile(f"{repo} at {revision}: {said[0][:200]}; {remedy}")
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    """Yield an error and what led to it: libraries wrap what the hub's client says."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
