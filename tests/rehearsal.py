@@ -28,7 +28,7 @@ def rehearsal(folder: Path) -> Path:
     ignored = shutil.ignore_patterns("__pycache__")
     for name in ("reproduce", "deepspeed"):
         shutil.copytree(ROOT / name, folder / name, ignore=ignored)
-    for name in ("dvc.yaml", "experiments.yaml", "requirements.lock", ".dvcignore"):
+    for name in ("dvc.yaml", "experiments.yaml", "params.yaml", "requirements.lock", ".dvcignore"):
         shutil.copy(ROOT / name, folder / name)
     (folder / "paper").mkdir()
     shutil.copy(ROOT / "paper" / "claims.yaml", folder / "paper")
