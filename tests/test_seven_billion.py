@@ -56,7 +56,7 @@ def test_the_two_profiles_differ_in_the_model_alone() -> None:
 
 def test_each_block_bears_a_label() -> None:
     text = (ROOT / "profiles" / "llama-7b" / "params.yaml").read_text(encoding="utf-8")
-    blocks = re.findall(r"(?:^#.*\n)*^[a-z]\w*:.*\n(?:^[ \n].*\n?)*", text, re.MULTILINE)
+    blocks = re.findall(r"(?:^#.*\n)*^[a-z]\w*:.*\n(?:^(?: .*)?\n)*", text, re.MULTILINE)
     found = {re.findall(r"^([a-z]\w*):", block, re.MULTILINE)[0]: block for block in blocks}
     assert {"seeds", "data", "base", "training", "candidates", "judging", "hardware"} <= set(found)
     for name in set(found) - {"profile", "package", "lock", "claims"}:
