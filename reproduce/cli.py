@@ -59,6 +59,10 @@ def settings() -> Settings:
 def check() -> None:
     """Check params.yaml and experiments.yaml and say what the study consists of."""
     params, experiments = settings()
+    if params.judging.rated:
+        from reproduce.judging import rater_of
+
+        rater_of(params.judging)  # Its key is needed hours later, and missed now.
     arms = sum(map(len, experiments.values()))
     seeds = len(params.seeds)
     print(f"profile {params.profile}: {len(experiments)} experiments, {arms} arms, {seeds} seeds")
@@ -273,6 +277,7 @@ def command() -> int:
 def _expected() -> tuple[type[Exception], ...]:
     # Classes of modules that are loaded only if the command needed them.
     names = (
+        ("reproduce.endpoint", "EndpointError"),
         ("reproduce.judging", "TooMuchLost"),
         ("reproduce.tracking", "TrackingError"),
         ("reproduce.validation", "Unsound"),
