@@ -23,6 +23,7 @@ from reproduce.config import (
     refuse_unpinned,
 )
 from reproduce.files import UnusableFile, write_json
+from reproduce.plan.command import plan
 from reproduce.progress import forecast, mark_run, save_expected, stage, stages
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
@@ -68,6 +69,9 @@ def check() -> None:
     print(f"profile {params.profile}: {len(experiments)} experiments, {arms} arms, {seeds} seeds")
     if said := forecast(stages(params, experiments)):
         print(said)
+
+
+app.command()(plan)
 
 
 @app.command()
