@@ -24,6 +24,7 @@ from reproduce.config import (
 )
 from reproduce.files import UnusableFile, write_json
 from reproduce.plan.command import plan
+from reproduce.preflight.command import preflight
 from reproduce.progress import forecast, mark_run, save_expected, stage, stages
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
@@ -72,6 +73,7 @@ def check() -> None:
 
 
 app.command()(plan)
+app.command()(preflight)
 
 
 @app.command()
