@@ -69,13 +69,13 @@ def check() -> None:
     from reproduce.faults import misplaced
 
     params, experiments = settings()
-    if found := misplaced(Path(params.package)):
-        raise UnusableFile(found[0])
     arms = sum(map(len, experiments.values()))
     seeds = len(params.seeds)
     print(f"profile {params.profile}: {len(experiments)} experiments, {arms} arms, {seeds} seeds")
     if said := forecast(stages(params, experiments)):
         print(said)
+    if found := misplaced(Path(params.package)):
+        raise UnusableFile(found[0])
 
 
 @app.command()
