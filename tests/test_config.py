@@ -247,6 +247,21 @@ def test_what_does_not_fit_together_is_refused(
         assert part in message
 
 
+def test_files_of_a_profile_are_looked_for_in_its_folder(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    change(folder / "params.yaml", ("hardware.deepspeed", "zero.json"), ("hardware.workers", 1))
+    (folder / "zero.json").write_text("{}")
+    (folder / "elsewhere").mkdir()
+    monkeypatch.chdir(folder / "elsewhere")
+    before = Path.cwd()
+    assert load_params(folder / "params.yaml").hardware.deepspeed == "zero.json"
+    assert load_params(Path("../params.yaml")).hardware.deepspeed == "zero.json"
+    (folder / "zero.json").rename("zero.json")
+    assert "there is no file zero.json" in refusal(lambda: load_params(folder / "params.yaml"))
+    assert Path.cwd() == before
+
+
 def test_all_faults_are_named_at_once(folder: Path) -> None:
     change(folder / "params.yaml", ("colour", 1), ("data.world.people", 0), ("seeds", "x"))
     assert len(refusal(load_params).splitlines()) == 4

@@ -106,7 +106,7 @@ def follow_section(folder: Path, name: str) -> str:
 
 def test_the_page_has_an_example_of_each_kind() -> None:
     assert list(sections()) == ["A data set", "A model", "A judge", "A method"]
-    assert all(len(blocks) > 4 for blocks in sections().values())
+    assert all(len(blocks) > 1 for blocks in sections().values())
 
 
 def test_a_data_set(study: Path) -> None:
