@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import unruly
 import yaml
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -23,8 +24,14 @@ TORCHRUN = "torchrun --standalone --nproc_per_node 2 --no-python"
 Row = dict[str, Any]
 
 
-def rehearsal(folder: Path) -> Path:
-    """Make the folder of a repository with the small profile in it; return the profile's."""
+SERVER = "transformers serve {model} --port {port} --device cpu --log-level error"
+
+
+def rehearsal(folder: Path, judge: str) -> Path:
+    """Make the folder of a repository with the small profile in it; return the profile's.
+
+    `judge` is the address of the judge of instruction following; `judged` gives one.
+    """
     ignored = shutil.ignore_patterns("__pycache__")
     for name in ("reproduce", "deepspeed"):
         shutil.copytree(ROOT / name, folder / name, ignore=ignored)
@@ -37,12 +44,12 @@ def rehearsal(folder: Path) -> Path:
     for name in ("dvc.yaml", "experiments.yaml"):
         (profile / name).symlink_to(f"../../{name}")
     params = yaml.safe_load((PROFILE / "params.yaml").read_text(encoding="utf-8"))
-    params = scaled_down(params, folder / "hub")
+    params = scaled_down(params, folder / "hub", judge)
     (profile / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False), encoding="utf-8")
     return profile
 
 
-def scaled_down(params: Row, hub: Path) -> Row:
+def scaled_down(params: Row, hub: Path, judge: str) -> Row:
     """Return the parameters of the 7B profile with everything in them small; write what they read.
 
     What is not named here stays as it is.
@@ -58,19 +65,33 @@ def scaled_down(params: Row, hub: Path) -> Row:
     }  # fmt: skip
     params["training"] |= SMALL
     params["generation"] = {"max_new_tokens": 8, "batch_size": 64}
-    params["candidates"] |= {"prompts": 4, "served": None}
+    params["candidates"]["prompts"] = 2
+    params["candidates"]["served"] |= {
+        "command": SERVER,
+        "speaks": "transformers",
+        "concurrency": 4,
+    }
     # Nothing is learnt here, so a judge that asks for learnt answers would find none sound.
     params["judging"] |= {
-        "published": {"model": str(hub / "nli")}, "rated": None, "max_empty_share": 1.0,
+        "published": {"model": str(hub / "nli")}, "max_empty_share": 1.0,
         "extractive": "k_precision", "abstractive": "k_precision",
     }  # fmt: skip
-    params["data"]["hub"]["verifiable"] = True
+    params["judging"]["rated"] |= {"url": judge, "key": ""}
     params["validation"] |= {"trials": 8, "least_trials": 1, "least_auc": 0.5}
     params["statistics"]["resamples"] = 100
     params["hardware"] |= {
         "threads": 1, "base_threads": 1, "launch": TORCHRUN, "devices": 2, "save_every": 2
     }  # fmt: skip
     return dict(params)
+
+
+def judged() -> Any:
+    """Return a context with a judge that speaks OpenAI's protocol, whose ratings mean nothing."""
+
+    def rating(text: str) -> str:
+        return f"Rating: [[{1 + len(text) % 10}]]"
+
+    return unruly.running(unruly.say(rating))
 
 
 def run(profile: Path, *stages: str) -> str:
@@ -176,5 +197,5 @@ def _write_classifier(folder: Path, texts: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
-    sys.path.insert(0, str(ROOT))
-    print(run(rehearsal(Path(sys.argv[1]).resolve())))
+    with judged() as judge:
+        print(run(rehearsal(Path(sys.argv[1]).resolve(), judge.url)))

@@ -92,8 +92,9 @@ def test_every_stage_resolves_and_its_inputs_are_somebodys_outputs(profile: Path
 
 @pytest.mark.skipif(shutil.which("g++") is None, reason="DeepSpeed compiles its CPU transport")
 def test_a_rehearsal_goes_from_data_to_scores(tmp_path: Path) -> None:
-    profile = rehearsal.rehearsal(tmp_path)
-    rehearsal.run(profile, "methods@ReSet")
+    with rehearsal.judged() as judge:
+        profile = rehearsal.rehearsal(tmp_path, judge.url)
+        rehearsal.run(profile, "methods@ReSet")
     for name in ("base", "methods/MTL", "candidates", "scores", "methods/ReSet"):
         assert (profile / "artifacts" / name / "SHA256SUMS").is_file()
     losses = (profile / "artifacts" / "methods" / "MTL" / "seed-0" / "history.json").read_text()
