@@ -117,8 +117,8 @@ def _write_data(sets: dict[str, Row], hub: Path) -> list[str]:
     from reproduce.world.build import evaluation_sets, training_sets
     from reproduce.world.people import make_world
 
-    world = make_world(12, 0)
-    found = training_sets(world, 60, 0, evaluation_sets(world, 8, 0))
+    world = make_world(24, 0)
+    found = training_sets(world, 240, 0, evaluation_sets(world, 8, 0))
     examples = {
         kind: [e for name in sorted(found) for e in found[name] if e.kind == kind]
         for kind in ("extractive", "abstractive", "instruction")
@@ -132,7 +132,7 @@ def _write_data(sets: dict[str, Row], hub: Path) -> list[str]:
         (hub / name / "train.jsonl").write_text(lines, encoding="utf-8")
         settings |= {
             "repo": str(hub / name), "revision": None, "config": None, "files": None,
-            "train": "train", "evaluation": "train", "counts": {"train": 8, "evaluation": 3},
+            "train": "train", "evaluation": "train", "counts": {"train": 8, "evaluation": 8},
         }  # fmt: skip
     return texts
 
