@@ -69,6 +69,7 @@ class Assumptions:
     tokens_per_prompt: int = 0
     new_tokens: int = 0
     generating_gpus: int = 1
+    serving_gpus: int = 1
     minutes_per_run: float = 3.0
     minutes_per_stage: float = 1.0
     pairs_per_response: float = 20.0
@@ -91,6 +92,7 @@ WHY: Mapping[str, tuple[str, str]] = {
     "tokens_per_prompt": ("tokens", "of an evaluated or sampled prompt; training.max_length"),
     "new_tokens": ("tokens", "until a batch ends; generation.max_new_tokens, its bound"),
     "generating_gpus": ("GPUs", "that generate and judge at once: a run does so in one process"),
+    "serving_gpus": ("GPUs", "that the server of candidates.served spreads its requests over"),
     "minutes_per_run": ("minutes", "to load, spread and save a model, a run; a guess"),
     "minutes_per_stage": ("minutes", "of a stage beside its runs; a guess"),
     "pairs_per_response": ("pairs", "sentences of a context times those of a response; a guess"),

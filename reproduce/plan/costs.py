@@ -174,15 +174,16 @@ def _training(setting: Setting, work: Work) -> float:
 
 def _generating(setting: Setting, work: Work) -> float:
     params, assumed = setting.params, setting.assumed
-    rows = params.generation.batch_size
+    rows, gpus = params.generation.batch_size, assumed.generating_gpus
     if work.stage == "candidates" and params.candidates.served:
-        rows = params.candidates.served.concurrency
+        gpus = assumed.serving_gpus
+        rows = max(1, params.candidates.served.concurrency // gpus)
     size = KEPT_BYTES[params.hardware.precision]
     hours = sum(
         generating_hours(setting.shape, each, rows, size, setting.machine, assumed)
         for each in work.sampling if each.prompts
     )  # fmt: skip
-    return work.runs * hours / assumed.generating_gpus
+    return work.runs * hours / gpus
 
 
 def _judging(setting: Setting, work: Work) -> float:
