@@ -413,7 +413,7 @@ REFUSED: list[tuple[str, dict[str, Any], Machine, list[str]]] = [
     ("memory", {"training__micro_batch_size": 8, "hardware__gradient_checkpointing": False,
                 "training__max_length": 2048}, BOX, ["GB of a GPU, which has 80 GB"]),
     ("offers no memory", {}, Machine("s", Gpu(24, 1, 1, "s"), 8, 1, 10**6), ["which has 24 GB"]),
-    ("disk", {}, Machine("s", GPUS["A100-80G"], 8, 1, 100), ["2,714 GB of disk, and 100 GB may"]),
+    ("disk", {}, Machine("s", GPUS["A100-80G"], 8, 1, 100), ["2,876 GB of disk, and 100 GB may"]),
     ("budget", {"judging__rated": {**RATED, "budget": 21599}}, BOX,
      ["score may ask the judge 21,600 times", "21,599"]),
     ("devices", {}, Machine("s", GPUS["A100-80G"], 4, 1, 10**6),
