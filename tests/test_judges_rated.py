@@ -12,12 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from unruly import Unruly, fail, raw, running, say
 
 from reproduce import judging
 from reproduce.config import ConfigError, Judging, Rated
 from reproduce.endpoint import EndpointError
 from reproduce.examples import Example
+from reproduce.files import sealed_folder, write_rows
 from reproduce.judges import judge
 from reproduce.judges.lexical import lexical_entailment
 from reproduce.judges.rated import conversation, rater, rating_of, read_prompt
@@ -328,3 +330,27 @@ def test_the_key_is_in_no_file_and_no_output(
         assert SECRET not in f"{found.value}{said.out}{said.err}"
     files = [path for path in tmp_path.rglob("*") if path.is_file()]
     assert files and all(SECRET.encode() not in path.read_bytes() for path in files)
+
+
+@pytest.mark.parametrize("command", ["check", "score"])
+def test_a_command_refuses_a_missing_key_in_one_message(
+    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = Path(__file__).parent.parent
+    params = yaml.safe_load((root / "tests" / "nano" / "params.yaml").read_text())
+    params["claims"] = str(root / "paper" / "claims.yaml")
+    params["seeds"], params["hardware"]["workers"] = [0], 1
+    params["judging"]["rated"] = {"url": "http://127.0.0.1:9/v1", "model": "judge", "budget": 5}
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
+    (tmp_path / "experiments.yaml").write_bytes((root / "experiments.yaml").read_bytes())
+    for name in ("candidates", "entailment"):
+        with sealed_folder(tmp_path / "artifacts" / name) as draft:
+            write_rows(draft / "prompts-0.jsonl", [])
+            write_rows(draft / "candidates-0.jsonl", [])
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    done = subprocess.run(
+        [sys.executable, "-m", "reproduce", command], cwd=tmp_path, text=True, capture_output=True
+    )
+    assert done.returncode == 1
+    said = "reproduce: the environment variable OPENAI_API_KEY is not set, and judging.rated.key"
+    assert done.stderr.startswith(said) and done.stderr.count("\n") == 1

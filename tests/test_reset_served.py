@@ -136,6 +136,11 @@ def test_a_request_says_the_whole_decoding(made_up: Callable[..., Served], tmp_p
     }  # fmt: skip
 
 
+def test_no_bound_on_top_k_is_said_as_every_vllm_takes_it() -> None:
+    settings = Served(command="serve {model} {port}")
+    assert options(settings, Decoding(temperature=1))["extra_body"] == {"top_k": -1}
+
+
 @pytest.mark.parametrize(
     ("decoding", "expected"),
     [

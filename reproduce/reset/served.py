@@ -85,13 +85,13 @@ def responses(
 def options(settings: Served, decoding: Decoding) -> dict[str, Any]:
     """Return the decoding as the server understands it, complete: no default of it or the model.
 
-    vLLM reads top_k beside the settings that OpenAI has names for, 0 meaning no bound; the server
-    of transformers refuses it, samples only if a generation_config says so, and then takes what
-    that leaves out from the model.
+    vLLM reads top_k beside the settings that OpenAI has names for; -1 means no bound in every
+    version of it, 0 only in later ones. The server of transformers refuses top_k, samples only if a
+    generation_config says so, and then takes what that leaves out from the model.
     """
     named = {"temperature": decoding.temperature, "top_p": decoding.top_p}
     if settings.speaks == "vllm":
-        return {**named, "extra_body": {"top_k": decoding.top_k}}
+        return {**named, "extra_body": {"top_k": decoding.top_k or -1}}
     more = {"do_sample": True, "top_k": decoding.top_k, **named}
     chosen = more if decoding.temperature else {"do_sample": False}
     return {"extra_body": {"generation_config": json.dumps(chosen)}}
