@@ -16,7 +16,7 @@ test: .venv/ready
 	ruff check
 	ruff format --check
 	mypy
-	pytest
+	pytest -n 2 --dist loadfile
 
 # The study of a real model on real text; downloads it, or takes it from REPRODUCE_MIRROR. It may
 # be stopped at any stage: the same command goes on.
@@ -41,12 +41,20 @@ verify: .venv/ready
 twice: .venv/ready
 	reproduce verify --rerun --same-bytes
 
-.venv/ready: requirements.lock pyproject.toml
+# The scripts of an environment name the folder where it was made: in a clone that was moved they
+# would start the code of the old place, or nothing, so it is made anew.
+MOVED := $(shell test -s .venv/ready && test "$$(cat .venv/ready)" != "$(CURDIR)" && echo --clear)
+ifneq ($(MOVED),)
+.PHONY: .venv/ready
+endif
+
+.venv/ready: export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
+.venv/ready: requirements.lock constraints.txt pyproject.toml
 	@command -v $(PYTHON) >/dev/null || { echo "needs Python 3.11: make PYTHON=/path/to/python3.11"; exit 1; }
-	$(PYTHON) -m venv .venv
+	$(PYTHON) -m venv $(MOVED) .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
-	@touch $@
+	@echo "$(CURDIR)" > $@
 
 clean:
 	rm -rf artifacts logs mlflow.db mlartifacts

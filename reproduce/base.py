@@ -17,6 +17,10 @@ def make_base(params: Params, training: Path, pretraining: Path, target: Path) -
             from reproduce.sources.smollm2 import import_smollm2
 
             import_smollm2(folder / "model", given_mirror())
+        elif params.base.published:
+            from reproduce.sources.published import import_published
+
+            import_published(params.base.published, folder / "model")
         else:
             assert params.base.tiny and params.base.training
             _pretrain(params, params.base.tiny, params.base.training, training, pretraining, folder)

@@ -1,6 +1,7 @@
 """The commands of the study, one for each step; `dvc repro` calls them in order."""
 
 import contextlib
+import errno
 import os
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from reproduce.config import (
     load_claims,
     load_experiments,
     load_params,
+    refuse_unpinned,
 )
 from reproduce.files import UnusableFile, write_json
 from reproduce.plan.command import plan
@@ -35,11 +37,21 @@ RESULTS = PAPER / "expected.json"
 
 Settings = tuple[Params, dict[str, dict[str, Arm]]]
 
+OTHER_FOLDER = "nothing was changed; copy the repository to a folder that you may write to"
+UNWRITABLE = {
+    errno.EACCES: OTHER_FOLDER,
+    errno.EPERM: OTHER_FOLDER,
+    errno.EROFS: OTHER_FOLDER,
+    errno.ENOSPC: "nothing was replaced; make room on the disk and run the command again",
+}
+"""Errors of the system that say that a place cannot be written to, with what to do."""
+
 
 @contextlib.contextmanager
 def step(name: str) -> Iterator[Settings]:
     """Yield the checked parameters and arms, with a line of progress and an entry in the log."""
     params, experiments = settings()
+    refuse_unpinned(params)
     with stage(name, LOG, stages(params, experiments)):
         yield params, experiments
 
@@ -58,12 +70,20 @@ def settings() -> Settings:
 @app.command()
 def check() -> None:
     """Check params.yaml and experiments.yaml and say what the study consists of."""
+    from reproduce.faults import misplaced
+
     params, experiments = settings()
+    if params.judging.rated:
+        from reproduce.judging import rater_of
+
+        rater_of(params.judging)  # Its key is needed hours later, and missed now.
     arms = sum(map(len, experiments.values()))
     seeds = len(params.seeds)
     print(f"profile {params.profile}: {len(experiments)} experiments, {arms} arms, {seeds} seeds")
     if said := forecast(stages(params, experiments)):
         print(said)
+    if found := misplaced(Path(params.package)):
+        raise UnusableFile(found[0])
 
 
 app.command()(plan)
@@ -115,6 +135,17 @@ def train(job: Annotated[Path, typer.Argument(help="file of the run")]) -> None:
     from reproduce.training.jobs import read_job, run_job
 
     run_job(read_job(job))
+
+
+@app.command()
+def pin(
+    name: Annotated[str, typer.Argument(help="owner/name on the hub")],
+    dataset: Annotated[bool, typer.Option(help="it is a data set, not a model")] = False,
+) -> None:
+    """Ask the hub for the newest commit of a repository, as a line for params.yaml."""
+    from reproduce.sources.snapshot import newest
+
+    print(f"revision: {newest(name, dataset)}")
 
 
 @app.command()
@@ -211,11 +242,12 @@ def summary(
 @app.command()
 def expect() -> None:
     """Keep the results that are here as what to expect (paper/expected.json)."""
-    from reproduce.verify import expectations, merged, stale
+    from reproduce.faults import faults
+    from reproduce.verify import expectations, merged
 
-    _, experiments = settings()
-    if found := stale():
-        raise UnusableFile(f"{', '.join(found)}: made by other code or inputs; run `dvc repro`")
+    params, experiments = settings()
+    if found := faults(Path(params.package), ARTIFACTS):
+        raise UnusableFile("; ".join(found))
     write_json(RESULTS, merged(expectations(PAPER, ARTIFACTS, by_key(experiments)), RESULTS))
 
 
@@ -228,7 +260,10 @@ def verify(
 ) -> None:
     """Compare the results that are here with what to expect, claim by claim and file by file."""
     from reproduce import verify as comparison
+    from reproduce.faults import faults
+    from reproduce.index import state_of_index
 
+    params, experiments = load_params(), load_experiments()
     if rerun:
         expected = comparison.expectations(PAPER, ARTIFACTS)
         command = [sys.executable, "-m", "dvc", "repro", "dvc.yaml", "--force", "--no-run-cache"]
@@ -238,9 +273,12 @@ def verify(
         expected = comparison.read_expectations(RESULTS)
     found = comparison.verify(expected, PAPER, ARTIFACTS)
     print(comparison.told(found))
-    if stale := comparison.stale():
-        print(f"Made by other code, parameters or inputs: {', '.join(stale)}; run `dvc repro`")
-    if not found.holds or stale or (same_bytes and not found.same_bytes):
+    wrong = faults(Path(params.package), ARTIFACTS)
+    print(*(f"Fault: {each}" for each in wrong), sep="\n", end="\n" if wrong else "")
+    # The index of runs is no result: it is built again at any time.
+    if said := state_of_index(ARTIFACTS, by_key(experiments), params.seeds):
+        print(f"Note: {said}")
+    if not found.holds or wrong or (same_bytes and not found.same_bytes):
         raise typer.Exit(1)
 
 
@@ -257,6 +295,10 @@ def command() -> int:
     except typer.Abort:
         return 130
     except Exception as error:
+        if isinstance(error, OSError) and error.errno in UNWRITABLE:
+            place = f"{error.filename}: " if error.filename else ""
+            print(f"reproduce: {place}{error.strerror}; {UNWRITABLE[error.errno]}", file=sys.stderr)
+            return 1
         if not isinstance(error, _expected()):
             raise
         print(f"reproduce: {error}", file=sys.stderr)
@@ -266,6 +308,7 @@ def command() -> int:
 def _expected() -> tuple[type[Exception], ...]:
     # Classes of modules that are loaded only if the command needed them.
     names = (
+        ("reproduce.endpoint", "EndpointError"),
         ("reproduce.judging", "TooMuchLost"),
         ("reproduce.tracking", "TrackingError"),
         ("reproduce.validation", "Unsound"),

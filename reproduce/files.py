@@ -131,6 +131,16 @@ def read_csv(source: Path) -> list[dict[str, str]]:
     return rows
 
 
+def read_filled(source: Path, columns: Iterable[str] = ()) -> list[dict[str, str]]:
+    """Return the rows of a CSV file; raise UnusableFile where it has none, or lacks a column."""
+    rows = read_csv(source)
+    if not rows:
+        raise UnusableFile(f"{source}: has no rows; run `dvc repro` to make it")
+    if missing := [column for column in columns if column not in rows[0]]:
+        raise UnusableFile(f"{source}: has no column {missing[0]}; run `dvc repro` to make it")
+    return rows
+
+
 def fingerprint(folder: Path) -> str:
     """Return the sha256 of a sealed folder's SHA256SUMS: one name for all its bytes."""
     return digest(folder / SUMS)

@@ -11,13 +11,17 @@ from typing import Any
 import yaml
 
 from reproduce.config import Claims, load_claims, load_experiments
-from reproduce.files import UnusableFile, read_csv
+from reproduce.files import UnusableFile, read_filled
+from reproduce.report import CLAIM
 from reproduce.wording import interval, over, percent, plural, span
 
 Row = Mapping[str, str]
 
 FIGURES = ("trade-off", "trajectories", "data-size")
 """What the report shows of each study."""
+
+SOURCES = ("report.md.j2", "report.css", "report.typ")
+"""What a folder of the report must hold: its template and how page and PDF look."""
 
 TITLES = {"tiny": "Generated world", "smollm2": "SmolLM2-135M on real text"}
 """What a reader calls a profile; others go by their name."""
@@ -71,8 +75,11 @@ def build_report(root: Path, target: Path) -> None:
 
     `root` is the repository; every profile with committed tables takes part. Needs no network
     and no artifacts. Nothing is replaced unless all of it was made. Raises UnusableFile naming a
-    table, a figure or a lock that is missing.
+    table, a figure, a lock or a text that is missing, or a table that is empty.
     """
+    for source in (*(target / name for name in SOURCES), _errata(root)):
+        if not source.is_file():
+            raise UnusableFile(f"{source}: missing; `git checkout {source}` brings it back")
     studies = studies_of(root)
     asked = load_claims(root / "paper" / "claims.yaml", load_experiments(root / "experiments.yaml"))
     # Beside the target, so that the figures lie where the text says.
@@ -113,7 +120,7 @@ def as_markdown(root: Path, target: Path, studies: Sequence[Study], asked: Claim
         "percent": percent,
         "reported": _reported,
     }
-    errata = (root / "paper" / "errata.md").read_text(encoding="utf-8").strip()
+    errata = _errata(root).read_text(encoding="utf-8").strip()
     template = environment.get_template("report.md.j2")
     return template.render(studies=studies, claims=asked, errata=errata)
 
@@ -133,6 +140,10 @@ def provenance(lock: Path, outputs: Path) -> list[Row]:
     return rows
 
 
+def _errata(root: Path) -> Path:
+    return root / "paper" / "errata.md"
+
+
 def _digest(stage: Mapping[str, Any]) -> str:
     deps = sorted(f"{dep['path']} {dep['md5']}" for dep in stage.get("deps", []))
     known = "\n".join([*deps, yaml.safe_dump(stage.get("params", {}))])
@@ -141,7 +152,8 @@ def _digest(stage: Mapping[str, Any]) -> str:
 
 def _study(root: Path, folder: Path) -> Study:
     tables, lock = folder / "paper" / "tables", folder / "dvc.lock"
-    scale = read_csv(tables / "study.csv")
+    claims, judges = tables / "claims.csv", tables / "judges.csv"
+    scale = read_filled(tables / "study.csv", ("profile", "parameters", "seeds", "confidence"))
     for needed in (lock, *(folder / "paper" / "figures" / f"{name}.png" for name in FIGURES)):
         if not needed.is_file():
             raise UnusableFile(f"{needed}: missing; run `dvc repro`")
@@ -150,9 +162,9 @@ def _study(root: Path, folder: Path) -> Study:
         title=TITLES.get(scale[0]["profile"], scale[0]["profile"]),
         figures=figures.as_posix(),
         scale=scale[0],
-        claims=[row for row in read_csv(tables / "claims.csv") if row["role"] == "primary"],
-        controls=read_csv(tables / "controls.csv"),
-        judges=[row for row in read_csv(tables / "judges.csv") if row["carries"]],
+        claims=[row for row in read_filled(claims, CLAIM) if row["role"] == "primary"],
+        controls=read_filled(tables / "controls.csv", ("method", "label")),
+        judges=[row for row in read_filled(judges, ("carries",)) if row["carries"]],
         provenance=provenance(lock, folder / "paper"),
     )
 

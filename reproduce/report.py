@@ -4,13 +4,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from reproduce.config import Arm, by_key, load_claims, load_experiments, load_params
-from reproduce.files import UnusableFile, read_csv, write_text
+from reproduce.files import UnusableFile, read_csv, read_filled, write_text
 from reproduce.progress import spoken
 from reproduce.wording import interval, over, percent, plural, span
 
 BEGIN, END = "<!-- results of {name}: begin -->", "<!-- results of {name}: end -->"
 
 Row = Mapping[str, str]
+
+CLAIM = ("role", "claim", "of", "minus", "measure", "effect", "verdict", "n", "seeds")
+"""Columns of a table of claims that README and report cannot do without."""
 
 
 def refresh(readme: Path, folder: Path) -> None:
@@ -32,7 +35,7 @@ def refresh(readme: Path, folder: Path) -> None:
 def results(folder: Path) -> str:
     """Return the answer of the profile in `folder` to each claim, and its controls, as Markdown."""
     tables = folder / "paper" / "tables"
-    rows = [row for row in read_csv(tables / "claims.csv") if row["role"] == "primary"]
+    rows = [row for row in read_filled(tables / "claims.csv", CLAIM) if row["role"] == "primary"]
     params = load_params(folder / "params.yaml")
     experiments = load_experiments(folder / "experiments.yaml")
     arms = by_key(experiments)
@@ -70,7 +73,7 @@ def needed(names: Iterable[str], arms: Mapping[str, Arm]) -> set[str]:
 
 def _scale(tables: Path, rows: Sequence[Row], smallest: float) -> str:
     seeds = int(rows[0]["seeds"])
-    level = percent(float(read_csv(tables / "scores.csv")[0]["confidence"]))
+    level = percent(float(read_filled(tables / "scores.csv", ("confidence",))[0]["confidence"]))
     return (
         f"{plural(seeds, 'seed')}, {span(int(row['n']) for row in rows)} prompts a difference; in "
         f"brackets {level} intervals {over(seeds)}. An effect below {percent(smallest)} of a "
@@ -96,7 +99,7 @@ def _cost(row: Row, arms: Mapping[str, Arm], costs: Mapping[str, Row]) -> str:
 def _controls(tables: Path) -> Iterable[str]:
     yield "| ReSet minus a control | instruction following | faithfulness |"
     yield "|---|---|---|"
-    for row in read_csv(tables / "controls.csv"):
+    for row in read_filled(tables / "controls.csv", ("method", "label")):
         differences = (interval(row, f"{m}_difference") for m in ("instruction", "faithfulness"))
         yield f"| {row['method']} − {row['label']} | {' | '.join(differences)} |"
     yield ""

@@ -28,6 +28,8 @@ SAMPLES = "samples.json"
 BATCH = 800
 """Metrics a request; MLflow takes at most 1,000 values in one."""
 
+MOVE_AWAY = "move the file away if it is damaged or of another MLflow: the next call builds another"
+
 PARENT = "mlflow.parentRunId"
 TABLES = "mlflow.loggedArtifacts"
 
@@ -132,7 +134,7 @@ def _opened(uri: str, files: str | None, profile: str) -> Iterator[Store]:
             client = MlflowClient(uri, registry_uri=uri)
             yield Store(client, _experiment(client, f"{NAME}/{profile}", files), profile)
         except (MlflowException, SQLAlchemyError, sqlite3.Error) as error:
-            hint = " (delete the file if it is damaged: it is built again)" if files else ""
+            hint = f" ({MOVE_AWAY})" if files else ""
             raise TrackingError(f"MLflow at {shown(uri)}{hint}: {_masked(error, uri)}") from None
 
 

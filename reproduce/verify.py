@@ -1,16 +1,14 @@
 """What a study should come out as, and whether the working tree agrees: bytes, then statistics."""
 
 import importlib.metadata
-import json
 import os
 import platform
-import subprocess
-import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from reproduce.faults import named
 from reproduce.files import SUMS, UnusableFile, checked, digest, fingerprint, read_csv, read_json
 from reproduce.wording import interval
 
@@ -25,7 +23,6 @@ ALIKE = ("verdict", "judge", "seeds")
 """What must be the same for two effects to be of one claim."""
 
 PARTS = {"claims": list, "files": dict, "artifacts": dict, "environments": list}
-MOST_NAMED = 8
 
 LIBRARIES = ("torch", "transformers", "numpy", "tokenizers", "scikit-learn")
 """What the numbers could depend on."""
@@ -55,6 +52,7 @@ class Comparison:
         changed: names of outputs with other bytes.
         absent: names of outputs that are not there.
         extra: names of outputs that are not expected.
+        lost: the arms that the table of claims compares and that are not here.
         run: whether anything was made here at all, beyond what the repository holds.
         environments: where the expected bytes came out.
     """
@@ -64,13 +62,15 @@ class Comparison:
     changed: list[str]
     absent: list[str]
     extra: list[str]
+    lost: list[str]
     run: bool
     environments: list[dict[str, str]]
 
     @property
     def holds(self) -> bool:
         """Return whether a run here came out as expected, in bytes or statistically."""
-        return self.run and all(each.status in ("identical", "agrees") for each in self.claims)
+        agreed = all(each.status in ("identical", "agrees") for each in self.claims)
+        return self.run and not self.lost and agreed
 
     @property
     def same_bytes(self) -> bool:
@@ -141,12 +141,14 @@ def verify(expected: Mapping[str, Any], paper: Path, artifacts: Path) -> Compari
     made = _fingerprints(artifacts)
     found = {**_digests(paper), **made}
     wanted = {**expected["files"], **expected["artifacts"]}
+    claims = read_csv(paper / "tables" / "claims.csv")
     return Comparison(
-        claims=compared(expected["claims"], read_csv(paper / "tables" / "claims.csv")),
+        claims=compared(expected["claims"], claims),
         outputs=len(wanted),
         changed=[name for name in wanted if name in found and found[name] != wanted[name]],
         absent=[name for name in wanted if name not in found],
         extra=[name for name in found if name not in wanted],
+        lost=sorted({row.get(arm, "") for row in claims for arm in ("of", "minus")} - set(made)),
         run=bool(made),
         environments=expected["environments"],
     )
@@ -161,24 +163,9 @@ def compared(expected: Sequence[Row], found: Sequence[Row]) -> list[Verdict]:
     return [*verdicts, *(Verdict(_name(row), "–", _said(row), "unexpected") for row in others)]
 
 
-def stale() -> list[str]:
-    """Return the stages of this profile whose code, parameters or inputs are not their results'.
-
-    Raises UnusableFile, with its reason, where DVC cannot say.
-    """
-    command = [sys.executable, "-m", "dvc", "status", "dvc.yaml", "--json"]
-    asked = subprocess.run(command, check=False, capture_output=True, text=True)
-    try:
-        found: dict[str, list[Any]] = json.loads(asked.stdout)
-    except ValueError:
-        reason = asked.stderr.strip().splitlines() or ["no answer"]
-        raise UnusableFile(f"`dvc status` cannot say what is stale: {reason[-1]}") from None
-    return [stage for stage, changes in found.items() if any(map(_reruns, changes))]
-
-
 def told(found: Comparison) -> str:
     """Return a comparison as text: claim by claim, then what is not the same bytes."""
-    width = max(len(each.name) for each in found.claims)
+    width = max((len(each.name) for each in found.claims), default=0)
     lines = [f"{each.name:{width}}  {each.status:10}  {each.found}" for each in found.claims]
     lines += [
         f"{'':{width}}  expected    {each.expected}"
@@ -186,13 +173,16 @@ def told(found: Comparison) -> str:
     ]  # fmt: skip
     same = found.outputs - len(found.changed) - len(found.absent)
     lines.append(f"\n{same} of {found.outputs} outputs have the expected bytes")
-    named = {"differ": found.changed, "are not here": found.absent, "are not expected": found.extra}
-    for what, names in named.items():
-        if names:
-            shown = ", ".join(names[:MOST_NAMED]) + (" ..." if len(names) > MOST_NAMED else "")
-            lines.append(f"{len(names)} {what}: {shown}")
+    others = {"differ": found.changed, "are not here": found.absent,
+              "are not expected": found.extra}  # fmt: skip
+    lines += [f"{len(names)} {what}: {named(names)}" for what, names in others.items() if names]
     if not found.run:
         lines.append("Nothing was run here: these are the tables of the repository; `dvc repro`")
+    elif found.lost:
+        lines.append(
+            "The table of claims stands without runs that it compares, so it proves nothing here: "
+            f"{named(found.lost)}; `dvc repro` makes them"
+        )
     lines.append("The expected bytes came out on:")
     lines += [f"  {', '.join(f'{k} {v}' for k, v in each.items())}" for each in found.environments]
     return "\n".join(lines)
@@ -249,16 +239,6 @@ def _fingerprints(artifacts: Path) -> dict[str, str]:
         if not inner and not any(part[0] == "." for part in name.parts):
             found[name.as_posix()] = fingerprint(checked(folder))
     return found
-
-
-def _reruns(change: Any) -> bool:
-    # A missing artifact (a clone that ran nothing) does not make a result wrong.
-    if not isinstance(change, dict):
-        return bool(change == "changed command")
-    return any(
-        state != "deleted" or not path.startswith("artifacts/")
-        for path, state in change.get("changed deps", {}).items()
-    )
 
 
 def _processor() -> str:

@@ -2,6 +2,7 @@
 
 import os
 import random
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -129,3 +130,26 @@ def encoder(tmp_path: Path) -> Callable[..., Path]:
         return folder
 
     return make
+
+
+@pytest.fixture
+def finished(tmp_path_factory: pytest.TempPathFactory, tmp_path: Path) -> Path:
+    """Return the folder of a finished study: artifacts/ and paper/, and what to expect of it."""
+    import synthetic
+
+    from reproduce.files import write_json
+    from reproduce.verify import expectations
+
+    made = synthetic.shared_study(tmp_path_factory.getbasetemp())
+    shutil.copytree(made / "artifacts", tmp_path / "artifacts")
+    shutil.copytree(made / "tables", tmp_path / "paper" / "tables")
+    (tmp_path / "paper" / "figures").mkdir()
+    (tmp_path / "paper" / "figures" / "one.png").write_bytes(b"one")
+    known = expectations(tmp_path / "paper", tmp_path / "artifacts", ["methods/MTL"])
+    write_json(tmp_path / "paper" / "expected.json", known)
+    shutil.copy(synthetic.ROOT / "experiments.yaml", tmp_path)
+    shutil.copy(synthetic.ROOT / "paper" / "claims.yaml", tmp_path / "paper")
+    parameters = (synthetic.ROOT / "params.yaml").read_text(encoding="utf-8")
+    package = f"package: {synthetic.ROOT / 'reproduce'}"
+    (tmp_path / "params.yaml").write_text(parameters.replace("package: reproduce", package))
+    return tmp_path

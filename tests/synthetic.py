@@ -11,7 +11,7 @@ from safetensors.numpy import save_file
 
 from reproduce.config import Arm, Claims, Params, load_claims, load_experiments, load_params
 from reproduce.examples import Example, write_examples
-from reproduce.files import sealed_folder, write_json, write_rows
+from reproduce.files import SUMS, fingerprint, sealed_folder, write_json, write_rows
 from reproduce.judges import judge
 from reproduce.judging import judged
 from reproduce.mixtures import mix
@@ -103,6 +103,11 @@ def write_study(
                             else []
                         )
                     _write_run(draft / f"seed-{seed}", key, arm, examples, tests, seed)
+                read = (arm.start, arm.reads, "evaluation")
+                known = {
+                    n: fingerprint(artifacts / n) for n in read if (artifacts / n / SUMS).is_file()
+                }
+                write_json(draft / "record.json", {"arm": f"{experiment}/{name}", "inputs": known})
 
 
 def _write_run(

@@ -2,8 +2,10 @@
 
 import json
 import os
+import shlex
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -19,7 +21,7 @@ from reproduce.training.jobs import CHECKPOINTS, Job, carried_out, read_job
 
 ROOT = Path(__file__).parent.parent
 PLAIN: dict[str, Any] = {"workers": 1, "threads": 1, "base_threads": 1}
-BATCH = 8
+BATCH = 16
 Maker = Callable[..., Job]
 
 compiled = pytest.mark.skipif(
@@ -37,7 +39,7 @@ def job(
     make_model: Any, tokenizer: Any, training: Any, settings: Training, tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Maker:  # fmt: skip
-    """Return a maker of jobs on 40 rows, each in a folder of its own."""
+    """Return a maker of jobs on 48 rows, each in a folder of its own."""
     from reproduce.training.encoding import encode_example
 
     for name, value in {"DS_ACCELERATOR": "cpu", "PYTHONPATH": str(ROOT)}.items():
@@ -48,11 +50,11 @@ def job(
     start = tmp_path / "start"
     make_model().save_pretrained(start)
     tokenizer.save_pretrained(start)
-    examples = [e for name in ("qa-single", "lists") for e in training[name][:20]]
+    examples = [e for name in ("qa-single", "lists") for e in training[name][:24]]
     found = [encode_example(tokenizer, example, 128) for example in examples]
     write_rows(tmp_path / "rows.jsonl", [row for row in found if row])
 
-    def make(name: str, micro: int = 8, epochs: float = 1, **hardware: Any) -> Job:
+    def make(name: str, micro: int = 8, epochs: float = 2, **hardware: Any) -> Job:
         (tmp_path / name).mkdir()
         chosen = settings.model_copy(
             update={"micro_batch_size": micro, "batch_size": BATCH, "epochs": epochs}
@@ -67,15 +69,9 @@ def job(
 
 
 def finished(job: Job) -> list[float]:
-    """Carry out a job in a process of its own: DeepSpeed leaves a process group behind."""
-    path = Path(job.target) / "job.json"
-    write_json(path, job.model_dump(mode="json"))
-    command = [sys.executable, "-m", "reproduce", "train", str(path)]
-    if job.hardware.launch:
-        rows = [json.loads(line) for line in Path(job.rows).read_text().splitlines()]
-        return [row["loss"] for row in carried_out(job, rows)]
-    subprocess.run(command, check=True, capture_output=True)
-    return [row["loss"] for row in json.loads((Path(job.target) / "history.json").read_text())]
+    """Carry out a job, in processes of its own if it is launched; return its losses."""
+    rows = [json.loads(line) for line in Path(job.rows).read_text().splitlines()]
+    return [row["loss"] for row in carried_out(job, rows)]
 
 
 def tensors(folder: str, name: str = "model") -> Any:
@@ -98,11 +94,19 @@ def test_two_processes_take_the_steps_of_one(job: Maker, stage: str, micro: int)
     settings = str(ROOT / "deepspeed" / f"{stage}.json")
     both = job("both", micro, devices=2, launch=launch(2), deepspeed=settings)
     expected = finished(plain)
-    assert len(expected) == 5
+    assert len(expected) == 6
     assert finished(both) == pytest.approx(expected, abs=1e-4)
     assert closest(tensors(plain.target), tensors(both.target)) < 1e-4
-    stop = "stop-2"
+    stop = "stop-3"
     assert closest(tensors(plain.target, stop), tensors(both.target, stop)) < 1e-4
+
+
+@compiled
+def test_deepspeed_in_one_process_needs_no_launcher(job: Maker) -> None:
+    settings = str(ROOT / "deepspeed" / "zero2.json")
+    # A process of its own all the same: DeepSpeed leaves a process group behind.
+    alone = job("alone", 4, deepspeed=settings, launch=f"{sys.executable} -m")
+    assert finished(alone) == pytest.approx(finished(job("plain", 4)), abs=1e-4)
 
 
 def test_two_processes_without_deepspeed_take_the_steps_of_one(job: Maker) -> None:
@@ -112,11 +116,35 @@ def test_two_processes_without_deepspeed_take_the_steps_of_one(job: Maker) -> No
     )
 
 
+TWO_NODES = """
+port=$1; shift
+for node in 0 1; do
+  {torchrun} --nnodes 2 --nproc_per_node 1 --rdzv_backend c10d --rdzv_id two \\
+    --rdzv_endpoint 127.0.0.1:$port --no-python "$@" & pids="$pids $!"
+done
+for pid in $pids; do wait $pid || exit 1; done
+"""
+"""What `srun` does on two nodes: one launcher on each, which meet at an address."""
+
+
+def test_two_launchers_meet_and_take_the_steps_of_one(job: Maker, tmp_path: Path) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    script = tmp_path / "two-nodes.sh"
+    torchrun = Path(sys.executable).with_name("torchrun")
+    script.write_text(TWO_NODES.format(torchrun=torchrun), encoding="utf-8")
+    expected = finished(job("plain", 2))
+    both = job("both", 2, devices=2, launch=f"bash {script} {port}")
+    assert finished(both) == pytest.approx(expected, abs=1e-5)
+
+
 def killed(job: Job, after: int) -> None:
     """Start a job and kill it once it has a checkpoint of at least the step `after`."""
     path = Path(job.target) / "job.json"
     write_json(path, job.model_dump(mode="json"))
-    words = [sys.executable, "-m", "reproduce", "train", str(path)]
+    alone = [sys.executable, "-m"]
+    words = [*(shlex.split(job.hardware.launch) or alone), "reproduce", "train", str(path)]
     with subprocess.Popen(words, start_new_session=True, stdout=subprocess.DEVNULL) as process:
         until = time.monotonic() + 120
         while time.monotonic() < until and process.poll() is None:
@@ -127,16 +155,20 @@ def killed(job: Job, after: int) -> None:
         os.killpg(process.pid, signal.SIGKILL)
 
 
-def test_a_stopped_run_goes_on_with_the_same_losses(job: Maker) -> None:
-    whole = job("whole", epochs=8, save_every=10)
+ZERO3 = {"deepspeed": str(ROOT / "deepspeed" / "zero3.json"), "devices": 2, "launch": launch(2)}
+
+
+@pytest.mark.parametrize("more", [{}, pytest.param({"micro": 2, **ZERO3}, marks=compiled)])
+def test_a_stopped_run_goes_on_with_the_same_losses(job: Maker, more: dict[str, Any]) -> None:
+    whole = job("whole", epochs=12, save_every=10, **more)
     expected = finished(whole)
     assert not list(CHECKPOINTS.glob("*/*"))
-    cut = job("cut", epochs=8, save_every=10)
+    cut = job("cut", epochs=12, save_every=10, **more)
     killed(cut, 10)
     assert list(CHECKPOINTS.glob("*/checkpoint-*"))
     assert finished(cut) == pytest.approx(expected, abs=1e-5)
     assert closest(tensors(whole.target), tensors(cut.target)) < 1e-5
-    assert (Path(cut.target) / "stop-20" / "model.safetensors").is_file()
+    assert (Path(cut.target) / "stop-18" / "model.safetensors").is_file()
 
 
 def test_a_launcher_that_fails_is_named(job: Maker) -> None:

@@ -2,6 +2,8 @@
 
 import csv
 import re
+import shutil
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,10 @@ import synthetic
 from nbclient import NotebookClient
 
 ANALYSIS = Path(__file__).parent.parent / "analysis"
+sys.path.insert(0, str(ANALYSIS))
+from browse import datasets, side_by_side  # noqa: E402
+from views import losses_of, rows_of  # noqa: E402
+
 EXPERIMENTS = [*synthetic.all_arms(), "mechanism"]
 NAMES = [*EXPERIMENTS, "generations"]
 
@@ -21,10 +27,15 @@ def notebook(name: str) -> Any:
     return nbformat.read(ANALYSIS / f"{name}.ipynb", as_version=4)
 
 
-def executed(name: str, profile: Path) -> Any:
+def executed(name: str, profile: Path, line: str = "") -> Any:
+    """Run a notebook on a profile, with one line of its parameters changed."""
     book = notebook(name)
     for cell in book.cells:
         cell.source = cell.source.replace('PROFILE = ".."', f"PROFILE = {str(profile)!r}")
+        if line and "parameters" in cell.metadata.get("tags", []):
+            name = re.escape(line.split(" = ")[0])
+            cell.source, count = re.subn(rf"^{name}(:.*)? = .*$", line, cell.source, flags=re.M)
+            assert count == 1
     resources = {"metadata": {"path": str(ANALYSIS)}}
     return NotebookClient(book, timeout=60, kernel_name="python3", resources=resources).execute()
 
@@ -57,6 +68,10 @@ def books(profile: Path) -> dict[str, Any]:
 def test_there_is_a_notebook_for_each_experiment() -> None:
     assert {path.stem for path in ANALYSIS.glob("*.ipynb")} == set(NAMES)
     assert {path.stem for path in (ANALYSIS / "twins").glob("*.py")} == set(NAMES)
+
+
+def pictures(book: Any) -> list[str]:
+    return [output["image/png"] for output in shown(book) if "image/png" in output]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -103,6 +118,59 @@ def test_generations_are_side_by_side_with_their_scores(books: dict[str, Any]) -
     assert ">methods/MTL</th>" in text and ">methods/ReSet-S</th>" in text
     assert re.search(r"\[task \d\.\d\d, faithfulness -?\d\.\d\d", text)
     assert re.search(r"\[(task \d\.\d\d, )?instruction \d\.\d\d\]", text)
+
+
+def test_the_same_tables_give_the_same_pictures(profile: Path, books: dict[str, Any]) -> None:
+    again = executed("methods", profile)
+    assert pictures(again) == pictures(books["methods"]) and len(pictures(again)) == 3
+    assert html(again) == html(books["methods"])
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_one_line_changes_arm_or_seed(name: str) -> None:
+    source = "\n".join(cell.source for cell in notebook(name).cells)
+    assert re.search(r"rows_of\(TABLES, \"[\w-]+\", ARMS\)", source)
+    assert re.search(r"losses_of\(TABLES, \"[\w-]+\", ARMS, SEED\)", source)
+
+
+def test_one_line_shows_another_arm(profile: Path, books: dict[str, Any]) -> None:
+    book = executed("controls", profile, 'ARMS = ["gold"]')
+    assert "<td>gold responses</td>" in html(book) and "<td>random choice</td>" not in html(book)
+    assert pictures(book)[0] == pictures(books["controls"])[0]
+    assert pictures(book)[1] != pictures(books["controls"])[1]
+
+
+def test_one_line_shows_another_seed(profile: Path, books: dict[str, Any]) -> None:
+    book = executed("controls", profile, "SEED = 1")
+    assert html(book) == html(books["controls"])
+    assert pictures(book)[1] != pictures(books["controls"])[1]
+
+
+def test_what_there_is_not_is_named(profile: Path) -> None:
+    tables = profile / "paper" / "tables"
+    assert len(rows_of(tables, "methods", ["ReSet-S"])) == 1
+    assert len(rows_of(tables, "trajectory", ["MTL"])) == 0
+    with pytest.raises(ValueError, match="no arm is called 'ReSte'; there are: base, IF"):
+        rows_of(tables, "methods", ["ReSte"])
+    with pytest.raises(ValueError, match=r"no seed 7; there are: \[0, 1, 2\]"):
+        losses_of(tables, "methods", seed=7)
+    assert "not trained: base" in {text.get_text() for text in losses_of(
+        tables, "two-stage", ["base"]).axes[0].texts}  # fmt: skip
+
+
+def test_without_artifacts_the_committed_responses_are_shown(
+    profile: Path, books: dict[str, Any], tmp_path: Path
+) -> None:
+    (tmp_path / "paper").mkdir()
+    (tmp_path / "paper" / "tables").symlink_to(profile / "paper" / "tables")
+    shutil.copy(ANALYSIS.parent / "params.yaml", tmp_path)
+    found = side_by_side(tmp_path, ["methods/MTL"], "", 0, 2, 3).data
+    made = side_by_side(profile, ["methods/MTL"], "", 0, 2, 3).data
+    assert found.to_dict() == made.to_dict()
+    assert list(datasets(tmp_path)["prompts"]) == list(datasets(profile)["prompts"])
+    other = side_by_side(tmp_path, ["controls/gold"], "", 0)
+    assert "not ['controls/gold']" in other.data
+    assert "seed 0 only" in side_by_side(tmp_path, ["methods/MTL"], "", 1).data
 
 
 def test_without_artifacts_the_command_is_shown(tmp_path: Path) -> None:

@@ -1,39 +1,14 @@
 """The whole pipeline on a nano world: as a user runs it, with DVC, from an empty folder."""
 
 import os
-import shutil
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
 import yaml
-
-ROOT = Path(__file__).parent.parent
-DVC = [sys.executable, "-m", "dvc"]
-
-
-def environment(folder: Path) -> dict[str, str]:
-    paths = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-    known = {name: value for name, value in os.environ.items() if name != "REPRODUCE_COLD"}
-    return {**known, "PATH": paths, "PYTHONPATH": str(folder), "TMPDIR": str(folder / "tmp")}
-
-
-def dvc(folder: Path, *arguments: str) -> str:
-    done = subprocess.run(
-        [*DVC, *arguments], cwd=folder, env=environment(folder), text=True, capture_output=True
-    )
-    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-    return done.stdout
-
-
-def reproduce(folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
-    command = [sys.executable, "-m", "reproduce", *arguments]
-    return subprocess.run(
-        command, cwd=folder, env=environment(folder), text=True, capture_output=True
-    )
+from nano_study import DVC, copy_repository, dvc, environment, reproduce
 
 
 def ran(output: str) -> list[str]:
@@ -50,22 +25,14 @@ def outputs(folder: Path) -> dict[str, str]:
 @pytest.fixture(scope="module")
 def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("study")
-    (folder / "tmp").mkdir()
-    ignored = shutil.ignore_patterns("__pycache__")
-    shutil.copytree(ROOT / "reproduce", folder / "reproduce", ignore=ignored)
-    for name in ("dvc.yaml", "experiments.yaml", "requirements.lock", ".dvcignore"):
-        shutil.copy(ROOT / name, folder / name)
-    (folder / "paper").mkdir()
-    shutil.copy(ROOT / "paper" / "claims.yaml", folder / "paper")
-    shutil.copy(ROOT / "tests" / "nano" / "params.yaml", folder / "params.yaml")
-    dvc(folder, "init", "--no-scm")
+    copy_repository(folder)
     dvc(folder, "repro")
     return folder
 
 
 def test_every_stage_leaves_its_outputs(study: Path) -> None:
     made = outputs(study)
-    assert len(made) == 46
+    assert len(made) == 48
     assert all((study / path).exists() for path in made)
     assert (study / "mlflow.db").exists()
     for name in ("two-stage", "methods", "data-size", "drivers", "controls", "mechanism", "claims"):

@@ -11,11 +11,10 @@ import synthetic
 from reproduce.config import load_claims, load_experiments
 from reproduce.figures import make_figures
 from reproduce.files import UnusableFile
-from reproduce.publish import as_markdown, build_report, provenance, studies_of
+from reproduce.publish import SOURCES, as_markdown, build_report, provenance, studies_of
 
 ROOT = Path(__file__).parent.parent
 REPORT = ROOT / "paper" / "report"
-SOURCES = ("report.md.j2", "report.css", "report.typ")
 NAMES = r"EMNLP 2024|SmolLM2-135M|SQuAD 2\.0|LLaMA-7B|Vicuna-7B|F1"
 """Names with a digit in them, which the prose may hold."""
 
@@ -52,20 +51,45 @@ def test_the_report_is_the_same_twice_and_takes_nothing_from_elsewhere(root: Pat
     assert sorted(path.name for path in report.iterdir()) == sorted([*SOURCES, *names])
 
 
+def refused(root: Path, name: str) -> None:
+    """Assert that the report is refused by the name of a file, and that nothing was replaced."""
+    report = root / "paper" / "report"
+    before = {path: path.read_bytes() for path in report.iterdir()}
+    with pytest.raises(UnusableFile, match=re.escape(name)):
+        build_report(root, report)
+    assert {path: path.read_bytes() for path in report.iterdir()} == before
+
+
+@pytest.mark.parametrize("name", ["study", "claims", "controls", "judges"])
+@pytest.mark.parametrize("lines", [0, 1])
+def test_an_empty_table_is_named(root: Path, name: str, lines: int) -> None:
+    path = root / "paper" / "tables" / f"{name}.csv"
+    text = path.read_text(encoding="utf-8")
+    path.write_text("".join(text.splitlines(keepends=True)[:lines]), encoding="utf-8")
+    refused(root, f"{name}.csv: has no rows")
+    path.write_text("a\n1\n", encoding="utf-8")
+    refused(root, f"{name}.csv: has no column")
+    path.write_text(text, encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", ["errata.md", *(f"report/{name}" for name in SOURCES)])
+def test_a_text_that_is_missing_is_named_with_what_to_do(root: Path, name: str) -> None:
+    path = root / "paper" / name
+    text = path.read_text(encoding="utf-8")
+    path.unlink()
+    refused(root, f"{path.name}: missing; `git checkout")
+    path.write_text(text, encoding="utf-8")
+
+
 @pytest.mark.parametrize(
     "name", ["paper/figures/trade-off.png", "dvc.lock", "paper/tables/controls.csv"]
 )
 def test_what_is_missing_is_named_and_nothing_replaced(root: Path, name: str) -> None:
-    report, missing = root / "paper" / "report", root / "profiles" / "other" / name
-    before = {path: path.read_bytes() for path in report.iterdir()}
+    missing = root / "profiles" / "other" / name
     aside = missing.with_name("aside")
     missing.rename(aside)
-    try:
-        with pytest.raises(UnusableFile, match=missing.name):
-            build_report(root, report)
-    finally:
-        aside.rename(missing)
-    assert {path: path.read_bytes() for path in report.iterdir()} == before
+    refused(root, missing.name)
+    aside.rename(missing)
 
 
 def test_every_claim_of_every_study_is_in_it(root: Path) -> None:

@@ -1,15 +1,19 @@
 """The MLflow runs of a small study, against a database of its own."""
 
+import contextlib
 import json
 import logging
+import sqlite3
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from reproduce import tracking
 from reproduce.config import Arm, Params, Training, load_params, training_of
 from reproduce.examples import Example, write_examples
 from reproduce.files import UnusableFile, fingerprint, sealed_folder, write_json, write_rows
+from reproduce.index import state_of_index
 from reproduce.records import SAMPLES_A_SET, flat, sample_table, score_points
 from reproduce.tracking import SAMPLES, TrackingError, shown, track, tracking_uri
 from reproduce.training.batches import steps_in
@@ -282,8 +286,39 @@ def test_a_missing_arm_is_named(study: Study, tmp_path: Path) -> None:
 
 def test_a_damaged_database_is_one_message(study: Study, tmp_path: Path) -> None:
     (tmp_path / "mlflow.db").write_bytes(b"no database" * 1000)
-    with pytest.raises(TrackingError, match="delete the file"):
+    with pytest.raises(TrackingError, match="move the file away"):
         study.track()
+
+
+def test_a_database_of_another_mlflow_is_named_and_left_as_it_is(
+    study: Study, tmp_path: Path
+) -> None:
+    with contextlib.closing(sqlite3.connect(tmp_path / "mlflow.db")) as connection, connection:
+        connection.execute("UPDATE alembic_version SET version_num = '451aebb31d03'")
+    before = (tmp_path / "mlflow.db").read_bytes()
+    with pytest.raises(TrackingError, match=r"of another MLflow.*451aebb31d03"):
+        study.track()
+    assert (tmp_path / "mlflow.db").read_bytes() == before
+
+
+def test_a_rebuild_that_was_stopped_goes_on(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole, done = tracking._log, []
+
+    def stopped(*arguments: Any) -> None:
+        if len(done) == 2:
+            raise KeyboardInterrupt
+        done.append(whole(*arguments))
+
+    monkeypatch.setattr(tracking, "_log", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        study.track()
+    arms = [f"{e}/{a}" for e, found in ARMS.items() for a in found]
+    assert "holds 2 of the 6 runs" in state_of_index(study.artifacts, arms, [0, 1])
+    first = {run.info.run_id for run in study.runs() if "seed" in run.data.tags}
+    monkeypatch.setattr(tracking, "_log", whole)
+    study.track()
+    assert state_of_index(study.artifacts, arms, [0, 1]) == ""
+    assert first <= {run.info.run_id for run in study.runs()}
 
 
 def test_nothing_secret_is_said_or_logged(

@@ -100,6 +100,13 @@ def test_what_is_missing_is_named(folder: Path) -> None:
         refresh(folder / "none.md", folder)
     (folder / "timings.csv").unlink()
     assert "reproduce summary` | – |" in results(folder)
+    for table in ("scores", "controls", "claims"):
+        path = folder / "paper" / "tables" / f"{table}.csv"
+        text = path.read_text(encoding="utf-8")
+        path.write_text(text.splitlines()[0], encoding="utf-8")
+        with pytest.raises(UnusableFile, match=rf"{table}\.csv: has no rows"):
+            results(folder)
+        path.write_text(text, encoding="utf-8")
     (folder / "paper" / "tables" / "claims.csv").unlink()
     with pytest.raises(UnusableFile, match=r"claims\.csv: missing"):
         results(folder)

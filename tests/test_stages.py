@@ -86,7 +86,15 @@ def test_a_stage_names_no_code_that_it_does_not_import(stage: str) -> None:
     assert idle == []
 
 
+def test_a_repeated_stage_writes_to_a_path_of_its_own() -> None:
+    repeated = {name: body["do"] for name, body in STAGES.items() if "foreach" in body}
+    assert len(repeated) == 5
+    for name, body in repeated.items():
+        assert body["outs"] == [f"artifacts/{name}/${{key}}"]
+        assert body["cmd"].endswith(f"{name}/${{key}}")
+
+
 def test_the_walk_finds_what_a_stage_is_known_to_use() -> None:
     names = {path.stem for path in reached("arm")}
-    assert {"train", "generate", "entailment", "lexical", "selection"} <= names
+    assert {"trainer", "generate", "entailment", "lexical", "selection"} <= names
     assert "sampling" not in names and "config" not in names

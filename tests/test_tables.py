@@ -356,6 +356,8 @@ def test_a_summary_decides_the_claims_whose_arms_are_there(study: Path, tmp_path
     assert "| IF tuning lowers faithfulness | abstract (C) | (CD → IF) − CD |" in text
     assert "| MTL is far from both specialists | abstract (C) | MTL − CD |" in text
     assert "MTL − IF" not in text and "ReSet beats" not in text
+    assert text.count("Made by `reproduce summary` from artifacts/") == 3 and "stage `" not in text
+    assert "% Made by reproduce summary;" in (tmp_path / "summary/claims.tex").read_text("utf-8")
     whole = {row["comparison"]: row["effect"] for row in table(study, "claims")}
     with (tmp_path / "summary" / "claims.csv").open(encoding="utf-8") as stream:
         found = list(csv.DictReader(stream))
@@ -374,6 +376,7 @@ def test_a_table_without_the_base_model_says_what_it_reaches(study: Path, name: 
 def test_the_filter_for_the_runs_stands_below_a_table_of_arms(study: Path) -> None:
     text = (study.parent / "tables" / "controls.md").read_text(encoding="utf-8")
     assert "`tags.cell LIKE 'controls/more-MTL/%'`" in text
+    assert "Made by the stage `tables` of dvc.yaml from artifacts/" in text
     assert "tags.cell" not in (study.parent / "tables" / "claims.md").read_text(encoding="utf-8")
 
 

@@ -2,17 +2,12 @@
 
 import json
 import shutil
-import subprocess
-import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-import synthetic
 
 from reproduce import verify
-from reproduce.cli import command
 from reproduce.files import UnusableFile, read_csv, write_csv, write_json
 
 ROOT = Path(__file__).parent.parent
@@ -20,15 +15,8 @@ Change = dict[str, str]
 
 
 @pytest.fixture
-def study(tmp_path_factory: pytest.TempPathFactory, tmp_path: Path) -> Path:
-    """Return a folder with artifacts/ and paper/, and what to expect of it."""
-    made = synthetic.shared_study(tmp_path_factory.getbasetemp())
-    shutil.copytree(made / "artifacts", tmp_path / "artifacts")
-    shutil.copytree(made / "tables", tmp_path / "paper" / "tables")
-    (tmp_path / "paper" / "figures").mkdir()
-    (tmp_path / "paper" / "figures" / "one.png").write_bytes(b"one")
-    write_json(tmp_path / "paper" / "expected.json", kept(tmp_path))
-    return tmp_path
+def study(finished: Path) -> Path:
+    return finished
 
 
 def kept(study: Path) -> dict[str, Any]:
@@ -99,12 +87,12 @@ def test_what_is_not_the_same_bytes_is_named(study: Path) -> None:
     (study / "paper" / "figures" / "two.png").write_bytes(b"two")
     (study / "paper" / "figures" / ".DS_Store").write_bytes(b"")
     (study / "paper" / "figures" / "folder").mkdir()
-    shutil.rmtree(study / "artifacts" / "methods" / "MTL")
+    shutil.rmtree(study / "artifacts" / "drivers" / "cold")
     found = compare(study)
-    assert (found.changed, found.absent) == (["figures/one.png"], ["methods/MTL"])
+    assert (found.changed, found.absent) == (["figures/one.png"], ["drivers/cold"])
     assert found.extra == ["figures/two.png"]
     assert found.holds and not found.same_bytes
-    for said in ("1 differ: figures/one.png", "1 are not here: methods/MTL",
+    for said in ("1 differ: figures/one.png", "1 are not here: drivers/cold",
                  "1 are not expected: figures/two.png"):  # fmt: skip
         assert said in verify.told(found)
 
@@ -114,6 +102,15 @@ def test_tables_of_the_repository_alone_prove_nothing(study: Path) -> None:
     found = compare(study)
     assert {each.status for each in found.claims} == {"identical"}
     assert not found.holds and "Nothing was run here" in verify.told(found)
+
+
+def test_a_claim_without_the_runs_that_it_compares_proves_nothing(study: Path) -> None:
+    shutil.rmtree(study / "artifacts" / "methods" / "MTL")
+    found = compare(study)
+    assert {each.status for each in found.claims} == {"identical"}
+    assert found.lost == ["methods/MTL"] and not found.holds
+    assert "stands without runs that it compares" in verify.told(found)
+    assert "methods/MTL; `dvc repro` makes them" in verify.told(found)
 
 
 def test_unfinished_work_is_no_artifact(study: Path) -> None:
@@ -164,60 +161,6 @@ def test_nothing_to_keep_is_refused(study: Path, tmp_path: Path) -> None:
     shutil.rmtree(study / "paper" / "figures")
     with pytest.raises(UnusableFile, match="figures: nothing there"):
         kept(study)
-
-
-@pytest.fixture
-def status(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """Let `dvc` answer what a test wants."""
-
-    def answer(out: str = "{}", error: str = "", code: int = 0) -> None:
-        done = subprocess.CompletedProcess([], code, out, error)
-        monkeypatch.setattr(verify.subprocess, "run", lambda *_, **__: done)
-
-    answer()
-    return answer
-
-
-def test_the_command_says_so_and_exits_accordingly(
-    study: Path, status: Callable[..., None], monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:  # fmt: skip
-    monkeypatch.chdir(study)
-    monkeypatch.setattr(sys, "argv", ["reproduce", "verify"])
-    assert command() == 0
-    assert "identical" in capsys.readouterr().out
-    status('{"figures": [{"changed deps": {"reproduce/figures.py": "modified"}}]}')
-    assert command() == 1
-    assert "Made by other code, parameters or inputs: figures" in capsys.readouterr().out
-    status("", "ERROR: lock is held\n", 1)
-    assert command() == 1
-    assert "`dvc status` cannot say what is stale: ERROR: lock is held" in capsys.readouterr().err
-    status()
-    (study / "paper" / "figures" / "one.png").write_bytes(b"two")
-    assert command() == 0
-    monkeypatch.setattr(sys, "argv", ["reproduce", "verify", "--same-bytes"])
-    assert command() == 1
-    monkeypatch.setattr(sys, "argv", ["reproduce", "verify", "--rerun", "--same-bytes"])
-    assert command() == 0  # compared with what was here before
-    change_claim(study, verdict="another")
-    monkeypatch.setattr(sys, "argv", ["reproduce", "verify"])
-    assert command() == 1
-
-
-@pytest.mark.parametrize(
-    ("change", "expected"),
-    [
-        ("changed command", True),
-        ({"changed deps": {"reproduce/train.py": "modified"}}, True),
-        ({"changed deps": {"reproduce/train.py": "deleted"}}, True),
-        ({"changed deps": {"params.yaml": {"seeds": "modified", "old": "deleted"}}}, True),
-        ({"changed deps": {"artifacts/base": "modified"}}, True),
-        ({"changed deps": {"artifacts/base": "deleted"}}, False),
-        ({"changed outs": {"artifacts/base": "deleted"}}, False),
-    ],
-)
-def test_what_is_only_missing_makes_no_result_stale(change: Any, expected: bool) -> None:
-    assert verify._reruns(change) == expected
 
 
 @pytest.mark.parametrize("folder", [ROOT, *ROOT.glob("profiles/*")], ids=lambda path: path.name)

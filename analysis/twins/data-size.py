@@ -32,13 +32,15 @@ from pathlib import Path
 import pandas as pd
 
 from reproduce import figures
-from reproduce.plotting import read_table
+from views import losses_of, rows_of
 
 # %matplotlib inline
 pd.set_option("display.max_columns", None)
 
 # %% tags=["parameters"]
 PROFILE = ".."  # the folder of a profile: ".." or "../profiles/smollm2"
+ARMS: list[str] = []  # rows to show, by arm or label, such as ["MTL"]; none: all
+SEED = None  # whose training losses to show; None: the mean over all seeds
 
 # %%
 TABLES = Path(PROFILE) / "paper" / "tables"
@@ -51,7 +53,7 @@ TABLES = Path(PROFILE) / "paper" / "tables"
 # same table with its caption.
 
 # %%
-read_table(TABLES, "data-size").round(3)
+rows_of(TABLES, "data-size", ARMS)
 
 # %% [markdown]
 # ## The figure
@@ -60,3 +62,12 @@ read_table(TABLES, "data-size").round(3)
 
 # %%
 figures.data_size(TABLES)
+
+# %% [markdown]
+# ## Training losses
+#
+# Of the arms of `data-size`, or of `ARMS`, and of `SEED`. Batches hold rows of like length, so
+# often of one task, and tasks differ in loss.
+
+# %%
+losses_of(TABLES, "data-size", ARMS, SEED)

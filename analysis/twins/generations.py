@@ -24,8 +24,10 @@
 # instruction following as the share of instructions that were followed. A judge that does not
 # apply to a prompt gives no score.
 #
-# **How to use it.** Change the parameters and run the cells again. The responses are read from
-# `artifacts/`, which is not in git: if it is not there, the cells say what to run.
+# **How to use it.** Change a parameter and run the cells again. The responses are read from
+# `artifacts/`, which is not in git; if it is not there, from the committed
+# `paper/tables/generations.csv`, which has the main arms and the first seed. For others, the cells
+# say what to run.
 
 # %%
 from pathlib import Path

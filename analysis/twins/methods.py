@@ -34,13 +34,15 @@ from pathlib import Path
 import pandas as pd
 
 from reproduce import figures
-from reproduce.plotting import read_table
+from views import losses_of, rows_of
 
 # %matplotlib inline
 pd.set_option("display.max_columns", None)
 
 # %% tags=["parameters"]
 PROFILE = ".."  # the folder of a profile: ".." or "../profiles/smollm2"
+ARMS: list[str] = []  # rows to show, by arm or label, such as ["MTL"]; none: all
+SEED = None  # whose training losses to show; None: the mean over all seeds
 
 # %%
 TABLES = Path(PROFILE) / "paper" / "tables"
@@ -53,7 +55,7 @@ TABLES = Path(PROFILE) / "paper" / "tables"
 # same table with its caption.
 
 # %%
-read_table(TABLES, "methods").round(3)
+rows_of(TABLES, "methods", ARMS)
 
 # %% [markdown]
 # ## The plane of the two objectives
@@ -72,7 +74,7 @@ figures.trade_off(TABLES)
 # same table with its caption.
 
 # %%
-read_table(TABLES, "rewards").round(3)
+rows_of(TABLES, "rewards")
 
 # %% [markdown]
 # ## Rewards of what was selected
@@ -90,4 +92,13 @@ figures.rewards(TABLES)
 # table with its caption.
 
 # %%
-read_table(TABLES, "claims").round(3)
+rows_of(TABLES, "claims")
+
+# %% [markdown]
+# ## Training losses
+#
+# Of the arms of `methods`, or of `ARMS`, and of `SEED`. Batches hold rows of like length, so
+# often of one task, and tasks differ in loss.
+
+# %%
+losses_of(TABLES, "methods", ARMS, SEED)

@@ -19,6 +19,7 @@ from reproduce.config.load import (
     load_experiments,
     load_params,
 )
+from reproduce.config.pins import pins, refuse_unpinned
 from reproduce.config.profile import Params, Statistics
 from reproduce.config.training import (
     Base,
@@ -67,5 +68,7 @@ __all__ = [
     "load_claims",
     "load_experiments",
     "load_params",
+    "pins",
+    "refuse_unpinned",
     "training_of",
 ]

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from reproduce.config.strict import Count, Revision, Strict, refuse_unpinned
+from reproduce.config.strict import Count, Revision, Strict
 
 
 class WorldData(Strict):
@@ -22,15 +22,22 @@ class RealData(Strict):
     sets: dict[str, dict[str, Annotated[int, Field(ge=0)]]]
 
 
+Layout = Literal[
+    "alpaca", "dolly", "sharegpt", "self-instruct", "mrqa-nq", "cnn-dailymail", "ms-marco"
+]
+"""Layouts of rows that sources.layouts reads."""
+
+
 class HubSet(Strict):
     """A data set of a hub, at a commit, or in a local folder (no revision).
 
     Attributes:
-        repo: "owner/name" on the hub, or a folder with the same files.
+        repo: "owner/name" on the hub, the address of a repository of files ("https://..."), or a
+            folder.
         revision: the commit, 40 digits.
         config: the configuration of the repository, where it has several.
         files: split -> patterns of its files, where the repository declares no splits.
-        layout: how its rows are read, one of sources.layouts.LAYOUTS.
+        layout: how its rows are read.
         train: the split that training examples come from; null for none.
         evaluation: the split that evaluation examples come from; null for none. Where both name
             one split, its groups are divided.
@@ -44,7 +51,7 @@ class HubSet(Strict):
     revision: Revision | None = None
     config: str | None = None
     files: dict[str, str | list[str]] | None = None
-    layout: str
+    layout: Layout
     train: str | None = None
     evaluation: str | None = None
     counts: dict[Literal["train", "evaluation"], Count]
@@ -53,8 +60,7 @@ class HubSet(Strict):
     response_words: Count | None = None
 
     @model_validator(mode="after")
-    def _pinned(self) -> "HubSet":
-        refuse_unpinned(self.repo, self.revision)
+    def _splits(self) -> "HubSet":
         for part in self.counts:
             if getattr(self, part) is None:
                 raise ValueError(f"counts.{part}: '{self.repo}' names no split for '{part}'")
@@ -62,9 +68,13 @@ class HubSet(Strict):
 
 
 class HubData(Strict):
-    """Data sets of a hub, by the name that tables give them."""
+    """Data sets of a hub, by the name that tables give them.
+
+    With `verifiable`, instructions get constraints that a program can check.
+    """
 
     sets: dict[str, HubSet]
+    verifiable: bool = False
 
 
 class Data(Strict):

@@ -1,6 +1,6 @@
 """A schema of generation: for evaluation, and for ReSet's candidates."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
@@ -35,6 +35,9 @@ class Served(Strict):
     Attributes:
         command: starts it for a checkpoint, with {model} and {port} filled in
             ("vllm serve {model} --port {port}").
+        speaks: how the server is told what OpenAI's protocol has no word for: "vllm" takes top_k
+            beside the other settings, "transformers" all of them as a generation_config, without
+            which it stays greedy at any temperature.
         concurrency: requests that are under way together.
         timeout: seconds that one request may take.
         attempts: how often a request is tried on status 429, 5xx, or no answer.
@@ -42,6 +45,7 @@ class Served(Strict):
     """
 
     command: str
+    speaks: Literal["vllm", "transformers"] = "vllm"
     concurrency: Count = 32
     timeout: Annotated[float, Field(gt=0)] = 600.0
     attempts: Count = 6

@@ -1,6 +1,5 @@
 """What all blocks of parameters have in common: unknown and mistyped keys are errors."""
 
-from pathlib import Path
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -15,12 +14,3 @@ class Strict(BaseModel):
     """A block of parameters in which an unknown key is an error."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, strict=True)
-
-
-def refuse_unpinned(name: str, revision: str | None) -> None:
-    """Raise ValueError where something of a hub has no commit; a local folder needs none."""
-    if revision is None and not Path(name).is_dir():
-        raise ValueError(
-            f"'{name}' is no local folder: give its 'revision' (40 digits); `reproduce pin {name}` "
-            "asks the hub for the newest"
-        )

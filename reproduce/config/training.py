@@ -1,11 +1,10 @@
 """A schema of the base model, of its training and of the devices that do it."""
 
-from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from reproduce.config.strict import Count, Revision, Strict, refuse_unpinned
+from reproduce.config.strict import Count, Revision, Strict
 
 
 class Training(Strict):
@@ -85,13 +84,8 @@ class PublishedBase(Strict):
 
     model: str
     revision: Revision | None = None
-    chat: Literal["vicuna", "alpaca"] | None = None
+    chat: Literal["vicuna"] | None = None
     shape: Shape | None = None
-
-    @model_validator(mode="after")
-    def _pinned(self) -> "PublishedBase":
-        refuse_unpinned(self.model, self.revision)
-        return self
 
 
 class Base(Strict):
@@ -122,7 +116,8 @@ class Hardware(Strict):
         deepspeed: path of a DeepSpeed configuration, below the profile's folder; null trains
             without. With it, and no launcher, one process is a world of its own.
         launch: command before that of a training run, which starts `devices` processes of it
-            ("torchrun --standalone --nproc_per_node 8 --no-python", "srun ..."); "" trains here.
+            ("torchrun --standalone --nproc_per_node 8 --no-python", "srun ..."), with variables
+            of the environment filled in ("$HOST"); "" trains here.
         devices: processes that train together; they and accumulation share the effective batch.
         attention: how attention is computed.
         gradient_checkpointing: compute activations twice to hold them once.
@@ -147,6 +142,4 @@ class Hardware(Strict):
                 raise ValueError(f"'{name}' takes all devices for one run: set 'workers' to 1")
         if self.devices > 1 and not self.launch:
             raise ValueError(f"'devices' is {self.devices}: give the 'launch' that starts them")
-        if self.deepspeed and not Path(self.deepspeed).is_file():
-            raise ValueError(f"'deepspeed': there is no file {self.deepspeed}")
         return self

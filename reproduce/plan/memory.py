@@ -100,7 +100,7 @@ def estimated(shape: ModelShape, zero: Zero, gpus: int, nodes: int) -> tuple[int
     os.environ.setdefault("DS_ACCELERATOR", "cpu")  # else it looks for one as it is imported
     machine = {"num_gpus_per_node": gpus, "num_nodes": nodes}
     if zero.stage == 3:
-        from deepspeed.runtime.zero import stage3  # type: ignore[import-untyped]
+        from deepspeed.runtime.zero import stage3
 
         host, held, _ = stage3.estimate_zero3_model_states_mem_needs(
             shape.parameters,

@@ -10,8 +10,8 @@ from reproduce.files import write_csv, write_text
 from reproduce.results import Estimate
 from reproduce.wording import short
 
-STAGE = "tables"
-"""The stage of dvc.yaml that makes every table."""
+STAGE = "the stage `tables` of dvc.yaml"
+"""What makes a table, if nothing else is said."""
 
 Row = Mapping[str, Any]
 
@@ -32,12 +32,14 @@ class Table:
         caption: what it shows, over how many prompts and seeds, with which interval.
         headers: key of a column -> header for readers; keys that are not here are in the CSV only.
         rows: cells are text, numbers, Estimates or None (does not apply).
+        origin: what made it, with code in backticks.
     """
 
     name: str
     caption: str
     headers: Mapping[str, str]
     rows: Sequence[Row]
+    origin: str = STAGE
 
 
 def write_table(table: Table, target: Path) -> None:
@@ -67,9 +69,7 @@ def markdown(table: Table) -> str:
     lines += [["---"] * len(keys)]
     lines += [[cell(row[key]).replace("|", "\\|") for key in keys] for row in table.rows]
     body = "\n".join("| " + " | ".join(line) + " |" for line in lines)
-    origin = (
-        f"Made by the stage `{STAGE}` of dvc.yaml from artifacts/; `{table.name}.csv` has more."
-    )
+    origin = f"Made by {table.origin} from artifacts/; `{table.name}.csv` has more."
     return f"**{table.name}.** {table.caption}\n\n{body}\n\n{origin}{_filter(table)}\n"
 
 
@@ -93,7 +93,7 @@ def latex(table: Table) -> str:
     body = [" & ".join(escaped(cell(row[key])) for key in keys) + r" \\" for row in table.rows]
     return "\n".join(
         [
-            f"% Made by the stage {STAGE} of dvc.yaml; needs booktabs and graphicx.",
+            f"% Made by {table.origin.replace('`', '')}; needs booktabs and graphicx.",
             r"\begin{table}[tbp]",
             r"\centering",
             rf"\caption{{{escaped(table.caption)}}}",

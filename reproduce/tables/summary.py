@@ -1,6 +1,7 @@
 """A table of the arms that are there, finished study or not, and some of their responses."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from reproduce.config import Claims, Difference, Params
@@ -23,6 +24,7 @@ def write_summary(
     tables = [summary(results), by_set(results)]
     if decidable := _decidable(asked, results):
         tables.append(claims(results, decidable))
+    tables = [replace(table, origin="`reproduce summary`") for table in tables]
     with replacing(target) as draft:
         draft.mkdir()
         for table in tables:

@@ -1,5 +1,6 @@
 """A training run as a file, so that it goes through a launcher as well as through this process."""
 
+import os
 import shlex
 import shutil
 import subprocess
@@ -55,7 +56,8 @@ def carried_out(job: Job, rows: list[Row]) -> list[dict[str, float]]:
     else:
         path = Path(job.target) / "job.json"
         write_json(path, job.model_dump(mode="json"))
-        command = [*shlex.split(job.hardware.launch), "reproduce", "train", str(path)]
+        prefix = shlex.split(os.path.expandvars(job.hardware.launch))
+        command = [*prefix, "reproduce", "train", str(path)]
         done = subprocess.run(command, check=False)
         if done.returncode:
             raise ConfigError(
@@ -77,6 +79,11 @@ def run_job(job: Job) -> None:
     rows = read_rows(Path(job.rows))
     work = _work(job)
     arguments = training_arguments(job.training, job.hardware, job.order, work, len(rows))
+    if job.hardware.deepspeed:
+        from deepspeed.comm import init_distributed
+
+        # ZeRO-3 spreads a model while it is loaded, and must know by then over how many.
+        init_distributed()
     start = Path(job.start)
     model, tokenizer = load_model(start, job.hardware), load_tokenizer(start)
     history, save = train(model, tokenizer, rows, arguments, job.title, job.stops)
