@@ -3,6 +3,7 @@
 Needs the artifacts of a profile (`dvc repro` makes them) and writes a CSV beside this file.
 """
 
+import itertools
 import os
 import random
 import statistics
@@ -33,7 +34,9 @@ from reproduce.examples import Example
 from reproduce.files import UnusableFile, checked, read_json, write_csv, write_json
 from reproduce.models import checkpoint, load_model, load_tokenizer
 from reproduce.parallel import over_seeds
-from reproduce.train import LengthBatches, encode_example, pad_rows, steps_in, train
+from reproduce.training.batches import LengthBatches, steps_in
+from reproduce.training.encoding import encode_example, pad_rows
+from reproduce.training.trainer import train, training_arguments
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 
@@ -81,7 +84,8 @@ class Work:
         began = time.perf_counter()
         for seed in self.params.seeds:
             folder = checkpoint(artifacts / arm.start, seed)
-            self.models[seed], self.tokenizers[seed] = load_model(folder), load_tokenizer(folder)
+            self.models[seed] = load_model(folder, self.params.hardware)
+            self.tokenizers[seed] = load_tokenizer(folder)
         self.loading = time.perf_counter() - began
         for seed in self.params.seeds:
             found = training_examples(arm, artifacts / arm.reads, seed)
@@ -125,7 +129,8 @@ def _our_seed(scratch: Path, seed: int) -> None:
     tokens, rows = Tokens(model), _encoded(work, seed, length)
     order = named_seed(work.name, "order", seed)
     folder = scratch / f"seed-{seed}"
-    history = train(model, tokenizer, rows, work.settings, hardware, order, folder, work.name)
+    arguments = training_arguments(work.settings, hardware, order, folder, len(rows))
+    history, _ = train(model, tokenizer, rows, arguments, work.name)
     _report(scratch, seed, tokens, history[-1]["loss"])
 
 
@@ -150,7 +155,10 @@ def plain(work: Work, scratch: Path) -> None:
 
 def _batches(visited: LengthBatches, settings: Training, examples: int) -> Iterator[list[int]]:
     size, left = settings.batch_size, steps_in(examples, settings)
-    while left:
+    for epoch in itertools.count():
+        if not left:
+            return
+        visited.set_epoch(epoch)
         order = list(visited)
         for begin in range(0, min(len(order), left * size), size):
             yield order[begin : begin + size]

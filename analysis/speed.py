@@ -4,10 +4,12 @@ Both need the artifacts of a profile (`dvc repro` makes them) and write a CSV be
 `judging` is for profiles whose entailment model is a cross-encoder.
 """
 
+import random
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -18,16 +20,18 @@ from aligned import as_text
 from reproduce.config import Decoding, load_params
 from reproduce.determinism import settle
 from reproduce.entailment.cross_encoder import MAX_LENGTH, CrossEncoder
-from reproduce.examples import example_of, read_sets
+from reproduce.examples import example_of, read_examples, read_sets
 from reproduce.files import UnusableFile, checked, read_rows, write_csv
 from reproduce.generate import respond
-from reproduce.judges.faithfulness import statements, units
-from reproduce.models import for_generation, load_model, load_tokenizer
+from reproduce.judges import judge
+from reproduce.judging import judged
+from reproduce.models import load_model, load_tokenizer
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 
 HERE = Path(__file__).resolve().parent
 Row = dict[str, Any]
+Pair = tuple[str, str]
 Profile = Annotated[Path, typer.Option(help="folder of the profile: params.yaml and artifacts/")]
 
 
@@ -42,7 +46,7 @@ def sampling(
     params = load_params(profile / "params.yaml")
     settle(0, params.hardware.base_threads)
     folder = checked(profile / "artifacts" / "base") / "model"
-    model, tokenizer = for_generation(load_model(folder), params.hardware), load_tokenizer(folder)
+    model, tokenizer = load_model(folder, params.hardware, generates=True), load_tokenizer(folder)
     sets = read_sets(profile / "artifacts" / "evaluation").values()
     examples = [e for found in sets if not found[0].probe for e in found[:prompts]]
     found = []
@@ -64,27 +68,32 @@ def sampling(
 
 @app.command()
 def judging(
-    trials: Annotated[int, typer.Option(min=1, help="responses to judge")] = 60,
+    alone: Annotated[int, typer.Option(min=1, help="pairs to score one by one")] = 200,
     profile: Profile = HERE.parent,
     output: Annotated[Path, typer.Option()] = HERE / "speed-judging.csv",
 ) -> None:
-    """Time entailment scores in batches with a cache, and one by one without; compare them."""
+    """Time the entailment scores that the study asked for, and some one by one, uncached."""
     params = load_params(profile / "params.yaml")
     settle(0, params.hardware.base_threads)
     artifacts = profile / "artifacts"
     folder = checked(artifacts / "entailment") / "model"
-    pairs = _pairs(artifacts / "pairs", trials)
+    calls = _calls(artifacts, params.judging.carriers)
+    distinct = sorted({pair for call in calls for pair in call})
+    sample = random.Random(0).sample(distinct, min(alone, len(distinct)))
     plain = CrossEncoder(folder)
     began = time.perf_counter()
-    alone = np.stack([_alone(plain, *pair) for pair in pairs])
-    found = [_judged("one by one", len(pairs), time.perf_counter() - began)]
+    scores = np.stack([_alone(plain, *pair) for pair in sample])
+    found = [_judged("one by one", len(sample), len(sample), time.perf_counter() - began)]
+    asked = sum(map(len, calls))
     with tempfile.TemporaryDirectory() as cache:
-        for name in ("in batches, empty cache", "in batches, full cache"):
+        for name in ("as the study asks, empty cache", "the same again, full cache"):
             model = CrossEncoder(folder, Path(cache))
             began = time.perf_counter()
-            together = model(pairs)
-            row = _judged(name, len(pairs), time.perf_counter() - began)
-            found.insert(0, row | {"difference": float(np.abs(together - alone).max())})
+            for call in calls:
+                model(call)
+            row = _judged(name, asked, len(distinct), time.perf_counter() - began)
+            difference = float(np.abs(model(sample) - scores).max())
+            found.insert(0, row | {"difference": difference})
     _report(found, "pairs_per_second", output)
 
 
@@ -100,22 +109,34 @@ def _alone(model: CrossEncoder, premise: str, text: str) -> Any:
     return scores.cpu().numpy()[model.columns]
 
 
-def _pairs(folder: Path, count: int) -> list[tuple[str, str]]:
-    """Return what the judges ask about the first trials: premise and hypothesis, with repeats."""
-    rows = [r for r in read_rows(checked(folder) / "trials.jsonl") if r["example"]["context"]]
-    found = []
-    for row in rows[:count]:
-        example = example_of(row["example"])
-        answer = statements(example.prompt, example.context, row["response"])
-        texts = answer if example.kind == "extractive" else units(row["response"])
-        found += [(premise, text) for text in texts for premise in units(example.context)]
-    return found
+def _calls(artifacts: Path, carriers: Mapping[str, str]) -> list[list[Pair]]:
+    """Return what each judging of the study asks the entailment model, in the order of stages."""
+    calls: list[list[Pair]] = []
+
+    def asked(pairs: Sequence[Pair]) -> Any:
+        calls.append(list(pairs))
+        return np.full((len(pairs), 3), 1 / 3, np.float32)
+
+    judges = partial(judge, entailment=asked, carriers=carriers)
+    trials = read_rows(checked(artifacts / "pairs") / "trials.jsonl")
+    judges([example_of(row["example"]) for row in trials], [row["response"] for row in trials])
+    held_out = {e.id: e for s in read_sets(artifacts / "evaluation").values() for e in s}
+    for path in sorted(artifacts.glob("*/*/seed-*/evaluation.jsonl")):
+        rows = read_rows(path)
+        for progress in sorted({row["progress"] for row in rows}):
+            judged([row for row in rows if row["progress"] == progress], held_out, judges)
+    for path in sorted(artifacts.glob("scores/scores-*.jsonl")):
+        prompts = read_examples(path.with_name(path.name.replace("scores", "prompts")))
+        judged(read_rows(path), {example.id: example for example in prompts}, judges)
+    return calls
 
 
-def _judged(name: str, pairs: int, seconds: float) -> Row:
-    speed = round(pairs / seconds, 1)
-    facts = {"pairs": pairs, "seconds": round(seconds, 3), "pairs_per_second": speed}
-    return {"method": name, **facts, "difference": 0.0}
+def _judged(name: str, asked: int, distinct: int, seconds: float) -> Row:
+    speed = round(asked / seconds, 1)
+    return {
+        "method": name, "pairs": asked, "distinct": distinct, "seconds": round(seconds, 3),
+        "pairs_per_second": speed, "difference": 0.0,
+    }  # fmt: skip
 
 
 def _report(found: Sequence[Row], speed: str, output: Path) -> None:

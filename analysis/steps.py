@@ -25,7 +25,7 @@ from reproduce.examples import Example, read_examples
 from reproduce.files import UnusableFile, read_rows, write_csv
 from reproduce.models import load_tokenizer
 from reproduce.progress import finished, stages
-from reproduce.train import encode_example, encode_text
+from reproduce.training.encoding import encode_example, encode_text
 
 HERE = Path(__file__).resolve().parent
 Row = dict[str, Any]

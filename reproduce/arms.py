@@ -15,7 +15,9 @@ from reproduce.mixtures import mix
 from reproduce.models import checkpoint, load_model, load_tokenizer
 from reproduce.parallel import over_seeds
 from reproduce.reset.selection import selected_examples
-from reproduce.train import encode_example, steps_in, train
+from reproduce.training.batches import steps_in
+from reproduce.training.encoding import encode_example
+from reproduce.training.jobs import Job, carried_out
 
 Row = dict[str, Any]
 
@@ -60,18 +62,23 @@ def _run_seed(
 ) -> None:
     folder, start = target / f"seed-{seed}", checkpoint(artifacts / arm.start, seed)
     settle(named_seed(name, seed), params.hardware.threads)
-    model, tokenizer = load_model(start), load_tokenizer(start)
+    tokenizer = load_tokenizer(start)
     judges = judges_of(params.judging, artifacts / "entailment")
-    answers = partial(evaluate, tokenizer, held_out, params, judges, seed)
     examples = training_examples(arm, artifacts / arm.reads, seed)
-    rows: list[Row] = []
+    found = {1.0: start}
     if examples:
-        for progress, saved in _train(params, name, arm, model, tokenizer, examples, seed, folder):
-            rows += [{**row, "progress": progress} for row in answers(load_model(saved))]
-        shutil.rmtree(folder / "work", ignore_errors=True)
-    final = answers(model)
-    refuse_lost(final, params.judging, f"{name}, seed {seed}")
-    rows += [{**row, "progress": 1.0} for row in final]
+        found = _train(params, name, arm, start, tokenizer, examples, seed, folder)
+    rows: list[Row] = []
+    for progress, saved in found.items():
+        model = load_model(saved, params.hardware, generates=True)
+        answers = evaluate(tokenizer, held_out, params, judges, seed, model)
+        rows += [{**row, "progress": progress} for row in answers]
+    refuse_lost(
+        [row for row in rows if row["progress"] == 1.0], params.judging, f"{name}, seed {seed}"
+    )
+    for progress, saved in found.items():
+        if progress < 1.0:
+            shutil.rmtree(saved)
     write_rows(folder / "evaluation.jsonl", [{**row, "seed": seed} for row in rows])
 
 
@@ -79,32 +86,35 @@ def _train(
     params: Params,
     name: str,
     arm: Arm,
-    model: Any,
+    start: Path,
     tokenizer: Any,
     examples: list[Example],
     seed: int,
     folder: Path,
-) -> list[tuple[float, Path]]:
-    """Train in place and save; return the models on the way with their share of the training."""
-    settings, work = training_of(params, arm), folder / "work"
+) -> dict[float, Path]:
+    """Train and save; return share of the training -> model, of those on the way and the last."""
+    settings, title = training_of(params, arm), f"{name}, seed {seed}"
     encoded = [encode_example(tokenizer, e, settings.max_length) for e in examples]
     fitting = [row for row in encoded if row is not None]
-    order, title = named_seed(name, "order", seed), f"{name}, seed {seed}"
     if not fitting:
         raise TooMuchLost(
             f"{title}: none of {len(examples)} training examples fits in {settings.max_length} "
             "tokens (training.max_length)"
         )
-    history = train(
-        model, tokenizer, fitting, settings, params.hardware, order, work, title, arm.trajectory
-    )
-    model.save_pretrained(folder / "model")
-    tokenizer.save_pretrained(folder / "model")
+    job = Job(
+        title=title, start=str(start), rows=str(folder / "rows.jsonl"), target=str(folder),
+        seed=named_seed(name, seed), order=named_seed(name, "order", seed),
+        threads=params.hardware.threads, stops=arm.trajectory, training=settings,
+        hardware=params.hardware,
+    )  # fmt: skip
+    history = carried_out(job, fitting)
+    (folder / "rows.jsonl").unlink()
     write_examples(folder / "train.jsonl", examples)
     report = {"losses": history, "too_long": len(encoded) - len(fitting)}
     write_json(folder / "history.json", report)
-    saved = {int(path.name[11:]): path for path in work.glob("checkpoint-*")}
-    return [(step / steps_in(len(fitting), settings), saved[step]) for step in sorted(saved)]
+    steps = steps_in(len(fitting), settings)
+    saved = {int(path.name[5:]): path for path in folder.glob("stop-*")}
+    return {step / steps: saved[step] for step in sorted(saved)} | {1.0: folder / "model"}
 
 
 def _record(params: Params, name: str, arm: Arm, artifacts: Path) -> dict[str, Any]:

@@ -21,8 +21,11 @@ from reproduce.config import (
     load_claims,
     load_experiments,
     load_params,
+    refuse_unpinned,
 )
 from reproduce.files import UnusableFile, write_json
+from reproduce.plan.command import plan
+from reproduce.preflight.command import preflight
 from reproduce.progress import forecast, mark_run, save_expected, stage, stages
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
@@ -48,6 +51,7 @@ UNWRITABLE = {
 def step(name: str) -> Iterator[Settings]:
     """Yield the checked parameters and arms, with a line of progress and an entry in the log."""
     params, experiments = settings()
+    refuse_unpinned(params)
     with stage(name, LOG, stages(params, experiments)):
         yield params, experiments
 
@@ -69,6 +73,10 @@ def check() -> None:
     from reproduce.faults import misplaced
 
     params, experiments = settings()
+    if params.judging.rated:
+        from reproduce.judging import rater_of
+
+        rater_of(params.judging)  # Its key is needed hours later, and missed now.
     arms = sum(map(len, experiments.values()))
     seeds = len(params.seeds)
     print(f"profile {params.profile}: {len(experiments)} experiments, {arms} arms, {seeds} seeds")
@@ -76,6 +84,10 @@ def check() -> None:
         print(said)
     if found := misplaced(Path(params.package)):
         raise UnusableFile(found[0])
+
+
+app.command()(plan)
+app.command()(preflight)
 
 
 @app.command()
@@ -115,6 +127,25 @@ def arm(name: Annotated[str, typer.Argument(help="experiment/arm")]) -> None:
         if name not in arms:
             raise ConfigError(f"no arm is called '{name}'; there are: {', '.join(arms)}")
         run_arm(params, name, arms[name], ARTIFACTS)
+
+
+@app.command()
+def train(job: Annotated[Path, typer.Argument(help="file of the run")]) -> None:
+    """Carry out one training run: what a launcher starts on each device."""
+    from reproduce.training.jobs import read_job, run_job
+
+    run_job(read_job(job))
+
+
+@app.command()
+def pin(
+    name: Annotated[str, typer.Argument(help="owner/name on the hub")],
+    dataset: Annotated[bool, typer.Option(help="it is a data set, not a model")] = False,
+) -> None:
+    """Ask the hub for the newest commit of a repository, as a line for params.yaml."""
+    from reproduce.sources.snapshot import newest
+
+    print(f"revision: {newest(name, dataset)}")
 
 
 @app.command()
@@ -277,6 +308,7 @@ def command() -> int:
 def _expected() -> tuple[type[Exception], ...]:
     # Classes of modules that are loaded only if the command needed them.
     names = (
+        ("reproduce.endpoint", "EndpointError"),
         ("reproduce.judging", "TooMuchLost"),
         ("reproduce.tracking", "TrackingError"),
         ("reproduce.validation", "Unsound"),

@@ -5,9 +5,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from reproduce.config import Arm, ConfigError, Data, Validation, WorldData
+from reproduce.config import Arm, ConfigError, Data, HubData, Validation, WorldData
 from reproduce.entailment.pairs import training_pairs, trials
-from reproduce.examples import Sets, write_examples
+from reproduce.examples import Sets, Side, write_examples
 from reproduce.files import sealed_folder, write_csv, write_rows
 from reproduce.mixtures import named
 
@@ -41,7 +41,7 @@ def make_data(settings: Data, validation: Validation, artifacts: Path) -> None:
 
     Raises ValueError when a prompt would be on both sides.
     """
-    found = _of_world(settings.world, settings.seed) if settings.world else _of_sources(settings)
+    found = _material(settings)
     refuse_overlap(found.train, found.held_out)
     refuse_overlap(found.judge_train, found.judge_held_out)
     _write_sets(artifacts / "training", found.train, found.counts)
@@ -55,22 +55,15 @@ def make_data(settings: Data, validation: Validation, artifacts: Path) -> None:
         write_rows(folder / "trials.jsonl", (asdict(trial) for trial in chosen))
 
 
+def _material(settings: Data) -> Material:
+    if settings.world:
+        return _of_world(settings.world, settings.seed)
+    return _of_hub(settings.hub, settings.seed) if settings.hub else _of_sources(settings)
+
+
 def refuse_unknown(settings: Data, experiments: Mapping[str, Mapping[str, Arm]]) -> None:
     """Raise ConfigError naming a data set, a bound or a part of a mixture that does not exist."""
-    if settings.world:
-        from reproduce.world.build import SIDES
-
-        sides = dict(SIDES)
-    else:
-        from reproduce.sources.build import DATASETS, check_limits
-
-        assert settings.real is not None
-        limits = settings.real.sets
-        try:
-            check_limits(limits)
-        except ValueError as error:
-            raise ConfigError(f"data.real.sets: {error}") from None
-        sides = {name: DATASETS[name].side for name in limits if limits[name].get("train")}
+    sides = sides_of(settings)
     for experiment, arms in experiments.items():
         for name, arm in arms.items():
             for part in arm.mixture or {}:
@@ -78,6 +71,31 @@ def refuse_unknown(settings: Data, experiments: Mapping[str, Mapping[str, Arm]])
                     named(sides, part)
                 except KeyError as error:
                     raise ConfigError(f"experiments.{experiment}.{name}.{error.args[0]}") from None
+
+
+def sides_of(settings: Data) -> dict[str, Side]:
+    """Return training set -> the objective that it belongs to.
+
+    Raises ConfigError naming a data set, or a bound of one, that does not exist.
+    """
+    if settings.world:
+        from reproduce.world.build import SIDES
+
+        return dict(SIDES)
+    if settings.hub:
+        from reproduce.sources import layouts
+
+        sets = settings.hub.sets
+        return {name: layouts.side(sets[name].layout) for name in sets if sets[name].train}
+    from reproduce.sources.build import DATASETS, check_limits
+
+    assert settings.real is not None
+    limits = settings.real.sets
+    try:
+        check_limits(limits)
+    except ValueError as error:
+        raise ConfigError(f"data.real.sets: {error}") from None
+    return {name: DATASETS[name].side for name in limits if limits[name].get("train")}
 
 
 def refuse_overlap(train: Sets, held_out: Sets) -> None:
@@ -119,6 +137,13 @@ def _of_sources(settings: Data) -> Material:
     # Those with instructions, where there are any to follow.
     measuring |= {n: e for n, e in held_out.items() if e and e[0].kind == "instruction"}
     return Material(train, held_out, [], counts, teaching, measuring)
+
+
+def _of_hub(settings: HubData, seed: int) -> Material:
+    from reproduce.sources.hub import hub_examples
+
+    train, held_out, counts = hub_examples(settings.sets, seed, settings.verifiable)
+    return Material(train, held_out, [], counts, train, held_out)
 
 
 def _write_sets(target: Path, sets: Sets, counts: list[dict[str, Any]]) -> None:

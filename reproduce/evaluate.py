@@ -9,7 +9,6 @@ from reproduce.examples import Example
 from reproduce.generate import GREEDY, respond
 from reproduce.judges.faithfulness import sentences
 from reproduce.judging import Judges, judged
-from reproduce.models import for_generation
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -25,11 +24,7 @@ def evaluate(
     seed: int,
     model: "PreTrainedModel",
 ) -> list[Row]:
-    """Return one row an example: greedy response and judgement, in the order of `examples`.
-
-    `model` is cast in place to the precision of generation.
-    """
-    for_generation(model, params.hardware)
+    """Return one row an example: greedy response and judgement, in the order of `examples`."""
     stream = named_seed("evaluation", seed)
     texts = respond(model, tokenizer, examples, GREEDY, params.generation, stream)
     rows = [

@@ -19,11 +19,11 @@ from reproduce.plotting import (
     DARK,
     FAITH_AXIS,
     GREY,
-    IF_AXIS,
     PALETTE,
     Boxes,
     bars,
     display_boxes,
+    if_axis,
     interval_note,
     new_figure,
     place_labels,
@@ -56,7 +56,7 @@ def trade_off(tables: Path) -> Figure:
         "Star (“North Star”): instruction following of the IF specialist with the faithfulness of "
         f"the CD specialist. Arrows: further training. {note}",
     )
-    axes.set(xlabel=IF_AXIS, ylabel=FAITH_AXIS)
+    axes.set(xlabel=if_axis(tables), ylabel=FAITH_AXIS)
     for arm, row in rows.iterrows():
         _cross(axes, row, COLOURS[arm])
     axes.plot(*star, marker="*", markersize=15, color="gold", markeredgecolor=DARK, zorder=4)
@@ -127,8 +127,8 @@ def trajectories(tables: Path) -> Figure:
     for axes, stages in zip(panels, (("CD", "CD-IF"), ("IF", "IF-CD")), strict=True):
         parts = [rows[rows["arm"] == arm] for arm in stages]
         joined = pd.concat([part.assign(x=part["progress"] + n) for n, part in enumerate(parts)])
-        for name, colour, marker in (("instruction", 0, "o"), ("faithfulness", 1, "s")):
-            _band(axes, joined, name, PALETTE[colour], marker)
+        _band(axes, joined, "instruction", if_axis(tables), PALETTE[0], "o")
+        _band(axes, joined, "faithfulness", FAITH_AXIS, PALETTE[1], "s")
         axes.axvline(1, color=GREY, linewidth=0.8, linestyle="--")
         axes.set(title=" then ".join(part["label"].iloc[0] for part in parts))
         axes.set(xlabel="Stages trained (1 = end of the first)", xticks=[0, 0.5, 1, 1.5, 2])
@@ -150,7 +150,7 @@ def data_size(tables: Path) -> Figure:
         ncols=2,
     )
     for axes, (name, label) in zip(
-        panels, (("instruction", IF_AXIS), ("faithfulness", FAITH_AXIS)), strict=True
+        panels, (("instruction", if_axis(tables)), ("faithfulness", FAITH_AXIS)), strict=True
     ):
         axes.axhline(mtl[name], color=DARK, linestyle="--", label=mtl["label"])
         axes.axhspan(mtl[f"{name}_low"], mtl[f"{name}_high"], color=GREY, alpha=0.2, linewidth=0)
@@ -321,8 +321,7 @@ def _obstacles(axes: Axes, rows: Any, star: tuple[float, float]) -> Boxes:
     return display_boxes(axes, lines)
 
 
-def _band(axes: Axes, rows: Any, name: str, colour: Any, marker: str) -> None:
-    label = {"instruction": IF_AXIS, "faithfulness": FAITH_AXIS}[name]
+def _band(axes: Axes, rows: Any, name: str, label: str, colour: Any, marker: str) -> None:
     axes.plot(rows["x"], rows[name], color=colour, marker=marker, label=label)
     axes.fill_between(
         rows["x"], rows[f"{name}_low"], rows[f"{name}_high"], color=colour, alpha=0.18, linewidth=0

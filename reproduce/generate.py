@@ -7,7 +7,7 @@ from reproduce.config import Decoding, Generation
 from reproduce.determinism import named_seed
 from reproduce.examples import Example
 from reproduce.progress import told
-from reproduce.train import prompt_ids
+from reproduce.training.encoding import prompt_ids
 
 if TYPE_CHECKING:
     import torch

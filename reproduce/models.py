@@ -30,22 +30,26 @@ def new_llama(shape: TinyModel, tokenizer: "PreTrainedTokenizerBase") -> "PreTra
     )
 
 
-def load_model(folder: Path) -> "PreTrainedModel":
-    """Return the causal language model in `folder`, in fp32, on the GPU where there is one."""
+def load_model(folder: Path, hardware: Hardware, generates: bool = False) -> "PreTrainedModel":
+    """Return the causal language model in `folder`.
+
+    In fp32 for training, which DeepSpeed then places itself; in the profile's precision, on the
+    GPU where there is one, if it `generates`.
+    """
     import torch
     from transformers import AutoModelForCausalLM
 
+    half = generates and hardware.precision == "bf16"
     model = AutoModelForCausalLM.from_pretrained(
-        folder, dtype=torch.float32, use_safetensors=True, trust_remote_code=False
+        folder,
+        dtype=torch.bfloat16 if half else torch.float32,
+        attn_implementation=hardware.attention,
+        use_safetensors=True,
+        trust_remote_code=False,
     )
+    if hardware.deepspeed and not generates:
+        return model
     return model.to("cuda" if torch.cuda.is_available() else "cpu")
-
-
-def for_generation(model: "PreTrainedModel", hardware: Hardware) -> "PreTrainedModel":
-    """Return `model`, cast in place to the precision of generation: no more training after it."""
-    import torch
-
-    return model.to(torch.bfloat16 if hardware.precision == "bf16" else torch.float32)
 
 
 def load_tokenizer(folder: Path) -> "PreTrainedTokenizerBase":

@@ -36,13 +36,18 @@ COLOURS = {
     "MTL": DARK, "ReSet": PALETTE[2], "ReSet-S": PALETTE[4],
 }  # fmt: skip
 
-IF_AXIS = "Instruction following (share of instructions)"
 FAITH_AXIS = "Faithfulness (−1 contradicted, 1 entailed)"
 
 
 def read_table(tables: Path, name: str) -> Any:
     """Return a committed table as a frame; empty cells are NaN."""
     return pd.read_csv(tables / f"{name}.csv")
+
+
+def if_axis(tables: Path) -> str:
+    """Return the label of an axis of instruction following, by what the claims are judged by."""
+    rated = read_table(tables, "claims")["judge"].str.contains("rating").any()
+    return f"Instruction following ({'rating' if rated else 'share of instructions'})"
 
 
 def new_figure(height: float, title: str, note: str, **grid: Any) -> tuple[Figure, Any]:

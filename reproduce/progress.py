@@ -5,7 +5,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -142,16 +142,25 @@ def headline(name: str, order: Sequence[str], found: Estimate | None) -> str:
     return f"{line} — at most about {spoken(found.left)} left of {spoken(found.whole)}"
 
 
-def told(items: Sequence[T], title: str, every: float = 10.0) -> Iterator[T]:
-    """Yield the items, and say every so many seconds how far they are and how long it takes."""
+def told(items: Iterable[T], title: str, every: float = 10.0) -> Iterator[T]:
+    """Yield the items, and say every so many seconds how far they are.
+
+    Of a sequence it also says how long it still takes; how long a stream is nobody knows.
+    """
+    total = len(items) if isinstance(items, Sequence) else None
     began = said = time.monotonic()
     for number, item in enumerate(items):
         now = time.monotonic()
         if now - said >= every:
             said = now
-            left = (now - began) / number * (len(items) - number)
-            print(f"  {title}: {number}/{len(items)}, about {spoken(left)} left", flush=True)
+            print(f"  {title}: {_so_far(number, total, now - began)}", flush=True)
         yield item
+
+
+def _so_far(number: int, total: int | None, took: float) -> str:
+    if total is None:
+        return f"{number:,}"
+    return f"{number}/{total}, about {spoken(took / number * (total - number))} left"
 
 
 def spoken(seconds: float) -> str:

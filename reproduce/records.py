@@ -12,7 +12,7 @@ from reproduce.config import Params, Training
 from reproduce.examples import Example
 from reproduce.files import SUMS, UnusableFile, fingerprint, read_json, read_rows
 from reproduce.results import FAITHFULNESS, OBJECTIVES, Arms
-from reproduce.train import steps_in
+from reproduce.training.batches import steps_in
 
 SAMPLES_A_SET = 5
 

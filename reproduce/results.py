@@ -25,7 +25,7 @@ MAIN = (*TWO_STAGE, MTL, RESET, RESET_S)
 
 COLUMNS = ("task", "faithfulness", "instruction", "exact_match", "token_f1", "rouge_l",
            "prompt_strict", "instruction_loose", "prompt_loose", "coverage", "k_precision",
-           "entailed", "states_answer", "empty")  # fmt: skip
+           "entailed", "states_answer", "empty", "rating", "unrated")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -110,6 +110,11 @@ class Results:
         """Return the lowest value that a measure can take; the highest is 1."""
         signed = measure is FAITHFULNESS and set(self.carriers.values()) & set(BY_ENTAILMENT)
         return -1.0 if signed else 0.0
+
+    @property
+    def rated(self) -> bool:
+        """Return whether instruction following is the rating of a served judge."""
+        return bool(self.scores["unrated"].notna().any())
 
     def probes(self) -> list[str]:
         """Return the names of the data sets that count in no objective."""

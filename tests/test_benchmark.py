@@ -17,7 +17,7 @@ from reproduce.config import load_params
 from reproduce.data import make_data
 from reproduce.examples import read_examples, write_examples
 from reproduce.models import load_tokenizer
-from reproduce.train import encode_example
+from reproduce.training.encoding import encode_example
 
 ROOT = Path(__file__).parent.parent
 SCRIPT = ROOT / "analysis" / "benchmark.py"

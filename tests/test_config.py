@@ -89,7 +89,8 @@ def test_every_arm_can_be_trained_on_the_shipped_world() -> None:
             assert arm.select.keep * params.candidates.prompts >= 1
             considered = arm.select.strategies or list(params.candidates.strategies)
             drawn = sum(params.candidates.strategies[name].samples for name in considered)
-            assert drawn >= (arm.select.candidates or 1)
+            whole = sum(each.samples for each in params.candidates.strategies.values())
+            assert drawn >= (arm.select.candidates or 0) * whole
 
 
 def test_arms_of_one_mixture_part_name_the_set_they_take() -> None:
@@ -140,9 +141,13 @@ PARAMS: list[tuple[str, list[Patch], list[str]]] = [
     ("unknown judge", [("judging.entailment", "nli")], ["judging.entailment", "symbolic"]),
     ("share", [("judging.max_empty_share", 1.1)], ["judging.max_empty_share", "1"]),
     ("no worker", [("hardware.workers", 0)], ["hardware.workers", "1"]),
-    ("both origins", [("data.real", {"sets": {}})], ["data", "exactly one of 'world' and 'real'"]),
-    ("no origin", [("data.world", GONE)], ["data", "exactly one of 'world' and 'real'"]),
-    ("both bases", [("base.imported", "smollm2")], ["base", "exactly one of 'tiny' and 'imp"]),
+    (
+        "both origins",
+        [("data.real", {"sets": {}})],
+        ["data", "exactly one of"],
+    ),
+    ("no origin", [("data.world", GONE)], ["data", "exactly one of"]),
+    ("both bases", [("base.imported", "smollm2")], ["base", "exactly one of 'tiny', 'imp"]),
     ("no training of the base", [("base.training", GONE)], ["base", "'training' goes with"]),
     ("part of a batch", [("training.micro_batch_size", 5)], ["training", "16 is no multiple", "5"]),
     ("more than a batch", [("training.micro_batch_size", 32)], ["training", "no multiple"]),
@@ -185,7 +190,11 @@ ARMS: list[tuple[str, list[Patch], list[str]]] = [
     ),
     ("weight below 0", [(f"{RESET}.select.weights", {"task": -1})], ["weights.task", "0"]),
     ("endless weight", [(f"{RESET}.select.weights", {"task": float("inf")})], ["weights.task"]),
-    ("no candidate", [(f"{RESET}.select.candidates", 0)], ["ReSet.select.candidates", "1"]),
+    (
+        "no candidate",
+        [(f"{RESET}.select.candidates", 0)],
+        ["ReSet.select", "greater than 0"],
+    ),
     ("no strategy", [(f"{RESET}.select.strategies", [])], ["ReSet.select.strategies"]),
     ("trajectory below 0", [(f"{MTL}.trajectory", -1)], ["methods.MTL.trajectory", "0"]),
 ]
@@ -211,11 +220,11 @@ def test_an_unknown_strategy_is_refused_with_those_that_exist(folder: Path) -> N
     [
         ("experiments.yaml", [(f"{MTL}.mixture", {"IFF": 0.5})], ["methods.MTL.mixture", "'IFF'"]),
         ("experiments.yaml", [(f"{MTL}.mixture", {"IF/4": 1})], ["methods.MTL.mixture", "IF/4"]),
-        ("experiments.yaml", [(f"{RESET}.select.candidates", 17)], ["ReSet.select.candidates: 17"]),
+        ("experiments.yaml", [(f"{RESET}.select.candidates", 1.1)], ["ReSet.select.candidates"]),
         (
             "experiments.yaml",
-            [(f"{RESET}.select.strategies", ["cold"]), (f"{RESET}.select.candidates", 5)],
-            ["ReSet.select.candidates: 5", "draw 4"],
+            [(f"{RESET}.select.strategies", ["cold"]), (f"{RESET}.select.candidates", 0.3)],
+            ["ReSet.select.candidates: 0.3 of the 16", "draw 4"],
         ),
         (
             "params.yaml",

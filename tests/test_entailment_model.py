@@ -180,7 +180,6 @@ def test_a_published_model_is_kept_as_safetensors(
     [
         ({"entailment": "trained"}, "'training' goes with"),
         ({"entailment": "symbolic", "published": {"model": "."}}, "'published' goes with"),
-        ({"entailment": "published", "published": {"model": "a/b"}}, "revision"),
         ({"entailment": "published", "published": {"model": "a/b", "revision": "main"}}, "pattern"),
     ],
 )

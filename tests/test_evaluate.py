@@ -13,6 +13,7 @@ from reproduce.evaluate import evaluate
 from reproduce.examples import Example
 from reproduce.judges import Judgement
 from reproduce.judging import TooMuchLost, judged, judges_of, refuse_lost
+from reproduce.models import load_model
 
 ROOT = Path(__file__).parent.parent
 MEASURES: Any = {"extractive": "entailed", "abstractive": "summac", "max_empty_share": 0}
@@ -30,14 +31,18 @@ def params() -> Params:
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_responses_come_in_the_precision_of_the_profile(
-    params: Params, make_model: Any, tokenizer: Any, held_out: Sets, precision: str
-) -> None:
+    params: Params, make_model: Any, tokenizer: Any, held_out: Sets, precision: str,
+    tmp_path: Path,
+) -> None:  # fmt: skip
     hardware = params.hardware.model_copy(update={"precision": precision})
-    chosen = params.model_copy(update={"hardware": hardware})
-    model = make_model()
-    rows = evaluate(tokenizer, held_out["lists"][:3], chosen, JUDGES, 0, model)
-    assert len(rows) == 3
+    make_model().save_pretrained(tmp_path)
+    assert load_model(tmp_path, hardware).dtype == torch.float32
+    model = load_model(tmp_path, hardware, generates=True)
     assert model.dtype == {"fp32": torch.float32, "bf16": torch.bfloat16}[precision]
+    # Rounded to bf16, the frequencies would put words where training has not put them.
+    assert model.model.rotary_emb.inv_freq.dtype == torch.float32
+    rows = evaluate(tokenizer, held_out["lists"][:3], params, JUDGES, 0, model)
+    assert len(rows) == 3
 
 
 def rows_for(examples: list[Example]) -> list[Row]:

@@ -9,7 +9,7 @@ from reproduce.config import Decoding, Generation
 from reproduce.examples import Example
 from reproduce.generate import GREEDY, pad_left, respond
 from reproduce.kv_cache import GrowingLayer
-from reproduce.train import prompt_ids
+from reproduce.training.encoding import prompt_ids
 
 Sets = dict[str, list[Example]]
 MOST = 8

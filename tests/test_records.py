@@ -16,7 +16,7 @@ from reproduce.files import UnusableFile, fingerprint, sealed_folder, write_json
 from reproduce.index import state_of_index
 from reproduce.records import SAMPLES_A_SET, flat, sample_table, score_points
 from reproduce.tracking import SAMPLES, TrackingError, shown, track, tracking_uri
-from reproduce.train import steps_in
+from reproduce.training.batches import steps_in
 
 ROOT = Path(__file__).parent.parent
 SETS = {"answers": "extractive", "orders": "instruction", "probe": "extractive"}

@@ -80,35 +80,35 @@ def test_only_named_strategies_are_considered() -> None:
 
 
 @pytest.mark.parametrize(
-    ("limit", "expected"),
+    ("share", "expected"),
     [
-        (1, ["cold 0"]),
-        (3, ["cold 0", "warm 0", "top-k 0"]),
-        (4, ["cold 0", "warm 0", "top-k 0", "cold 1"]),
-        (99, ["cold 0", "warm 0", "top-k 0", "cold 1", "warm 1", "top-k 1"]),
+        (1 / 6, ["cold 0"]),
+        (0.5, ["cold 0", "warm 0", "top-k 0"]),
+        (0.55, ["cold 0", "warm 0", "top-k 0", "cold 1"]),
+        (1.0, ["cold 0", "warm 0", "top-k 0", "cold 1", "warm 1", "top-k 1"]),
     ],
 )
-def test_strategies_take_turns(limit: int, expected: list[str]) -> None:
+def test_strategies_take_turns(share: float, expected: list[str]) -> None:
     rows = [row(p, 1, s, n) for s in STRATEGIES for p in ("p", "q") for n in range(2)]
-    found = considered(rows, Selection(keep=1, candidates=limit))
+    found = considered(rows, Selection(keep=1, candidates=share))
     for prompt in ("p", "q"):
         ours = [r for r in found if r["example"] == prompt]
         assert [f"{r['strategy']} {r['sample']}" for r in ours] == expected
     assert len(found) == 2 * len(expected)
 
 
-def test_the_limit_counts_named_strategies_only() -> None:
+def test_the_share_is_of_all_candidates_and_taken_of_the_named_strategies() -> None:
     rows = [row("p", 1, s, n) for s in STRATEGIES for n in range(2)]
-    found = considered(rows, Selection(keep=1, candidates=2, strategies=["warm"]))
+    found = considered(rows, Selection(keep=1, candidates=1 / 3, strategies=["warm"]))
     assert [(r["strategy"], r["sample"]) for r in found] == [("warm", 0), ("warm", 1)]
 
 
 def test_empty_responses_are_dropped() -> None:
     rows = [row("p", 1, sample=0, response=""), row("p", 0, sample=1), row("q", 1, response="")]
     assert considered(rows, Selection(keep=1)) == [rows[1]]
-    assert considered(rows, Selection(keep=1, candidates=2)) == [rows[1]]
+    assert considered(rows, Selection(keep=1, candidates=1.0)) == [rows[1]]
     # An empty response takes its turn: the first candidate is looked at, and it is empty.
-    assert considered(rows, Selection(keep=1, candidates=1)) == []
+    assert considered(rows, Selection(keep=1, candidates=0.5)) == []
 
 
 def test_the_best_of_each_prompt_is_kept() -> None:
@@ -219,7 +219,11 @@ def plain_considered(rows: list[Row], selection: Selection) -> list[Row]:
         for sample in range(3):
             for strategy in STRATEGIES:
                 queue += [r for r in left if (r["sample"], r["strategy"]) == (sample, strategy)]
-        found += queue if selection.candidates is None else queue[: selection.candidates]
+        drawn = sum(r["example"] == prompt for r in rows)
+        count = 0
+        while count < (selection.candidates or 1.0) * drawn - 1e-9:
+            count += 1
+        found += queue[:count]
     return [r for r in found if r["response"] != ""]
 
 
@@ -251,10 +255,10 @@ def plain_select(rows: list[Row], selection: Selection) -> list[tuple[str, float
 
 
 @pytest.mark.parametrize("strategies", [None, ["warm"], ["cold", "top-k"]])
-@pytest.mark.parametrize("candidates", [None, 1, 4])
+@pytest.mark.parametrize("candidates", [None, 0.1, 0.5])
 @pytest.mark.parametrize("keep", [0.15, 0.5, 1.0])
 def test_a_plain_loop_agrees(
-    strategies: list[str] | None, candidates: int | None, keep: float
+    strategies: list[str] | None, candidates: float | None, keep: float
 ) -> None:
     for seed in range(5):
         rows = random_rows(seed)

@@ -96,5 +96,5 @@ def test_a_repeated_stage_writes_to_a_path_of_its_own() -> None:
 
 def test_the_walk_finds_what_a_stage_is_known_to_use() -> None:
     names = {path.stem for path in reached("arm")}
-    assert {"train", "generate", "entailment", "lexical", "selection"} <= names
+    assert {"trainer", "generate", "entailment", "lexical", "selection"} <= names
     assert "sampling" not in names and "config" not in names

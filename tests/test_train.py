@@ -10,18 +10,17 @@ from typing import Any
 import pytest
 import torch
 
-from reproduce.config import Hardware, Training
+from reproduce.config import ConfigError, Hardware, Training
 from reproduce.examples import Example
-from reproduce.train import (
+from reproduce.training.batches import LengthBatches, length_batches, steps_in
+from reproduce.training.encoding import (
     IGNORED,
     encode_example,
     encode_text,
-    length_batches,
     pad_rows,
     prompt_ids,
-    steps_in,
-    train,
 )
+from reproduce.training.trainer import train, training_arguments
 
 Row = dict[str, Any]
 Sets = dict[str, list[Example]]
@@ -40,10 +39,14 @@ def rows(tokenizer: Any, training: Sets) -> list[Row]:
 def run(tokenizer: Any, hardware: Hardware, settings: Training, tmp_path: Path) -> Maker:
     """Return a trainer with everything set but the model and the rows."""
 
-    def call(model: Any, rows: list[Row], stops: int = 0, **changes: Any) -> list[dict[str, float]]:
+    def call(
+        model: Any, rows: list[Row], stops: int = 0, seed: int = 5,
+        on: Hardware = hardware, **changes: Any,
+    ) -> list[dict[str, float]]:  # fmt: skip
         chosen = Training(**{**settings.model_dump(), **changes})
         torch.manual_seed(0)
-        return train(model, tokenizer, rows, chosen, hardware, 5, tmp_path / "w", "arm/x", stops)
+        arguments = training_arguments(chosen, on, seed, tmp_path / "w", len(rows))
+        return train(model, tokenizer, rows, arguments, "arm/x", stops)[0]
 
     return call
 
@@ -218,30 +221,49 @@ def test_the_same_call_gives_the_same_weights(
     assert all(torch.equal(value, found[name]) for name, value in weights(one).items())
 
 
-def test_another_seed_gives_another_order(
-    make_model: Maker, tokenizer: Any, rows: list[Row], settings: Training, hardware: Hardware,
-    tmp_path: Path,
-) -> None:  # fmt: skip
-    losses = [
-        train(make_model(), tokenizer, rows, settings, hardware, seed, tmp_path, "x")[0]["loss"]
-        for seed in (1, 2)
-    ]
+def test_another_seed_gives_another_order(make_model: Maker, run: Maker, rows: list[Row]) -> None:
+    losses = [run(make_model(), rows, seed=seed)[0]["loss"] for seed in (1, 2)]
     assert losses[0] != losses[1]
 
 
+def test_every_epoch_has_an_order_of_its_own_that_does_not_depend_on_the_first() -> None:
+    whole, late = (LengthBatches(range(40), 4, 3) for _ in range(2))
+    orders = []
+    for epoch in range(3):
+        whole.set_epoch(epoch)
+        orders.append(list(whole))
+    late.set_epoch(2)
+    assert list(late) == orders[2]
+    assert orders[0] != orders[1] != orders[2]
+
+
 def test_products_in_bf16_leave_the_weights_in_fp32_and_the_losses_close(
-    make_model: Maker, tokenizer: Any, rows: list[Row], settings: Training, hardware: Hardware,
-    tmp_path: Path,
-) -> None:  # fmt: skip
+    make_model: Maker, run: Maker, rows: list[Row], hardware: Hardware
+) -> None:
     losses = []
     for precision in ("fp32", "bf16"):
         model = make_model()
         chosen = hardware.model_copy(update={"precision": precision})
-        history = train(model, tokenizer, rows, settings, chosen, 5, tmp_path, "x")
-        losses.append([row["loss"] for row in history])
+        losses.append([row["loss"] for row in run(model, rows, on=chosen)])
         assert {value.dtype for value in weights(model).values()} == {torch.float32}
     assert losses[0] != losses[1]
     assert losses[0] == pytest.approx(losses[1], abs=0.02)
+
+
+def test_gradient_checkpointing_takes_the_same_steps(
+    make_model: Maker, run: Maker, rows: list[Row], hardware: Hardware
+) -> None:
+    frugal = hardware.model_copy(update={"gradient_checkpointing": True})
+    plain, again = run(make_model(), rows), run(make_model(), rows, on=frugal)
+    assert [r["loss"] for r in again] == pytest.approx([r["loss"] for r in plain], abs=1e-5)
+
+
+def test_another_number_of_processes_than_the_profile_names_is_refused(
+    settings: Training, hardware: Hardware, tmp_path: Path
+) -> None:
+    several = hardware.model_copy(update={"devices": 8})
+    with pytest.raises(ConfigError, match=r"hardware\.devices: 8, but 1 processes were started"):
+        training_arguments(settings, several, 5, tmp_path, 64)
 
 
 def test_accumulation_changes_nothing(make_model: Maker, run: Maker, tokenizer: Any) -> None:
@@ -306,7 +328,7 @@ def test_models_are_saved_on_the_way(
     make_model: Maker, run: Maker, rows: list[Row], tmp_path: Path, stops: int, expected: list[int]
 ) -> None:
     run(make_model(), rows, stops, batch_size=2, micro_batch_size=2)
-    saved = {int(path.name[11:]): path for path in (tmp_path / "w").glob("checkpoint-*")}
+    saved = {int(path.name[5:]): path for path in (tmp_path / "w").glob("stop-*")}
     assert sorted(saved) == expected
     assert all((path / "model.safetensors").is_file() for path in saved.values())
 
@@ -316,19 +338,19 @@ def test_a_run_with_few_steps_still_has_its_stops(
 ) -> None:
     run(make_model(), rows[:8], 2, batch_size=2, micro_batch_size=2)
     assert sorted(path.name for path in (tmp_path / "w").iterdir()) == [
-        "checkpoint-1",
-        "checkpoint-3",
+        "stop-1",
+        "stop-3",
     ]
 
 
 def test_a_saved_model_is_that_of_its_step(
-    make_model: Maker, run: Maker, rows: list[Row], tmp_path: Path
+    make_model: Maker, run: Maker, rows: list[Row], hardware: Hardware, tmp_path: Path
 ) -> None:
     from reproduce.models import load_model
 
     final = make_model()
     run(final, rows, 1)
-    half = weights(load_model(tmp_path / "w" / "checkpoint-3"))
+    half = weights(load_model(tmp_path / "w" / "stop-3", hardware))
     short = make_model()
     order = length_batches([row["length"] for row in rows], 8, 5)[:24]
     optimiser = torch.optim.AdamW(short.parameters(), 1e-3, weight_decay=0.0)

@@ -9,6 +9,9 @@ from reproduce.config.arms import (
     training_of,
 )
 from reproduce.config.claims import Claim, Claims, Difference
+from reproduce.config.data import Data, HubData, HubSet, RealData, WorldData
+from reproduce.config.generation import Candidates, Decoding, Generation, Served
+from reproduce.config.judging import CrossEncoderTraining, Judging, Published, Rated, Validation
 from reproduce.config.load import (
     ConfigError,
     check_together,
@@ -16,24 +19,16 @@ from reproduce.config.load import (
     load_experiments,
     load_params,
 )
-from reproduce.config.profile import (
+from reproduce.config.pins import pins, refuse_unpinned
+from reproduce.config.profile import Params, Statistics
+from reproduce.config.training import (
     Base,
-    Candidates,
     Continuation,
-    CrossEncoderTraining,
-    Data,
-    Decoding,
-    Generation,
     Hardware,
-    Judging,
-    Params,
-    Published,
-    RealData,
-    Statistics,
+    PublishedBase,
+    Shape,
     TinyModel,
     Training,
-    Validation,
-    WorldData,
 )
 
 __all__ = [
@@ -51,11 +46,17 @@ __all__ = [
     "Experiments",
     "Generation",
     "Hardware",
+    "HubData",
+    "HubSet",
     "Judging",
     "Params",
     "Published",
+    "PublishedBase",
+    "Rated",
     "RealData",
     "Selection",
+    "Served",
+    "Shape",
     "Statistics",
     "TinyModel",
     "Training",
@@ -67,5 +68,7 @@ __all__ = [
     "load_claims",
     "load_experiments",
     "load_params",
+    "pins",
+    "refuse_unpinned",
     "training_of",
 ]

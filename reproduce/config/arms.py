@@ -5,8 +5,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from reproduce.config.profile import Params, Training
-from reproduce.config.strict import Count, Share, Strict, Weight
+from reproduce.config.profile import Params
+from reproduce.config.strict import Share, Strict, Weight
+from reproduce.config.training import Training
 
 
 class Weights(Strict):
@@ -28,15 +29,15 @@ class Selection(Strict):
 
     Attributes:
         strategies: decoding strategies whose candidates are considered; null for all.
-        candidates: how many candidates a prompt are considered, taken in turn from the
-            strategies; null for all.
+        candidates: share of a prompt's candidates, of all strategies, that is considered; they
+            are taken in turn from the strategies above. Null for all that these have drawn.
         keep: share of the prompts that are kept, best first within each data set.
         rule: "best" by reward; the others are controls: "random" candidates, "shuffled"
             rewards, "gold" responses in place of generations.
     """
 
     strategies: Annotated[list[str], Field(min_length=1)] | None = None
-    candidates: Count | None = None
+    candidates: Share | None = None
     weights: Weights = Weights()
     keep: Share
     rule: Literal["best", "random", "shuffled", "gold"] = "best"

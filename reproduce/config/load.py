@@ -19,8 +19,15 @@ class ConfigError(Exception):
 
 
 def load_params(path: Path = Path("params.yaml")) -> Params:
-    """Return the checked parameters of a profile; raise ConfigError naming what is wrong."""
-    return _checked(Params, path)
+    """Return the checked parameters of a profile; raise ConfigError naming what is wrong.
+
+    Files that they name are below the folder of `path`, from which a profile is run.
+    """
+    params = _checked(Params, path)
+    deepspeed = params.hardware.deepspeed
+    if deepspeed and not (path.parent / deepspeed).is_file():
+        raise ConfigError(f"{path}: hardware.deepspeed: there is no file {deepspeed}")
+    return params
 
 
 def load_experiments(path: Path = Path("experiments.yaml")) -> dict[str, dict[str, Arm]]:
@@ -53,11 +60,13 @@ def check_together(params: Params, experiments: dict[str, dict[str, Arm]]) -> No
                         f"{place}.strategies: '{strategy}' is not one of {sorted(known)} "
                         "(candidates.strategies of params.yaml)"
                     )
+            whole = sum(strategy.samples for strategy in known.values())
             drawn = sum(known[strategy].samples for strategy in wanted or known)
-            if arm.select and (arm.select.candidates or 0) > drawn:
+            share = (arm.select.candidates if arm.select else None) or 0
+            if share * whole > drawn:
                 raise ConfigError(
-                    f"{place}.candidates: {arm.select.candidates}, but its strategies draw {drawn} "
-                    "(samples, candidates.strategies of params.yaml)"
+                    f"{place}.candidates: {share} of the {whole} that are drawn, but its "
+                    f"strategies draw {drawn} (samples, candidates.strategies of params.yaml)"
                 )
 
 

@@ -1,4 +1,4 @@
-"""What every block of parameters has in common: unknown and mistyped keys are errors."""
+"""What all blocks of parameters have in common: unknown and mistyped keys are errors."""
 
 from typing import Annotated
 
@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 Share = Annotated[float, Field(gt=0, le=1)]
 Count = Annotated[int, Field(ge=1)]
 Weight = Annotated[float, Field(ge=0)]
+Revision = Annotated[str, Field(pattern="^[0-9a-f]{40}$")]
 
 
 class Strict(BaseModel):

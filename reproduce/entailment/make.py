@@ -9,7 +9,7 @@ from reproduce.determinism import named_seed, settle
 from reproduce.entailment.pairs import Pair
 from reproduce.examples import example_of
 from reproduce.files import UnusableFile, checked, read_rows, sealed_folder, write_json, write_rows
-from reproduce.judging import judges_of
+from reproduce.judging import judges_of, rater_of, refuse_unrated
 from reproduce.validation import reached, sound_sets, status
 
 Row = dict[str, Any]
@@ -23,6 +23,7 @@ def make_entailment(params: Params, artifacts: Path) -> None:
 
     Raises Unsound, and writes neither, where no measure of faithfulness tells right from wrong.
     """
+    rater_of(params.judging)  # A missing key is refused before the model is trained.
     pairs = checked(artifacts / "pairs")
     settle(named_seed("entailment"), params.hardware.base_threads)
     with (
@@ -34,6 +35,7 @@ def make_entailment(params: Params, artifacts: Path) -> None:
         elif params.judging.published:
             _fetch(params.judging.published, folder / "model")
         found = _judged(params.judging, pairs, folder)
+        refuse_unrated(found, params.judging, "trials of the judges")
         for name, interval in reached(found, params).items():
             mean = f"AUC {interval.mean:.3f} on the same passage, " if interval else ""
             print(f"  judge of {name}: {mean}{status(interval, params)}", flush=True)

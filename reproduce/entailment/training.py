@@ -9,7 +9,7 @@ from typing import Any
 from reproduce.config import CrossEncoderTraining, Hardware
 from reproduce.entailment.pairs import Pair
 from reproduce.judges.faithfulness import LABELS
-from reproduce.train import watch
+from reproduce.training.watching import watch
 
 MAX_LENGTH = 128
 """Tokens of a pair in training; the premise is cut where it has more."""
@@ -36,7 +36,7 @@ def train_cross_encoder(
         args=_arguments(settings, hardware, target / "work", len(pairs)),
         train_dataset=Dataset.from_list([_row(tokenizer, pair) for pair in pairs]),
         data_collator=DataCollatorWithPadding(tokenizer),
-        callbacks=[watch("entailment model", set())],
+        callbacks=[watch("entailment model")],
     )
     trainer.remove_callback(PrinterCallback)
     trainer.train()

@@ -5,6 +5,7 @@ What applies to an example follows from its kind and from whether it carries ins
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from reproduce.examples import Example
 from reproduce.judges.faithfulness import (
@@ -18,10 +19,21 @@ from reproduce.judges.faithfulness import (
 from reproduce.judges.instructions import follow, loose, validate
 from reproduce.judges.task import exact_match, rouge_l, states, token_f1
 
-__all__ = ["Entailment", "Judgement", "judge"]
+__all__ = ["Entailment", "Judgement", "Rater", "judge"]
 
 Score = float | None
 Details = dict[str, float]
+
+LOWEST_RATING, HIGHEST_RATING = 1.0, 10.0
+"""The scale of a `Rater`: that of single-answer grading in MT-bench (Zheng et al., 2023)."""
+
+
+class Rater(Protocol):
+    """A judge that rates how well responses follow their instructions."""
+
+    def __call__(self, pairs: Sequence[tuple[str, str]]) -> list[float | None]:
+        """Return the rating, 1 to 10, of each (instruction, response); None where it gave none."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -32,11 +44,13 @@ class Judgement:
         task: 0 to 1; token F1 (extractive) or ROUGE-L (the other kinds).
         faithfulness: the detail that carries it for the example's kind; -1 to 1 by entailment,
             0 to 1 by coverage and K-precision.
-        instruction: 0 to 1, the share of the instructions followed strictly.
+        instruction: 0 to 1, the share of the instructions followed strictly; by a `Rater`, its
+            rating on the same scale, None where it gave none.
         details: every figure behind these scores, by name; "empty" is 1.0 for a response
             of nothing but white space, whose other figures are all 0.0. "summac" is SummaC-ZS
             of the response; "entailed" is the same of the statements that an extractive answer
-            makes together with its question: a short answer has no unit of its own.
+            makes together with its question: a short answer has no unit of its own. Of a rated
+            response, "rating" is 1 to 10, and "unrated" 1.0 where the rater gave none.
     """
 
     task: Score
@@ -50,11 +64,14 @@ def judge(
     responses: Sequence[str],
     entailment: Entailment,
     carriers: Mapping[str, str],
+    rater: Rater | None = None,
 ) -> list[Judgement]:
     """Return the judgement of each response to the example beside it.
 
-    `carriers` is kind of example -> the detail that counts as its faithfulness.
-    The entailment model is called at most once, for all responses together.
+    `carriers` is kind of example -> the detail that counts as its faithfulness. With a `rater`,
+    instruction following of the IF side is its rating; probes, which count in no objective, and
+    empty responses are not rated. The entailment model and the rater are called at most once, for
+    all responses together.
 
     Raises:
         ValueError: the two sequences differ in length; an example lacks the context or the
@@ -69,7 +86,21 @@ def judge(
     chosen = [n for n, row in enumerate(rows) if row[0].side == "CD" and row[1].strip()]
     scores = score_units([_units(*rows[n]) for n in chosen], entailment)
     found = dict(zip(chosen, scores, strict=True))
-    return [_judgement(*row, found.get(n, 0.0), carriers) for n, row in enumerate(rows)]
+    rated = _rated(rows, rater) if rater else {}
+    return [
+        _judgement(*row, found.get(n, 0.0), carriers, rated.get(n)) for n, row in enumerate(rows)
+    ]
+
+
+def _rated(rows: Sequence[tuple[Example, str]], rater: Rater) -> dict[int, Details]:
+    """Return number of row -> what the rater says of it, for the rows that it applies to."""
+    whole = [n for n, (e, _) in enumerate(rows) if e.kind == "instruction" and not e.probe]
+    asked = [n for n in whole if rows[n][1].strip()]
+    pairs = [(rows[n][0].prompt, rows[n][1]) for n in asked]
+    found: dict[int, Details] = {n: {"rating": LOWEST_RATING, "unrated": 0.0} for n in whole}
+    for n, rating in zip(asked, rater(pairs) if pairs else [], strict=True):
+        found[n] = {"unrated": 1.0} if rating is None else {"rating": rating, "unrated": 0.0}
+    return found
 
 
 def _check(example: Example) -> None:
@@ -94,18 +125,28 @@ def _units(example: Example, response: str) -> tuple[list[str], list[str]]:
 
 
 def _judgement(
-    example: Example, response: str, entailed: float, carriers: Mapping[str, str]
+    example: Example,
+    response: str,
+    entailed: float,
+    carriers: Mapping[str, str],
+    rated: Details | None,
 ) -> Judgement:
     task, details = _task(example, response)
     more = _faithfulness(example, response, entailed)
     faithfulness = more[carriers[example.kind]] if more else None
     instruction, most = _instruction(example, response)
+    if rated is not None:
+        instruction, most = _share(rated.get("rating")), {**most, **rated}
     details = {**details, **more, **most}
     if response.strip():
         return Judgement(task, faithfulness, instruction, {**details, "empty": 0.0})
     # Said outright: a reference such as "the" normalises to "" and would match exactly.
     details = {**dict.fromkeys(details, 0.0), "empty": 1.0}
     return Judgement(_zero(task), _zero(faithfulness), _zero(instruction), details)
+
+
+def _share(rating: Score) -> Score:
+    return None if rating is None else (rating - LOWEST_RATING) / (HIGHEST_RATING - LOWEST_RATING)
 
 
 def _zero(score: Score) -> Score:

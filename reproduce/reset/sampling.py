@@ -1,20 +1,24 @@
 """ReSet's first step: candidates for seen prompts, by every decoding strategy."""
 
+import contextlib
 import random
 from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from reproduce.config import Params
+from reproduce.config import Decoding, Params
 from reproduce.determinism import named_seed, settle
 from reproduce.examples import Example, read_examples, write_examples
 from reproduce.files import checked, sealed_folder, write_rows
 from reproduce.generate import respond
-from reproduce.models import checkpoint, for_generation, load_model, load_tokenizer
+from reproduce.models import checkpoint, load_model, load_tokenizer
 from reproduce.parallel import over_seeds
 
 Row = dict[str, Any]
+Respond = Callable[[Sequence[Example], Decoding, int], list[list[str]]]
+"""Draws `samples` responses to each prompt, in their order, from the stream of a seed."""
 
 
 def sample_candidates(params: Params, start: Path, target: Path) -> None:
@@ -26,20 +30,36 @@ def sample_candidates(params: Params, start: Path, target: Path) -> None:
 def _sample_seed(params: Params, start: Path, folder: Path, seed: int) -> None:
     settle(named_seed("candidates", seed), params.hardware.threads)
     prompts = seen_prompts(start, seed, params.candidates.prompts)
-    model = for_generation(load_model(checkpoint(start, seed)), params.hardware)
-    tokenizer = load_tokenizer(checkpoint(start, seed))
     rows: list[Row] = []
-    for name, decoding in params.candidates.strategies.items():
-        stream = named_seed("candidates", seed, name)
-        texts = respond(model, tokenizer, prompts, decoding, params.generation, stream)
-        rows += [
-            {"dataset": e.dataset, "example": e.id, "strategy": name, "sample": number,
-             "response": text}
-            for e, found in zip(prompts, texts, strict=True)
-            for number, text in enumerate(found)
-        ]  # fmt: skip
+    with _responder(params, checkpoint(start, seed)) as drawn:
+        for name, decoding in params.candidates.strategies.items():
+            texts = drawn(prompts, decoding, named_seed("candidates", seed, name))
+            rows += [
+                {"dataset": e.dataset, "example": e.id, "strategy": name, "sample": number,
+                 "response": text}
+                for e, found in zip(prompts, texts, strict=True)
+                for number, text in enumerate(found)
+            ]  # fmt: skip
     write_examples(folder / f"prompts-{seed}.jsonl", prompts)
     write_rows(folder / f"candidates-{seed}.jsonl", rows)
+
+
+@contextlib.contextmanager
+def _responder(params: Params, model: Path) -> Iterator[Respond]:
+    """Yield what draws responses from the model in a folder: this process, or a server."""
+    if params.candidates.served:
+        from reproduce.reset.served import served
+
+        with served(params.candidates.served, model, params.generation) as drawn:
+            yield drawn
+        return
+    loaded = load_model(model, params.hardware, generates=True)
+    tokenizer = load_tokenizer(model)
+
+    def respond_here(examples: Sequence[Example], decoding: Decoding, seed: int) -> list[list[str]]:
+        return respond(loaded, tokenizer, examples, decoding, params.generation, seed)
+
+    yield respond_here
 
 
 def seen_prompts(arm: Path, seed: int, count: int) -> list[Example]:

@@ -2,7 +2,7 @@
 
 import math
 import random
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -31,15 +31,20 @@ def reward(row: Mapping[str, Any], weights: Weights) -> float:
 def considered(rows: Sequence[Row], selection: Selection) -> list[Row]:
     """Return the candidates that a selection looks at, those with a response only.
 
-    With fewer `candidates` than there are, strategies take turns, lowest sample first.
+    With a share of the `candidates` only, strategies take turns, lowest sample first.
     """
-    wanted = selection.strategies
+    wanted, share = selection.strategies, selection.candidates
     chosen = [row for row in rows if wanted is None or row["strategy"] in wanted]
-    if selection.candidates is not None:
+    if share is not None:
+        drawn = Counter(row["example"] for row in rows)
         by_prompt: dict[str, list[Row]] = defaultdict(list)
         for row in sorted(chosen, key=lambda row: row["sample"]):
             by_prompt[row["example"]].append(row)
-        chosen = [row for found in by_prompt.values() for row in found[: selection.candidates]]
+        chosen = [
+            row
+            for name, found in by_prompt.items()
+            for row in found[: share_of(drawn[name], share)]
+        ]
     return [row for row in chosen if row["response"]]
 
 

@@ -1,7 +1,7 @@
 """Public real text as Examples: fetched, checked, split by group, sampled with a seed."""
 
 import random
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -10,19 +10,13 @@ from reproduce.examples import Example, Side
 from reproduce.files import text_id
 from reproduce.sources import fetch, parse
 from reproduce.sources.constraints import constrain_gold, constrain_open
+from reproduce.sources.separation import EVALUATION_SHARE, marks, overlap, seen_runs
 
 __all__ = ["DATASETS", "check_limits", "pools", "real_examples"]
 
 Part = Literal["train", "evaluation"]
 Limits = Mapping[str, int]
 Sets = dict[str, list[Example]]
-
-OVERLAP_WORDS = 13
-"""Words in a run that train and evaluation should not share (GPT-3's contamination check,
-Brown et al., 2020, appendix C)."""
-
-EVALUATION_SHARE = 0.3
-"""Share of the groups of a data set that are kept for evaluation."""
 
 LIMITS = ("train", "evaluation", "context_words", "response_words")
 
@@ -105,28 +99,17 @@ def real_examples(
     for name, pool in offered.items():
         train[name] = _sample(name, "train", pool.train, limits[name], seed)
         evaluation[name] = _sample(name, "evaluation", pool.evaluation, limits[name], seed)
-    seen = {run for examples in train.values() for e in examples for run in _runs(e)}
+    seen = seen_runs(train.values())
     counts = [
         {
             **pool.counts,
             "train": len(train[name]),
             "evaluation": len(evaluation[name]),
-            "overlap": _overlap(evaluation[name], seen),
+            "overlap": overlap(evaluation[name], seen),
         }
         for name, pool in offered.items()
     ]
     return train, evaluation, counts
-
-
-def _overlap(examples: Sequence[Example], seen: set[str]) -> float:
-    """Return the share of the examples that have a run of words in common with `seen`."""
-    hits = sum(not _runs(example).isdisjoint(seen) for example in examples)
-    return round(hits / len(examples), 4) if examples else 0.0
-
-
-def _runs(example: Example) -> set[str]:
-    words = (example.context or example.prompt).casefold().split()
-    return {" ".join(words[i : i + OVERLAP_WORDS]) for i in range(len(words) - OVERLAP_WORDS + 1)}
 
 
 def check_limits(limits: Mapping[str, Limits]) -> None:
@@ -183,19 +166,13 @@ def _short(examples: Iterable[Example], limit: Limits) -> list[Example]:
 
 def _separate(pools: Iterable[Pool]) -> None:
     pools = list(pools)
-    taken = {mark for pool in pools for each in pool.evaluation for mark in _marks(each)}
+    taken = {mark for pool in pools for each in pool.evaluation for mark in marks(each)}
     for pool in pools:
-        apart = [example for example in pool.train if not _marks(example) & taken]
+        apart = [example for example in pool.train if not marks(example) & taken]
         pool.counts["shared"] = len(pool.train) - len(apart)
         train, evaluation = _distinct(apart), _distinct(pool.evaluation)
         pool.counts["repeated"] = len(apart) + len(pool.evaluation) - len(train) - len(evaluation)
         pool.train, pool.evaluation = train, evaluation
-
-
-def _marks(example: Example) -> set[str]:
-    """Return what must not be on both sides; case and white space do not tell texts apart."""
-    texts = (example.prompt, example.context, example.group)
-    return {" ".join(text.casefold().split()) for text in texts if text}
 
 
 def _distinct(examples: Iterable[Example]) -> list[Example]:

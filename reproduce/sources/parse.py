@@ -3,26 +3,20 @@
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from reproduce.examples import Example
-from reproduce.files import UnusableFile, text_id
+from reproduce.files import UnusableFile
+from reproduce.sources.rows import Unparsed, answer, clean, instruction, summary
 
 Row = Mapping[str, Any]
 Parser = Callable[[str, Row], Example]
 
 MOST_REFUSED = 0.01
 END_OF_TEXT = "<|endoftext|>"
-QUESTION = "{context}\n\nQuestion: {question}"
-# No length is promised: gold summaries run from one line to four.
-SUMMARY = "{context}\n\nWrite a short summary of the text above."
-
-
-class Unparsed(ValueError):
-    """A row that is not in the layout that its parser expects."""
 
 
 class CutOff(ValueError):
@@ -119,7 +113,7 @@ def _squad(dataset: str, row: Row) -> Example:
     answers.pop("", None)
     if not answers:
         raise Unparsed("an answerable question without an answer")
-    return _answer(dataset, row["context"], row["question"], list(answers), row["title"])
+    return answer(dataset, row["context"], row["question"], list(answers), row["title"])
 
 
 def _t0_answer(layout: str) -> Parser:
@@ -128,7 +122,7 @@ def _t0_answer(layout: str) -> Parser:
         response = _completion(row)
         if response.lower() not in found["context"].lower():
             raise Unparsed(f"the answer {response!r} is not in the context")
-        return _answer(dataset, found["context"], found["question"], [response])
+        return answer(dataset, found["context"], found["question"], [response])
 
     return parser
 
@@ -140,22 +134,22 @@ def _t0_summary(layout: str) -> Parser:
         response = re.sub(r" +\.$", ".", _completion(row), flags=re.MULTILINE)
         if found["context"].rstrip().endswith("..."):
             raise CutOff
-        return _summary(dataset, found["context"], [response])
+        return summary(dataset, found["context"], [response])
 
     return parser
 
 
 def _dialogsum(dataset: str, row: Row) -> Example:
     keys = ("summary",) if "summary" in row else ("summary1", "summary2", "summary3")
-    return _summary(dataset, row["dialogue"], [row[key].strip() for key in keys])
+    return summary(dataset, row["dialogue"], [row[key].strip() for key in keys])
 
 
 def _instruction_row(dataset: str, row: Row) -> Example:
-    return _instruction(dataset, row["instruction"], _clean(row["output"]))
+    return instruction(dataset, row["instruction"], clean(row["output"]))
 
 
 def _turn(dataset: str, row: Row) -> Example:
-    return _instruction(dataset, row["turns"][0], (row.get("reference") or [""])[0].strip())
+    return instruction(dataset, row["turns"][0], (row.get("reference") or [""])[0].strip())
 
 
 def _match(layout: str, row: Row) -> dict[str, str]:
@@ -170,50 +164,6 @@ def _completion(row: Row) -> str:
     if not text.endswith(END_OF_TEXT):
         raise Unparsed(f"the completion does not end in {END_OF_TEXT!r}")
     return text.removesuffix(END_OF_TEXT).strip()
-
-
-def _answer(
-    dataset: str, context: str, question: str, answers: Sequence[str], group: str = ""
-) -> Example:
-    context, question = _clean(context), _clean(question)
-    return Example(
-        dataset=dataset,
-        kind="extractive",
-        prompt=QUESTION.format(context=context, question=question),
-        response=_clean(answers[0]),
-        context=context,
-        references=tuple(dict.fromkeys(answers)),
-        group=group or text_id(context),
-    )
-
-
-def _summary(dataset: str, context: str, summaries: Sequence[str]) -> Example:
-    context = _clean(context)
-    return Example(
-        dataset=dataset,
-        kind="abstractive",
-        prompt=SUMMARY.format(context=context),
-        response=_clean(summaries[0]),
-        context=context,
-        references=tuple(dict.fromkeys(summaries)),
-        group=text_id(context),
-    )
-
-
-def _instruction(dataset: str, prompt: str, output: str) -> Example:
-    prompt = _clean(prompt)
-    references = (output,) if output else ()
-    return Example(
-        dataset, "instruction", prompt, output, references=references, group=text_id(prompt)
-    )
-
-
-def _clean(text: str) -> str:
-    """Return the text with Unix line ends and bare edges; Unparsed if nothing is left."""
-    text = text.replace("\r\n", "\n").strip()
-    if not text:
-        raise Unparsed("an empty prompt, context, question or answer")
-    return text
 
 
 ADVERSARIAL_QA = r'Question: "(?P<question>.*?)"\n\nContext: "(?P<context>.*)"\n\nAnswer:\n'

@@ -96,7 +96,7 @@ def methods(results: Results) -> Table:
         for key in MAIN
     ]
     headers = {"label": "Arm", **{m.name: m.title for m in shown}}
-    headers[INSTRUCTION.name] = "IF, instruction level"
+    headers[INSTRUCTION.name] = "IF, rated" if results.rated else "IF, instruction level"
     headers |= {f"{m.name}_difference": f"Δ {m.title}" for m in OBJECTIVES}
     what = "Specialists, two-stage pipelines, multi-task learning (MTL), ReSet and ReSet-S"
     caption = f"{what}; Δ is the paired difference to MTL. {note(results, rows)}"

@@ -86,7 +86,8 @@ def _judge(results: Results, measure: Measure) -> str:
     for name, carrier in results.carriers.items():
         sets.setdefault(carrier, []).append(name)
     faithful = "; ".join(f"{carrier} ({', '.join(names)})" for carrier, names in sets.items())
-    named = {INSTRUCTION: "instruction_strict", FAITHFULNESS: faithful}
+    followed = "rating" if results.rated else "instruction_strict"
+    named = {INSTRUCTION: followed, FAITHFULNESS: faithful}
     named[BOTH] = f"{named[INSTRUCTION]}; {faithful}"
     return named[measure]
 

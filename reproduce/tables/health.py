@@ -16,6 +16,8 @@ def health(results: Results) -> Table:
         "examples": "Training examples", "too_long": "Too long", "first_loss": "First loss",
         "last_loss": "Last loss",
     }  # fmt: skip
+    if results.rated:
+        headers |= {"rated": "Rated", "unrated": "Rating unreadable"}
     seeds = ", ".join(map(str, results.seeds))
     caption = (
         f"Soundness of every arm, seeds {seeds} together: evaluated responses, the share that is "
@@ -23,6 +25,8 @@ def health(results: Results) -> Table:
         "seeds), those left out of training as too long (a sum), and the mean of the first and "
         "last logged training loss."
     )
+    if results.rated:
+        caption += " Rated are the responses that the served judge was asked about."
     return Table("health", caption, headers, rows)
 
 
@@ -43,6 +47,8 @@ def _row(results: Results, key: str) -> Row:
         ~context & final["instruction"].isna()
     )
     experiment, arm = key.split("/")
+    asked = final[final["unrated"].notna() & (final["empty"] == 0)]
+    ratings = {"rated": len(asked), "unrated": int(asked["unrated"].sum())}
     return {
         "experiment": experiment,
         "arm": arm,
@@ -54,6 +60,7 @@ def _row(results: Results, key: str) -> Row:
         "too_long": int(training["too_long"].sum()) if len(training) else None,
         "first_loss": _mean_loss(steps, "first"),
         "last_loss": _mean_loss(steps, "last"),
+        **(ratings if results.rated else {}),
     }
 
 

@@ -15,6 +15,8 @@ MEASURES = {
     "abstractive": ("summac", "coverage", "k_precision", "rouge_l"),
     "instruction": ("instruction_strict", "instruction_loose", "rouge_l"),
 }
+RATED = ("rating",)
+"""What trials have besides, where a served judge rates them."""
 WRONG = (SAME, "other passage", "negated")
 
 
@@ -23,7 +25,7 @@ def judges(rows: Sequence[Row], params: Params) -> Table:
     carriers, at_same = params.judging.carriers, reached(rows, params)
     found: list[Row] = []
     for name, kind in {row["dataset"]: row["kind"] for row in rows}.items():
-        for measure in MEASURES[kind]:
+        for measure in (*RATED, *MEASURES[kind]):
             cells = {wrong: auc(rows, name, measure, wrong, params.statistics) for wrong in WRONG}
             shown = {wrong: Estimate(cell) if cell else None for wrong, cell in cells.items()}
             if any(shown.values()):
@@ -43,5 +45,14 @@ def judges(rows: Sequence[Row], params: Params) -> Table:
         f"{params.validation.least_auc:g} carries no claim. n = {counts[0]} to {counts[-1]} "
         f"examples a cell; in brackets the {100 * params.statistics.confidence:g} % percentile "
         f"interval of {params.statistics.resamples} bootstrap resamples over examples."
+        f"{_ratings(rows)}"
     )
     return Table("judges", caption, headers, found)
+
+
+def _ratings(rows: Sequence[Row]) -> str:
+    """Return a sentence on the ratings of the trials; "" where nothing was rated."""
+    unread = [row["details"]["unrated"] for row in rows if "unrated" in row["details"]]
+    if not unread:
+        return ""
+    return f" {len(unread)} ratings were asked for; {sum(unread):.0f} are unreadable and left out."

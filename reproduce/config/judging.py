@@ -1,0 +1,111 @@
+"""A schema of the judges, and of how they are measured."""
+
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
+
+from pydantic import Field, model_validator
+
+from reproduce.config.strict import Count, Revision, Strict
+
+
+class CrossEncoderTraining(Strict):
+    """How the pipeline tunes an entailment model of its own."""
+
+    epochs: Annotated[float, Field(gt=0)]
+    batch_size: Count
+    learning_rate: Annotated[float, Field(gt=0, lt=1)]
+    pairs: Count
+    seed: int
+
+
+class Published(Strict):
+    """A sequence classifier of the hub at a commit, or in a local folder (no revision)."""
+
+    model: str
+    revision: Revision | None = None
+
+
+class Rated(Strict):
+    """A served model that rates from 1 to 10 how well a response follows its instruction.
+
+    Attributes:
+        url: where the server speaks OpenAI's protocol ("https://api.openai.com/v1").
+        model: the name that the server gives the judge; as exact a version as it knows.
+        key: the environment variable that holds the key, which is itself written nowhere; "" for
+            a server that asks for none.
+        prompt: a file of judges/prompts, without its ending.
+        max_tokens: of one rating.
+        concurrency: requests that are under way together, over all seeds.
+        timeout: seconds that one request may take.
+        attempts: how often a request is tried on status 429, 5xx, or no answer.
+        budget: ratings by this model and prompt that the profile may ask for in all, over stages,
+            seeds and reruns; no request is sent that would exceed it.
+        max_unrated_share: a run with more ratings that cannot be read fails.
+    """
+
+    url: str
+    model: str
+    key: Annotated[str, Field(pattern="^([A-Za-z_][A-Za-z0-9_]*)?$")] = "OPENAI_API_KEY"
+    prompt: Annotated[str, Field(pattern="^[a-z0-9-]+$")] = "single-v1"
+    max_tokens: Count = 1024
+    concurrency: Count = 8
+    timeout: Annotated[float, Field(gt=0)] = 120.0
+    attempts: Count = 6
+    budget: Count
+    max_unrated_share: Annotated[float, Field(ge=0, le=1)] = 0.02
+
+    @model_validator(mode="after")
+    def _plain_address(self) -> "Rated":
+        parts = urlsplit(self.url)
+        if parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc:
+            # Parameters are committed and logged, so they are no place for a password.
+            raise ValueError("'url' must be http://host/... or https://host/..., without a login")
+        return self
+
+
+class Judging(Strict):
+    """What judges faithfulness, and how many empty responses a run may have.
+
+    Attributes:
+        entailment: "symbolic" is exact in the generated world; "lexical" counts shared words;
+            "trained" tunes a cross-encoder by `training`; "published" takes that of `published`.
+        extractive: the figure that counts as the faithfulness of an extractive answer.
+        abstractive: the figure that counts as the faithfulness of a summary.
+        max_empty_share: a run with more empty responses fails.
+        rated: a served judge of instruction following; without it, the share of the verifiable
+            instructions that are followed.
+    """
+
+    entailment: Literal["symbolic", "lexical", "trained", "published"]
+    training: CrossEncoderTraining | None = None
+    published: Published | None = None
+    extractive: Literal["entailed", "coverage", "k_precision"]
+    abstractive: Literal["summac", "coverage", "k_precision"]
+    max_empty_share: Annotated[float, Field(ge=0, le=1)]
+    rated: Rated | None = None
+
+    @property
+    def carriers(self) -> dict[str, str]:
+        """Return kind of example -> the figure that counts as its faithfulness."""
+        return {"extractive": self.extractive, "abstractive": self.abstractive}
+
+    @model_validator(mode="after")
+    def _settings_of_the_model(self) -> "Judging":
+        for name, given in (("training", self.training), ("published", self.published)):
+            kind = "trained" if name == "training" else name
+            if (self.entailment == kind) != (given is not None):
+                raise ValueError(f"'{name}' goes with entailment '{kind}', and only with it")
+        return self
+
+
+class Validation(Strict):
+    """How the judges are measured: right and wrong responses a data set, and what they must reach.
+
+    A figure of faithfulness with an AUC below `least_auc` on wrong answers of the same passage,
+    or with fewer than `least_trials` of them, carries no claim.
+    """
+
+    trials: Count
+    least_trials: Count
+    least_auc: Annotated[float, Field(ge=0.5, le=1)]
+    seed: int

@@ -1,0 +1,67 @@
+"""The command `reproduce plan`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from reproduce.config import ConfigError, Params
+
+Number = float | None
+
+
+def plan(
+    gpu: Annotated[
+        str, typer.Option(help="A100-40G, A100-80G, H100-80G, H200-141G or any name")
+    ] = "A100-80G",
+    gpus: Annotated[int | None, typer.Option(min=0, help="on each node; 0 for none")] = None,
+    nodes: Annotated[int, typer.Option(min=1, help="machines that train together")] = 1,
+    devices: Annotated[int | None, typer.Option(min=1, help="as if hardware.devices were")] = None,
+    gpu_memory: Annotated[Number, typer.Option(help="GB of a GPU")] = None,
+    tflops: Annotated[Number, typer.Option(help="peak of dense bf16, 10^12 a second")] = None,
+    bandwidth: Annotated[Number, typer.Option(help="of a GPU's memory, GB a second")] = None,
+    host_memory: Annotated[Number, typer.Option(help="GB of main memory of a node")] = None,
+    disk: Annotated[Number, typer.Option(help="GB that may be filled; else what is free")] = None,
+    mfu: Annotated[Number, typer.Option(help="share of the peak in training")] = None,
+    tokens_per_example: Annotated[Number, typer.Option(help="of a training row")] = None,
+    price_per_gpu_hour: Annotated[Number, typer.Option(min=0, help="in any currency")] = None,
+    price_per_call: Annotated[Number, typer.Option(min=0, help="of the served judge")] = None,
+    assume: Annotated[
+        list[str] | None, typer.Option(help="name=number, of those it prints")
+    ] = None,
+    output: Annotated[Path | None, typer.Option(help="file that gets it as Markdown")] = None,
+) -> None:
+    """Say what the study would take on given hardware, before anything runs.
+
+    Hours, memory of a GPU, disk, downloads and requests to the judge, stage by stage, with all
+    that was assumed. Fails, naming the numbers, where the study does not fit.
+    """
+    from reproduce.cli import settings
+    from reproduce.files import write_text
+    from reproduce.plan import page
+    from reproduce.plan.assumptions import Machine, assumed, gpu_of, parsed
+    from reproduce.plan.make import make_plan, with_devices
+
+    params, experiments = settings()
+    params = with_devices(params, devices)
+    own = {"mfu": mfu, "tokens_per_example": tokens_per_example}
+    given = {name: value for name, value in own.items() if value is not None}
+    number = _usual_gpus(params, nodes) if gpus is None else gpus
+    chosen = gpu_of(gpu, gpu_memory, tflops, bandwidth)
+    machine = Machine(gpu, chosen, number, nodes, disk, host_memory)
+    prices = page.Prices(price_per_gpu_hour, price_per_call)
+    assumptions = assumed(params, {**parsed(assume or []), **given})
+    found = make_plan(params, experiments, machine, assumptions, prices)
+    print(page.terminal(found))
+    if found.refused:
+        raise ConfigError("it cannot run:\n" + "\n".join(f"  {said}" for said in found.refused))
+    if output:
+        write_text(output, page.markdown(found))
+
+
+def _usual_gpus(params: Params, nodes: int) -> int:
+    """Return the GPUs of each node that a profile is made for; 0 for one that needs none."""
+    hardware = params.hardware
+    if hardware.devices > 1 or hardware.deepspeed or params.base.published:
+        return max(1, hardware.devices // nodes)
+    return 0

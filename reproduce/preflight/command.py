@@ -1,0 +1,33 @@
+"""The command `reproduce preflight`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def preflight(
+    nodes: Annotated[int, typer.Option(min=1, help="machines that train together")] = 1,
+    steps: Annotated[
+        bool, typer.Option(help="take a training step in each shape, through the launcher")
+    ] = False,
+) -> None:
+    """Check, line by line, that the study can run here; fails if any line does."""
+    from reproduce.cli import ARTIFACTS, settings
+    from reproduce.preflight.hub import hub_checks
+    from reproduce.preflight.lines import carried_out, told
+    from reproduce.preflight.machine import machine_checks
+    from reproduce.preflight.servers import secrets, server_checks
+    from reproduce.preflight.steps import step_checks
+
+    params, experiments = settings()
+    checks = {
+        **hub_checks(params),
+        **machine_checks(params, experiments, nodes),
+        **server_checks(params),
+        **step_checks(params, ARTIFACTS / Path("base"), steps),
+    }
+    found = carried_out(checks, secrets(params))
+    print(told(found))
+    if any(line.status == "fail" for line in found):
+        raise typer.Exit(1)

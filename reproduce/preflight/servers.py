@@ -1,0 +1,70 @@
+"""Whether the served judge answers, and whether the server of candidates can be started."""
+
+import json
+import os
+import shlex
+import shutil
+import urllib.error
+import urllib.request
+from typing import Any
+
+from reproduce.config import Params, Rated
+from reproduce.preflight.lines import Check, Found, failed, not_applicable, passed
+
+TIMEOUT = 20.0
+"""Seconds that a server may take to answer."""
+
+
+def server_checks(params: Params) -> dict[str, Check]:
+    """Return the checks of a profile's servers."""
+    return {
+        "served judge": lambda: judge_answers(params.judging.rated),
+        "served sampler": lambda: sampler_starts(params),
+    }
+
+
+def secrets(params: Params) -> list[str]:
+    """Return the keys that no line may hold."""
+    rated = params.judging.rated
+    return [key for key in [os.environ.get(rated.key, "") if rated else ""] if key]
+
+
+def judge_answers(rated: Rated | None) -> Found:
+    """Return whether the judge's server lists its model; the key goes nowhere else."""
+    if rated is None:
+        return not_applicable("instruction following is judged by programs")
+    where, key = f"{rated.url.rstrip('/')}/models", os.environ.get(rated.key, "")
+    headers = {"Authorization": f"Bearer {key}"} if key else {}
+    request = urllib.request.Request(where, headers=headers)
+    try:
+        with urllib.request.urlopen(request, timeout=TIMEOUT) as answer:
+            told: Any = json.load(answer)
+    except urllib.error.HTTPError as error:
+        if error.code in (401, 403):
+            state = "was refused" if key else "is not set"
+            return failed(f"{where}: status {error.code}; the key in {rated.key} {state}")
+        return failed(f"{where}: status {error.code}; check judging.rated.url")
+    except (OSError, ValueError) as error:
+        return failed(f"{where}: no answer ({error}); check judging.rated.url and the server")
+    names = [each.get("id") for each in told.get("data", [])] if isinstance(told, dict) else []
+    if names and rated.model not in names:
+        some = ", ".join(sorted(map(str, names))[:10])
+        return failed(f"{where} lists no '{rated.model}' (judging.rated.model) but {some}")
+    return passed(f"{where} answers" + (f" and lists {rated.model}" if names else ""))
+
+
+def sampler_starts(params: Params) -> Found:
+    """Return whether the command that serves candidates is on the PATH."""
+    served = params.candidates.served
+    if served is None:
+        return not_applicable("candidates are sampled in the study's own process")
+    return on_path(served.command, "candidates.served.command")
+
+
+def on_path(command: str, parameter: str) -> Found:
+    """Return whether the first word of a command is found on the PATH."""
+    word = shlex.split(command)[0]
+    found = shutil.which(word)
+    if found is None:
+        return failed(f"'{word}' is not on the PATH: install it, or change {parameter}")
+    return passed(f"{word} is {found}")

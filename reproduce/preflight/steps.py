@@ -1,0 +1,89 @@
+"""One training step and one forward pass of the base model, in the shapes of the study."""
+
+import contextlib
+import tempfile
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+from reproduce.config import Params, Training
+from reproduce.files import checked
+from reproduce.preflight.lines import Check, Found, not_applicable, passed
+
+WORK = Path(".cache/preflight")
+"""Where the steps' rows and model go and are taken away, on the disk that all nodes see."""
+
+
+def step_checks(params: Params, base: Path, wanted: bool) -> dict[str, Check]:
+    """Return a check for each shape in which the study trains, and for its generation.
+
+    Args:
+        params: the profile.
+        base: folder of the base model that `reproduce base` made.
+        wanted: really take the steps; else their lines say how to ask for them.
+    """
+    if not wanted:
+        return {"steps": lambda: not_applicable("give --steps to take a step in each shape")}
+    checks: dict[str, Check] = {}
+    for settings in shapes(params):
+        name = f"step of {settings.micro_batch_size} × {settings.max_length} tokens"
+        checks[name] = partial(step_taken, params, settings, base)
+    rows = params.generation.batch_size
+    name = f"forward of {rows} × {params.training.max_length} tokens"
+    checks[name] = partial(forward, params, base)
+    return checks
+
+
+def shapes(params: Params) -> list[Training]:
+    """Return one training for each distinct micro batch and length of the study."""
+    found: dict[tuple[int, int], Training] = {}
+    for each in (params.training, params.base.training):
+        if each:
+            found.setdefault((each.micro_batch_size, each.max_length), each)
+    return list(found.values())
+
+
+def step_taken(params: Params, settings: Training, base: Path) -> Found:
+    """Return that one optimiser step on rows of full length went through the launcher.
+
+    Raises what the run raises; ConfigError where the launcher fails.
+    """
+    from reproduce.training.encoding import Row
+    from reproduce.training.jobs import Job, carried_out
+
+    checked(base)
+    row: Row = {"input_ids": [1] * settings.max_length, "labels": [1] * settings.max_length,
+                "length": settings.max_length}  # fmt: skip
+    with _folder() as folder:
+        job = Job(
+            title="preflight", start=str(base / "model"), rows=str(folder / "rows.jsonl"),
+            target=str(folder), seed=0, order=0, threads=params.hardware.threads, stops=0,
+            training=settings.model_copy(update={"epochs": 1.0}),
+            hardware=params.hardware.model_copy(update={"save_every": None}),
+        )  # fmt: skip
+        history = carried_out(job, [row] * settings.batch_size)
+    return passed(
+        f"{len(history)} step of {settings.batch_size} rows, loss {history[-1]['loss']:.3f}"
+    )
+
+
+def forward(params: Params, base: Path) -> Found:
+    """Return that the model read a batch of generation of full length."""
+    import torch
+
+    from reproduce.models import load_model
+
+    checked(base)
+    model = load_model(base / "model", params.hardware, generates=True).eval()
+    rows, tokens = params.generation.batch_size, params.training.max_length
+    with torch.inference_mode():
+        ids = torch.ones((rows, tokens), dtype=torch.long, device=model.device)
+        scores = model(input_ids=ids, logits_to_keep=1, use_cache=True).logits
+    return passed(f"{rows} rows of {tokens} tokens on {model.device}, scores {tuple(scores.shape)}")
+
+
+@contextlib.contextmanager
+def _folder() -> Iterator[Path]:
+    WORK.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=WORK) as folder:
+        yield Path(folder)

@@ -1,0 +1,1 @@
+"""Training: rows, batches, the trainer, and runs that a launcher carries out."""

@@ -1,0 +1,107 @@
+"""A training run as a file, so that it goes through a launcher as well as through this process."""
+
+import os
+import shlex
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from reproduce.config import ConfigError, Hardware, Training
+from reproduce.config.strict import Strict
+from reproduce.determinism import settle
+from reproduce.files import read_json, read_rows, text_id, write_json, write_rows
+from reproduce.models import load_model, load_tokenizer
+from reproduce.training.trainer import train, training_arguments
+
+Row = dict[str, Any]
+
+CHECKPOINTS = Path(".cache/training")
+"""Where a run keeps what it needs to go on after it was stopped, below the working directory."""
+
+
+class Job(Strict):
+    """One training run.
+
+    Attributes:
+        title: heads its lines of progress.
+        start: folder of the model that is trained further.
+        rows: file of its encoded rows.
+        target: folder that gets `model`, `history.json` and a `stop-N` for each of `stops`.
+        seed: of everything but the data order.
+        order: seed of the data order.
+        threads: of each process.
+    """
+
+    title: str
+    start: str
+    rows: str
+    target: str
+    seed: int
+    order: int
+    threads: int
+    stops: int
+    training: Training
+    hardware: Hardware
+
+
+def carried_out(job: Job, rows: list[Row]) -> list[dict[str, float]]:
+    """Train as `job` says, on `rows`, and return its history; under the launcher if there is one.
+
+    Raises ConfigError where the launcher fails.
+    """
+    write_rows(Path(job.rows), rows)
+    if not job.hardware.launch:
+        run_job(job)
+    else:
+        path = Path(job.target) / "job.json"
+        write_json(path, job.model_dump(mode="json"))
+        prefix = shlex.split(os.path.expandvars(job.hardware.launch))
+        command = [*prefix, "reproduce", "train", str(path)]
+        done = subprocess.run(command, check=False)
+        if done.returncode:
+            raise ConfigError(
+                f"{job.title}: `{shlex.join(command)}` failed with status {done.returncode} "
+                "(hardware.launch); its own messages stand above"
+            )
+        path.unlink()
+    return list(read_json(Path(job.target) / "history.json"))
+
+
+def read_job(path: Path) -> Job:
+    """Return the job of a file."""
+    return Job.model_validate(read_json(path))
+
+
+def run_job(job: Job) -> None:
+    """Train as `job` says; in a launcher, one of several processes that do so together."""
+    settle(job.seed, job.threads)
+    rows = read_rows(Path(job.rows))
+    work = _work(job)
+    arguments = training_arguments(job.training, job.hardware, job.order, work, len(rows))
+    if job.hardware.deepspeed:
+        from deepspeed.comm import init_distributed
+
+        # ZeRO-3 spreads a model while it is loaded, and must know by then over how many.
+        init_distributed()
+    start = Path(job.start)
+    model, tokenizer = load_model(start, job.hardware), load_tokenizer(start)
+    history, save = train(model, tokenizer, rows, arguments, job.title, job.stops)
+    save(Path(job.target) / "model")
+    if arguments.process_index == 0:
+        for stop in sorted(work.glob("stop-*")):
+            shutil.move(stop, Path(job.target) / stop.name)
+        write_json(Path(job.target) / "history.json", history)
+        shutil.rmtree(work, ignore_errors=True)
+
+
+def _work(job: Job) -> Path:
+    """Return the folder of a run's checkpoints: where it is not kept, one of its own."""
+    if not job.hardware.save_every:
+        return Path(job.target) / "work"
+    # Named by all that decides the run, so that another run never goes on from here.
+    rows = Path(job.rows).read_text(encoding="utf-8")
+    weights = sorted(Path(job.start).glob("*.safetensors"))
+    sizes = [f"{path.name} {path.stat().st_size} {path.stat().st_mtime_ns}" for path in weights]
+    told = job.model_dump_json(exclude={"target", "rows"})
+    return CHECKPOINTS / text_id(told, rows, *sizes)

@@ -1,0 +1,201 @@
+"""A rehearsal of the 7B profile: tiny model, tiny data, two processes, everything else the same.
+
+`python tests/rehearsal.py FOLDER` makes the profile below FOLDER and runs the whole of it.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import unruly
+import yaml
+
+ROOT = Path(__file__).resolve().parent.parent
+PROFILE = ROOT / "profiles" / "llama-7b"
+LABELS = ("entailment", "contradiction", "neutral")
+SMALL = {"epochs": 1, "batch_size": 8, "micro_batch_size": 2, "max_length": 128}
+TORCHRUN = "torchrun --standalone --nproc_per_node 2 --no-python"
+
+Row = dict[str, Any]
+
+
+SERVER = "transformers serve {model} --port {port} --device cpu --log-level error"
+
+
+def rehearsal(folder: Path, judge: str) -> Path:
+    """Make the folder of a repository with the small profile in it; return the profile's.
+
+    `judge` is the address of the judge of instruction following; `judged` gives one.
+    """
+    ignored = shutil.ignore_patterns("__pycache__")
+    for name in ("reproduce", "deepspeed"):
+        shutil.copytree(ROOT / name, folder / name, ignore=ignored)
+    for name in ("dvc.yaml", "experiments.yaml", "params.yaml", "requirements.lock", ".dvcignore"):
+        shutil.copy(ROOT / name, folder / name)
+    (folder / "paper").mkdir()
+    shutil.copy(ROOT / "paper" / "claims.yaml", folder / "paper")
+    profile = folder / "profiles" / "rehearsal"
+    profile.mkdir(parents=True)
+    for name in ("dvc.yaml", "experiments.yaml"):
+        (profile / name).symlink_to(f"../../{name}")
+    params = yaml.safe_load((PROFILE / "params.yaml").read_text(encoding="utf-8"))
+    params = scaled_down(params, folder / "hub", judge)
+    (profile / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False), encoding="utf-8")
+    return profile
+
+
+def scaled_down(params: Row, hub: Path, judge: str) -> Row:
+    """Return the parameters of the 7B profile with everything in them small; write what they read.
+
+    What is not named here stays as it is.
+    """
+    texts = _write_data(params["data"]["hub"]["sets"], hub)
+    shape = {"hidden_size": 16, "intermediate_size": 24, "layers": 2, "heads": 2,
+             "max_positions": 256}  # fmt: skip
+    words = _write_model(hub / "llama", shape, texts)
+    _write_classifier(hub / "nli", texts)
+    params["profile"] = "rehearsal"
+    params["base"]["published"] |= {
+        "model": str(hub / "llama"), "revision": None, "shape": {**shape, "vocabulary": words}
+    }  # fmt: skip
+    params["training"] |= SMALL
+    params["generation"] = {"max_new_tokens": 8, "batch_size": 64}
+    params["candidates"]["prompts"] = 2
+    params["candidates"]["served"] |= {
+        "command": SERVER,
+        "speaks": "transformers",
+        "concurrency": 4,
+    }
+    # Nothing is learnt here, so a judge that asks for learnt answers would find none sound.
+    params["judging"] |= {
+        "published": {"model": str(hub / "nli")}, "max_empty_share": 1.0,
+        "extractive": "k_precision", "abstractive": "k_precision",
+    }  # fmt: skip
+    params["judging"]["rated"] |= {"url": judge, "key": ""}
+    params["validation"] |= {"trials": 8, "least_trials": 1, "least_auc": 0.5}
+    params["statistics"]["resamples"] = 100
+    params["hardware"] |= {
+        "threads": 1, "base_threads": 1, "launch": TORCHRUN, "devices": 2, "save_every": 2
+    }  # fmt: skip
+    return dict(params)
+
+
+def judged() -> Any:
+    """Return a context with a judge that speaks OpenAI's protocol, whose ratings mean nothing."""
+
+    def rating(text: str) -> str:
+        return f"Rating: [[{1 + len(text) % 10}]]"
+
+    return unruly.running(unruly.say(rating))
+
+
+def run(profile: Path, *stages: str) -> str:
+    """Carry out stages of the profile (all without a name) with DVC; return what it says."""
+    paths = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    known = {name: value for name, value in os.environ.items() if name != "REPRODUCE_COLD"}
+    root = profile.parent.parent
+    environment = {**known, "PATH": paths, "PYTHONPATH": str(root), "DS_ACCELERATOR": "cpu"}
+    if not (root / ".dvc").exists():
+        subprocess.run(
+            [sys.executable, "-m", "dvc", "init", "--no-scm", "-q"], cwd=root, check=True
+        )
+    command = [sys.executable, "-m", "dvc", "repro", *stages]
+    done = subprocess.run(
+        command, cwd=profile, env=environment, text=True, capture_output=True, check=False
+    )
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    return done.stdout
+
+
+def _write_data(sets: dict[str, Row], hub: Path) -> list[str]:
+    """Write rows in every layout, point the sets at them, and return their texts."""
+    from reproduce.world.build import evaluation_sets, training_sets
+    from reproduce.world.people import make_world
+
+    world = make_world(24, 0)
+    found = training_sets(world, 240, 0, evaluation_sets(world, 8, 0))
+    examples = {
+        kind: [e for name in sorted(found) for e in found[name] if e.kind == kind]
+        for kind in ("extractive", "abstractive", "instruction")
+    }
+    texts = [t for few in examples.values() for e in few for t in (e.prompt, e.response)]
+    for number, (name, settings) in enumerate(sets.items()):
+        kind = KINDS[settings["layout"]]
+        rows = [_row(settings["layout"], e) for e in examples[kind][number % 4 :: 4]]
+        (hub / name).mkdir(parents=True)
+        lines = "".join(json.dumps(row) + "\n" for row in rows)
+        (hub / name / "train.jsonl").write_text(lines, encoding="utf-8")
+        settings |= {
+            "repo": str(hub / name), "revision": None, "config": None, "files": None,
+            "train": "train", "evaluation": "train", "counts": {"train": 8, "evaluation": 8},
+        }  # fmt: skip
+    return texts
+
+
+KINDS = {
+    "alpaca": "instruction", "dolly": "instruction", "sharegpt": "instruction",
+    "self-instruct": "instruction", "mrqa-nq": "extractive", "ms-marco": "extractive",
+    "cnn-dailymail": "abstractive",
+}  # fmt: skip
+
+
+def _row(layout: str, e: Any) -> Row:
+    question = e.prompt.removeprefix(e.context).strip()
+    rows: dict[str, Row] = {
+        "alpaca": {"instruction": e.prompt, "input": "", "output": e.response},
+        "dolly": {"instruction": e.prompt, "context": "", "response": e.response},
+        "sharegpt": {"conversations": [{"from": "human", "value": e.prompt},
+                                       {"from": "gpt", "value": e.response}]},
+        "mrqa-nq": {"subset": "NaturalQuestionsShort", "context": e.context,
+                    "question": question, "answers": list(e.references)},
+        "ms-marco": {"query": question, "answers": list(e.references), "passages": {
+            "passage_text": [e.context], "is_selected": [1]}},
+        "cnn-dailymail": {"article": e.context, "highlights": e.response},
+    }  # fmt: skip
+    return rows["alpaca" if layout == "self-instruct" else layout]
+
+
+def _write_model(folder: Path, shape: Row, texts: Sequence[str]) -> int:
+    """Write a LLaMA of random weights as pickles, as Vicuna's are; return its vocabulary."""
+    import torch
+
+    from reproduce.config import TinyModel
+    from reproduce.models import new_llama
+    from reproduce.world.tokenizer import build_tokenizer
+
+    torch.manual_seed(0)
+    tokenizer = build_tokenizer(texts)
+    model = new_llama(TinyModel(**shape), tokenizer)
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    (folder / "model.safetensors").unlink()
+    torch.save(model.state_dict(), folder / "pytorch_model.bin")
+    return len(tokenizer)
+
+
+def _write_classifier(folder: Path, texts: Sequence[str]) -> None:
+    import torch
+    from transformers import BertConfig, BertForSequenceClassification, BertTokenizerFast
+
+    torch.manual_seed(0)
+    folder.mkdir(parents=True)
+    known = sorted({word for text in texts for word in text.lower().split() if word.isalpha()})
+    vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", ".", *known]
+    (folder / "vocab.txt").write_text("\n".join(vocabulary), encoding="utf-8")
+    config = BertConfig(
+        vocab_size=len(vocabulary), hidden_size=32, num_hidden_layers=2, num_attention_heads=4,
+        intermediate_size=48, max_position_embeddings=300, num_labels=len(LABELS),
+        id2label=dict(enumerate(LABELS)), label2id={name: n for n, name in enumerate(LABELS)},
+    )  # fmt: skip
+    BertForSequenceClassification(config).save_pretrained(folder)
+    BertTokenizerFast(vocab=str(folder / "vocab.txt")).save_pretrained(folder)
+
+
+if __name__ == "__main__":
+    with judged() as judge:
+        print(run(rehearsal(Path(sys.argv[1]).resolve(), judge.url)))
