@@ -38,7 +38,8 @@ def side_by_side(
             rows = _committed(profile, arms, dataset, seed)[first : first + count]
         except UnusableFile as other:
             return _message(profile, f"{error}; {other}")
-    return pd.DataFrame(rows).style.format(escape="html").set_properties(**LOOK).hide(axis="index")
+    table = pd.DataFrame(rows).style.set_uuid("responses")  # else another one at each run
+    return table.format(escape="html").set_properties(**LOOK).hide(axis="index")
 
 
 def datasets(profile: Path) -> Any:

@@ -58,10 +58,12 @@ def dvc_status() -> Status:
     try:
         found: Status = json.loads(asked.stdout)
     except ValueError:
-        reason = asked.stderr.strip().splitlines() or ["no answer"]
+        # The last line may be where to ask for help.
+        lines = asked.stderr.strip().splitlines() or ["no answer"]
+        reason = next((line for line in lines if line.startswith("ERROR")), lines[-1])
         raise UnusableFile(
-            f"`dvc status` cannot say what is stale: {reason[-1]}; it writes to .dvc/tmp, so a "
-            "folder that is read-only has to be copied first"
+            f"`dvc status` cannot say what is stale: {reason}; it writes to .dvc/tmp, so a folder "
+            "that is read-only has to be copied first"
         ) from None
     return found
 

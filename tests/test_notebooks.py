@@ -167,6 +167,8 @@ def test_without_artifacts_the_committed_responses_are_shown(
     found = side_by_side(tmp_path, ["methods/MTL"], "", 0, 2, 3).data
     made = side_by_side(profile, ["methods/MTL"], "", 0, 2, 3).data
     assert found.to_dict() == made.to_dict()
+    pages = [side_by_side(tmp_path, ["methods/MTL"], "", 0).to_html() for _ in range(2)]
+    assert pages[0] == pages[1]
     assert list(datasets(tmp_path)["prompts"]) == list(datasets(profile)["prompts"])
     other = side_by_side(tmp_path, ["controls/gold"], "", 0)
     assert "not ['controls/gold']" in other.data
