@@ -297,6 +297,18 @@ def test_a_wrong_deepspeed_file_is_named(
 # Hours.
 
 
+def test_a_server_spreads_over_the_gpus_that_its_command_names() -> None:
+    served = {"command": "s {model} --port {port} --data-parallel-size 4 --tensor-parallel-size=2",
+              "concurrency": 64}  # fmt: skip
+    one = profile(candidates__served={**served, "command": "s {model} --port {port}"})
+    spread = profile(candidates__served=served)
+    assert assumed(one, {}).serving_gpus == 1 and assumed(spread, {}).serving_gpus == 8
+    found = {each.work.stage: each for each in plan_of(spread).found}
+    assert found["candidates"].peak == 2 * 6_738_415_616 + 6 * 10**9
+    slow = {each.work.stage: each for each in plan_of(one).found}
+    assert 1 < (slow["candidates"].generating or 0) / (found["candidates"].generating or 1) < 8
+
+
 def test_training_hours_by_hand() -> None:
     machine = Machine("x", Gpu(80, 100, 1000, "s"), 2, 3)
     # 8 * 1000 * 3.6e12 operations on 6 GPUs of 1e14 a second, half of the time.
@@ -414,8 +426,8 @@ REFUSED: list[tuple[str, dict[str, Any], Machine, list[str]]] = [
                 "training__max_length": 2048}, BOX, ["GB of a GPU, which has 80 GB"]),
     ("offers no memory", {}, Machine("s", Gpu(24, 1, 1, "s"), 8, 1, 10**6), ["which has 24 GB"]),
     ("disk", {}, Machine("s", GPUS["A100-80G"], 8, 1, 100), ["2,714 GB of disk, and 100 GB may"]),
-    ("budget", {"judging__rated": {**RATED, "budget": 21599}}, BOX,
-     ["score may ask the judge 21,600 times", "21,599"]),
+    ("budget", {"judging__rated": {**RATED, "budget": 52319}}, BOX,
+     ["may ask the judge 52,320 times (score 21,600", "52,319"]),
     ("devices", {}, Machine("s", GPUS["A100-80G"], 4, 1, 10**6),
      ["--gpus 4 on --nodes 1 are 4 GPUs", "hardware.devices is 8"]),
     ("nodes", {}, Machine("s", GPUS["A100-80G"], 8, 2, 10**6), ["16 GPUs", "--devices 16"]),

@@ -174,15 +174,16 @@ def _training(setting: Setting, work: Work) -> float:
 
 def _generating(setting: Setting, work: Work) -> float:
     params, assumed = setting.params, setting.assumed
-    rows = params.generation.batch_size
+    rows, gpus = params.generation.batch_size, assumed.generating_gpus
     if work.stage == "candidates" and params.candidates.served:
-        rows = params.candidates.served.concurrency
+        gpus = assumed.serving_gpus
+        rows = max(1, params.candidates.served.concurrency // gpus)
     size = KEPT_BYTES[params.hardware.precision]
     hours = sum(
         generating_hours(setting.shape, each, rows, size, setting.machine, assumed)
         for each in work.sampling if each.prompts
     )  # fmt: skip
-    return work.runs * hours / assumed.generating_gpus
+    return work.runs * hours / gpus
 
 
 def _judging(setting: Setting, work: Work) -> float:
@@ -252,11 +253,12 @@ def _held(
             settings.micro_batch_size,
         )  # fmt: skip
         found.append(held.whole)
-    if work.sampling:
+    if work.stage == "candidates" and params.candidates.served:
+        # A server takes what it is given of a GPU, and lets requests wait for what is left.
+        found.append(memory.generation(shape, hardware, 0, 0))
+    elif work.sampling:
         tokens = assumed.tokens_per_prompt + assumed.new_tokens
         rows = min(params.generation.batch_size, max(s.prompts * s.samples for s in work.sampling))
-        if work.stage == "candidates" and params.candidates.served:
-            rows = min(rows, params.candidates.served.concurrency)
         judges = judge if work.faithful else 0
         found.append(memory.generation(shape, hardware, rows, tokens) + judges)
     elif work.faithful:

@@ -100,8 +100,14 @@ def _summary(plan: Plan) -> str:
     return (
         f"{said} GPU-hours are hours of the clock times all {plan.machine.devices} GPUs: "
         f"generation and entailment use {plan.assumed.generating_gpus} of them, and the others "
-        "wait."
+        f"wait.{_served(plan)}"
     )
+
+
+def _served(plan: Plan) -> str:
+    if not plan.params.candidates.served:
+        return ""
+    return f" The server of candidates uses {plan.assumed.serving_gpus}."
 
 
 def _stages(plan: Plan) -> Grid:
