@@ -1,6 +1,10 @@
 """The plan: formulas against closed forms, counts against the code that runs, refusals."""
 
 import math
+import os
+import re
+import shlex
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,6 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
+from reproduce.cli import command
 from reproduce.config import (
     Arm,
     ConfigError,
@@ -147,8 +152,6 @@ def test_arms_train_on_as_many_examples_as_the_study_draws(path: Path) -> None:
 
 def _loaded(path: Path) -> Params:
     """Return a profile whose file names others relative to its folder."""
-    import os
-
     before = Path.cwd()
     os.chdir(path.parent if path != NANO else ROOT)
     try:
@@ -475,10 +478,6 @@ def run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Callable[..., tuple[int, str, str]]:
     """Return a runner of commands in the folder of a 7B profile: status, output, errors."""
-    import sys
-
-    from reproduce.cli import command
-
     (tmp_path / "paper").mkdir()
     (tmp_path / "params.yaml").write_text(
         yaml.safe_dump(profile().model_dump(mode="json", exclude_none=True)), encoding="utf-8"
@@ -515,3 +514,19 @@ def test_the_command_refuses_what_does_not_fit(run: Callable[..., Any], tmp_path
     assert status == 1 and "L99" in error
     status, said, _ = run("plan", "--disk", "9000", "--nodes", "2", "--devices", "16")
     assert status == 0 and "2 nodes of 8 A100-80G" in said
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.glob("docs/plan-*.md")), ids=lambda path: path.stem)
+def test_a_committed_plan_is_what_its_command_says(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = path.read_text("utf-8")
+    (said,) = re.findall(r"Made by `reproduce (.*)` in the folder of the profile", text)
+    (name,) = re.findall(r"^# Plan of the profile (\S+)", text)
+    words = shlex.split(said)
+    words[words.index("--output") + 1] = str(tmp_path / "made.md")
+    monkeypatch.chdir(ROOT / "profiles" / name)
+    monkeypatch.setattr(sys, "argv", ["reproduce", *words])
+    assert command() == 0
+    made = (tmp_path / "made.md").read_text("utf-8")
+    assert made.splitlines()[:-1] == text.splitlines()[:-1]

@@ -98,7 +98,8 @@ def _summary(plan: Plan) -> str:
     if not plan.machine.devices:
         return f"{said} Hours are those of the reference machine (timings.csv)."
     return (
-        f"{said} GPU-hours are hours of the clock times all {plan.machine.devices} GPUs: "
+        f"{said} All {plan.machine.devices} GPUs train together (hardware.devices: "
+        f"{plan.params.hardware.devices}). GPU-hours are hours of the clock times all of them: "
         f"generation and entailment use {plan.assumed.generating_gpus} of them, and the others "
         f"wait.{_served(plan)}"
     )
