@@ -1,6 +1,10 @@
 """The plan: formulas against closed forms, counts against the code that runs, refusals."""
 
 import math
+import os
+import re
+import shlex
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,6 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
+from reproduce.cli import command
 from reproduce.config import (
     Arm,
     ConfigError,
@@ -147,8 +152,6 @@ def test_arms_train_on_as_many_examples_as_the_study_draws(path: Path) -> None:
 
 def _loaded(path: Path) -> Params:
     """Return a profile whose file names others relative to its folder."""
-    import os
-
     before = Path.cwd()
     os.chdir(path.parent if path != NANO else ROOT)
     try:
@@ -297,6 +300,18 @@ def test_a_wrong_deepspeed_file_is_named(
 # Hours.
 
 
+def test_a_server_spreads_over_the_gpus_that_its_command_names() -> None:
+    served = {"command": "s {model} --port {port} --data-parallel-size 4 --tensor-parallel-size=2",
+              "concurrency": 64}  # fmt: skip
+    one = profile(candidates__served={**served, "command": "s {model} --port {port}"})
+    spread = profile(candidates__served=served)
+    assert assumed(one, {}).serving_gpus == 1 and assumed(spread, {}).serving_gpus == 8
+    found = {each.work.stage: each for each in plan_of(spread).found}
+    assert found["candidates"].peak == 2 * 6_738_415_616 + 6 * 10**9
+    slow = {each.work.stage: each for each in plan_of(one).found}
+    assert 1 < (slow["candidates"].generating or 0) / (found["candidates"].generating or 1) < 8
+
+
 def test_training_hours_by_hand() -> None:
     machine = Machine("x", Gpu(80, 100, 1000, "s"), 2, 3)
     # 8 * 1000 * 3.6e12 operations on 6 GPUs of 1e14 a second, half of the time.
@@ -413,9 +428,9 @@ REFUSED: list[tuple[str, dict[str, Any], Machine, list[str]]] = [
     ("memory", {"training__micro_batch_size": 8, "hardware__gradient_checkpointing": False,
                 "training__max_length": 2048}, BOX, ["GB of a GPU, which has 80 GB"]),
     ("offers no memory", {}, Machine("s", Gpu(24, 1, 1, "s"), 8, 1, 10**6), ["which has 24 GB"]),
-    ("disk", {}, Machine("s", GPUS["A100-80G"], 8, 1, 100), ["2,876 GB of disk, and 100 GB may"]),
-    ("budget", {"judging__rated": {**RATED, "budget": 21599}}, BOX,
-     ["score may ask the judge 21,600 times", "21,599"]),
+    ("disk", {}, Machine("s", GPUS["A100-80G"], 8, 1, 100), ["2,714 GB of disk, and 100 GB may"]),
+    ("budget", {"judging__rated": {**RATED, "budget": 52319}}, BOX,
+     ["may ask the judge 52,320 times (score 21,600", "52,319"]),
     ("devices", {}, Machine("s", GPUS["A100-80G"], 4, 1, 10**6),
      ["--gpus 4 on --nodes 1 are 4 GPUs", "hardware.devices is 8"]),
     ("nodes", {}, Machine("s", GPUS["A100-80G"], 8, 2, 10**6), ["16 GPUs", "--devices 16"]),
@@ -463,10 +478,6 @@ def run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Callable[..., tuple[int, str, str]]:
     """Return a runner of commands in the folder of a 7B profile: status, output, errors."""
-    import sys
-
-    from reproduce.cli import command
-
     (tmp_path / "paper").mkdir()
     (tmp_path / "params.yaml").write_text(
         yaml.safe_dump(profile().model_dump(mode="json", exclude_none=True)), encoding="utf-8"
@@ -503,3 +514,19 @@ def test_the_command_refuses_what_does_not_fit(run: Callable[..., Any], tmp_path
     assert status == 1 and "L99" in error
     status, said, _ = run("plan", "--disk", "9000", "--nodes", "2", "--devices", "16")
     assert status == 0 and "2 nodes of 8 A100-80G" in said
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.glob("docs/plan-*.md")), ids=lambda path: path.stem)
+def test_a_committed_plan_is_what_its_command_says(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = path.read_text("utf-8")
+    (said,) = re.findall(r"Made by `reproduce (.*)` in the folder of the profile", text)
+    (name,) = re.findall(r"^# Plan of the profile (\S+)", text)
+    words = shlex.split(said)
+    words[words.index("--output") + 1] = str(tmp_path / "made.md")
+    monkeypatch.chdir(ROOT / "profiles" / name)
+    monkeypatch.setattr(sys, "argv", ["reproduce", *words])
+    assert command() == 0
+    made = (tmp_path / "made.md").read_text("utf-8")
+    assert made.splitlines()[:-1] == text.splitlines()[:-1]

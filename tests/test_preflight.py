@@ -12,7 +12,16 @@ import pytest
 import yaml
 
 from reproduce.cli import command
-from reproduce.config import Base, Hardware, Params, Rated, Served, Training, load_experiments
+from reproduce.config import (
+    Base,
+    Hardware,
+    Params,
+    Rated,
+    Served,
+    Training,
+    load_experiments,
+    load_params,
+)
 from reproduce.files import sealed_folder
 from reproduce.preflight import hub, lines, machine, servers, steps
 from reproduce.preflight.hub import Pin
@@ -33,7 +42,7 @@ ANSWERS: dict[str, tuple[int, dict[str, str], Any]] = {
     f"/api/models/org/broken/revision/{SHA}": (500, {}, {}),
     "/v1/models": (200, {}, {"data": [{"id": "judge"}, {"id": "other"}]}),
     "/odd/models": (200, {}, ["no", "list"]),
-    "/data": (200, {}, {}),
+    f"/data/{SHA}/a.jsonl": (200, {}, {}),
 }  # fmt: skip
 
 
@@ -99,7 +108,6 @@ def spread(**changes: Any) -> Params:
     [
         ("model", "org/open", SHA, "pass", [SHA]),
         ("dataset", "org/text", SHA, "pass", ["org/text"]),
-        ("model", str(ROOT), None, "pass", ["folder"]),
         ("model", "org/shut", SHA, "fail", ["gated", "licence", "/org/shut", "HF_TOKEN"]),
         ("model", "org/asks", SHA, "fail", ["gated", "licence", "/org/asks"]),
         ("model", "org/none", SHA, "fail", ["/org/none is not there", "check the name"]),
@@ -125,7 +133,7 @@ def test_a_hub_that_does_not_answer_is_named(monkeypatch: pytest.MonkeyPatch, se
 
 
 def test_an_address_of_files_is_asked_too(server: str) -> None:
-    assert hub.reachable(Pin("p", f"{server}/data", None, "dataset"))[0] == "pass"
+    assert hub.reachable(Pin("p", f"{server}/data", SHA, "dataset", "a.jsonl"))[0] == "pass"
     status, said = hub.reachable(Pin("p", f"{server}/nothing", None, "dataset"))
     assert status == "fail" and "404" in said
 
@@ -136,9 +144,17 @@ def test_offline_only_the_cache_counts(server: str, monkeypatch: pytest.MonkeyPa
     assert status == "fail" and "HF_HUB_OFFLINE" in said
 
 
+def test_the_7b_profile_takes_nine_things(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT / "profiles" / "llama-7b")
+    found = {pin.parameter: pin for pin in hub.wanted_of(load_params())}
+    assert len(found) == 9 and found["base.published"].kind == "model"
+    assert found["data.hub.sets.nq"].kind == "dataset"
+    assert found["data.hub.sets.self-instruct"].file.endswith(".jsonl")
+
+
 def test_what_has_no_revision_is_named() -> None:
     loose = Pin("judging.published", "org/open", None, "model")
-    status, said = hub.pinned([loose, Pin("base.published", str(ROOT), None, "model")])
+    status, said = hub.pinned([loose, Pin("base.published", "org/open", SHA, "model")])
     assert status == "fail" and "judging.published (org/open)" in said and "base." not in said
     assert hub.pinned([Pin("base.published", "org/open", SHA, "model")])[0] == "pass"
 
@@ -153,7 +169,7 @@ def rated(url: str, **changes: Any) -> Rated:
 
 
 def test_the_judge_is_asked_for_its_models(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("JUDGE_KEY", raising=False)
+    monkeypatch.setenv("JUDGE_KEY", "sk-any")
     assert servers.judge_answers(None)[0] == "not applicable"
     assert servers.judge_answers(rated(f"{server}/v1")) == (
         "pass", f"{server}/v1/models answers and lists judge",
@@ -163,13 +179,20 @@ def test_the_judge_is_asked_for_its_models(server: str, monkeypatch: pytest.Monk
         (rated(f"{server}/v1", model="gone"), "lists no 'gone'"),
         (rated(f"{server}/nowhere"), "status 404"),
         (rated(LOST), "no answer"),
-        (rated(f"{server}/locked"), "JUDGE_KEY is not set"),
+        (rated(f"{server}/locked", key=""), "it asks for a key"),
     ):
         status, said = servers.judge_answers(settings)
         assert status == "fail" and part in said
 
 
-@pytest.mark.parametrize("key", [KEY, "sk-wrong", "sk-with\nline", " sk-wide "])
+def test_a_key_that_is_not_there_is_named(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("JUDGE_KEY", raising=False)
+    assert servers.judge_answers(rated(f"{server}/v1", key=""))[0] == "pass"
+    (found,) = lines.carried_out({"judge": lambda: servers.judge_answers(rated(f"{server}/v1"))})
+    assert found.status == "fail" and "JUDGE_KEY is not set" in found.said
+
+
+@pytest.mark.parametrize("key", [KEY, "sk-wrong", "sk-with\nline", "sk-w ide"])
 def test_the_key_stands_in_no_line(server: str, monkeypatch: pytest.MonkeyPatch, key: str) -> None:
     monkeypatch.setenv("JUDGE_KEY", key)
     judging = told().judging.model_copy(update={"rated": rated(f"{server}/locked")})

@@ -1,5 +1,7 @@
 """What a plan assumes: a machine, and figures that nobody knows before the study runs."""
 
+import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
@@ -92,7 +94,8 @@ WHY: Mapping[str, tuple[str, str]] = {
     "tokens_per_prompt": ("tokens", "of an evaluated or sampled prompt; training.max_length"),
     "new_tokens": ("tokens", "until a batch ends; generation.max_new_tokens, its bound"),
     "generating_gpus": ("GPUs", "that generate and judge at once: a run does so in one process"),
-    "serving_gpus": ("GPUs", "that the server of candidates.served spreads its requests over"),
+    "serving_gpus": ("GPUs", "of the server of candidates: what candidates.served.command says in "
+                     "options that end in parallel-size"),
     "minutes_per_run": ("minutes", "to load, spread and save a model, a run; a guess"),
     "minutes_per_stage": ("minutes", "of a stage beside its runs; a guess"),
     "pairs_per_response": ("pairs", "sentences of a context times those of a response; a guess"),
@@ -130,11 +133,19 @@ def assumed(params: Params, given: Mapping[str, float]) -> Assumptions:
         tokens_per_example=params.training.max_length,
         tokens_per_prompt=params.training.max_length,
         new_tokens=params.generation.max_new_tokens,
+        serving_gpus=_serving(params),
     )
     whole: dict[str, Any] = {
         name: round(value) if known[name] is int else value for name, value in given.items()
     }
     return replace(usual, **whole)
+
+
+def _serving(params: Params) -> int:
+    """Return the product of all "--...parallel-size N" of the server's command; 1 without."""
+    command = params.candidates.served.command if params.candidates.served else ""
+    sizes = re.findall(r"parallel-size[ =](\d+)", command)
+    return math.prod(map(int, sizes))
 
 
 def parsed(words: Sequence[str]) -> dict[str, float]:

@@ -1,5 +1,7 @@
 """The command `reproduce plan`."""
 
+import shlex
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -56,7 +58,9 @@ def plan(
     if found.refused:
         raise ConfigError("it cannot run:\n" + "\n".join(f"  {said}" for said in found.refused))
     if output:
-        write_text(output, page.markdown(found))
+        words = shlex.join(sys.argv[1:])
+        said = f"Made by `reproduce {words}` in the folder of the profile.\n"
+        write_text(output, f"{page.markdown(found)}\n{said}")
 
 
 def _usual_gpus(params: Params, nodes: int) -> int:

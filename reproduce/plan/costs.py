@@ -253,11 +253,12 @@ def _held(
             settings.micro_batch_size,
         )  # fmt: skip
         found.append(held.whole)
-    if work.sampling:
+    if work.stage == "candidates" and params.candidates.served:
+        # A server takes what it is given of a GPU, and lets requests wait for what is left.
+        found.append(memory.generation(shape, hardware, 0, 0))
+    elif work.sampling:
         tokens = assumed.tokens_per_prompt + assumed.new_tokens
         rows = min(params.generation.batch_size, max(s.prompts * s.samples for s in work.sampling))
-        if work.stage == "candidates" and params.candidates.served:
-            rows = min(rows, params.candidates.served.concurrency)
         judges = judge if work.faithful else 0
         found.append(memory.generation(shape, hardware, rows, tokens) + judges)
     elif work.faithful:

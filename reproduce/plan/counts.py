@@ -18,9 +18,6 @@ from reproduce.training.batches import steps_in
 SAMPLED = "methods/MTL"
 """The arm that dvc.yaml samples candidates from."""
 
-IF_LAYOUTS = ("alpaca", "dolly", "sharegpt", "self-instruct")
-"""Layouts of a hub's rows that are open-ended instructions; all others have a context."""
-
 TRIALS = {"CD": 4, "IF": 2}
 """Responses a trial of the judges at most: right, and wrong in each way (entailment.pairs)."""
 
@@ -102,10 +99,12 @@ def data_sets(data: Data) -> dict[str, DataSet]:
             name: DataSet(DATASETS[name].side, limit.get("train", 0), limit.get("evaluation", 0))
             for name, limit in data.real.sets.items()
         }
+    from reproduce.sources.layouts import side
+
     assert data.hub is not None
     return {
         name: DataSet(
-            "IF" if each.layout in IF_LAYOUTS else "CD",
+            side(each.layout),
             each.counts.get("train", 0),
             each.counts.get("evaluation", 0),
         )

@@ -77,10 +77,12 @@ def _disk(machine: Machine, found: Sequence[Cost], free: int, there: int) -> str
 
 def _ratings(params: Params, found: Sequence[Cost]) -> str:
     rated = params.judging.rated
-    most = max(found, key=lambda cost: cost.ratings)
-    if rated is None or most.ratings <= rated.budget:
+    asked = sum(cost.ratings for cost in found)
+    if rated is None or asked <= rated.budget:
         return ""
+    most = max(found, key=lambda cost: cost.ratings)
     return (
-        f"{most.work.stage} may ask the judge {most.ratings:,} times, and judging.rated.budget "
-        f"stops a stage at {rated.budget:,}: raise it, or take fewer prompts, samples or seeds"
+        f"the study may ask the judge {asked:,} times ({most.work.stage} {most.ratings:,} of "
+        f"them), and judging.rated.budget allows {rated.budget:,}: raise it, or take fewer "
+        "prompts, samples or seeds"
     )

@@ -98,10 +98,17 @@ def _summary(plan: Plan) -> str:
     if not plan.machine.devices:
         return f"{said} Hours are those of the reference machine (timings.csv)."
     return (
-        f"{said} GPU-hours are hours of the clock times all {plan.machine.devices} GPUs: "
+        f"{said} All {plan.machine.devices} GPUs train together (hardware.devices: "
+        f"{plan.params.hardware.devices}). GPU-hours are hours of the clock times all of them: "
         f"generation and entailment use {plan.assumed.generating_gpus} of them, and the others "
-        "wait."
+        f"wait.{_served(plan)}"
     )
+
+
+def _served(plan: Plan) -> str:
+    if not plan.params.candidates.served:
+        return ""
+    return f" The server of candidates uses {plan.assumed.serving_gpus}."
 
 
 def _stages(plan: Plan) -> Grid:

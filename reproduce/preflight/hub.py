@@ -5,10 +5,9 @@ import urllib.error
 import urllib.request
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any, Literal
 
-from reproduce.config import Params
+from reproduce.config import Params, pins
 from reproduce.preflight.lines import Check, Found, failed, not_applicable, passed
 
 TIMEOUT = 20.0
@@ -17,29 +16,40 @@ TIMEOUT = 20.0
 
 @dataclass(frozen=True)
 class Pin:
-    """Something of a hub: the parameter that names it, its name and commit."""
+    """Something of a hub.
+
+    Attributes:
+        parameter: what names it.
+        name: on the hub, or the address of a repository of files.
+        file: one of its files; "" where the profile names none.
+    """
 
     parameter: str
     name: str
     revision: str | None
     kind: Literal["model", "dataset"]
+    file: str = ""
 
 
-def pins(params: Params) -> list[Pin]:
-    """Return all that a profile takes from a hub, local folders included."""
-    found = []
-    if base := params.base.published:
-        found.append(Pin("base.published", base.model, base.revision, "model"))
-    if judge := params.judging.published:
-        found.append(Pin("judging.published", judge.model, judge.revision, "model"))
-    for name, each in (params.data.hub.sets if params.data.hub else {}).items():
-        found.append(Pin(f"data.hub.sets.{name}", each.repo, each.revision, "dataset"))
-    return found
+def wanted_of(params: Params) -> list[Pin]:
+    """Return all that a profile takes from a hub; local folders are no such thing."""
+    sets = params.data.hub.sets if params.data.hub else {}
+    files = {f"data.hub.sets.{name}": each.files or {} for name, each in sets.items()}
+    return [
+        Pin(place, name, revision, "dataset" if place in files else "model",
+            _first(list(files.get(place, {}).values())))
+        for place, (name, revision) in pins(params).items()
+    ]  # fmt: skip
+
+
+def _first(files: list[str | list[str]]) -> str:
+    found = [name for each in files for name in ([each] if isinstance(each, str) else each)]
+    return found[0] if found else ""
 
 
 def hub_checks(params: Params) -> dict[str, Check]:
     """Return the checks of a profile's pins, and one for each thing of a hub."""
-    wanted = pins(params)
+    wanted = wanted_of(params)
     if not wanted:
         return {"hub": lambda: not_applicable("the profile takes nothing from a hub")}
     checks: dict[str, Check] = {"pins": partial(pinned, wanted)}
@@ -49,19 +59,17 @@ def hub_checks(params: Params) -> dict[str, Check]:
 
 
 def pinned(wanted: list[Pin]) -> Found:
-    """Return whether each thing of a hub has a commit; a local folder needs none."""
-    loose = [p for p in wanted if p.revision is None and not Path(p.name).is_dir()]
+    """Return whether each thing of a hub has a commit."""
+    loose = [pin for pin in wanted if pin.revision is None]
     if loose:
         names = ", ".join(f"{pin.parameter} ({pin.name})" for pin in loose)
-        return failed(f"no revision: {names}; give each the 40 digits of a commit of its hub")
-    return passed(f"{len(wanted)} of {len(wanted)} are local or have a revision")
+        return failed(f"no revision: {names}; `reproduce pin NAME` asks the hub for the newest")
+    return passed(f"all {len(wanted)} have a revision")
 
 
 def reachable(pin: Pin) -> Found:
-    """Return whether a thing can be had at its commit: here, from the cache, or from the hub."""
-    if Path(pin.name).is_dir():
-        return passed(f"{pin.name} is a folder here")
-    if pin.name.startswith(("http://", "https://")):
+    """Return whether a thing can be had at its commit: at an address, in the cache, on the hub."""
+    if "://" in pin.name:
         return _answers(pin)
     if _offline():
         return _cached(pin)
@@ -123,12 +131,14 @@ def _cached(pin: Pin) -> Found:
 
 
 def _answers(pin: Pin) -> Found:
-    request = urllib.request.Request(pin.name, method="HEAD")
+    # As sources.hub puts it together; who serves files need not answer for a folder.
+    where = "/".join(part for part in (pin.name, pin.revision, pin.file) if part)
+    request = urllib.request.Request(where, method="HEAD")
     try:
         with urllib.request.urlopen(request, timeout=TIMEOUT) as answer:
-            return passed(f"{pin.name} answers with status {answer.status}")
+            return passed(f"{where} answers with status {answer.status}")
     except (OSError, ValueError) as error:
-        return failed(f"{pin.name}: {error}; check the address and the network")
+        return failed(f"{where}: {error}; check address, revision and network")
 
 
 def _offline() -> bool:

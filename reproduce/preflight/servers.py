@@ -9,6 +9,7 @@ import urllib.request
 from typing import Any
 
 from reproduce.config import Params, Rated
+from reproduce.endpoint import key_of
 from reproduce.preflight.lines import Check, Found, failed, not_applicable, passed
 
 TIMEOUT = 20.0
@@ -30,19 +31,21 @@ def secrets(params: Params) -> list[str]:
 
 
 def judge_answers(rated: Rated | None) -> Found:
-    """Return whether the judge's server lists its model; the key goes nowhere else."""
+    """Return whether the judge's server lists its model; the key goes nowhere else.
+
+    Raises EndpointError where the variable that should hold the key does not.
+    """
     if rated is None:
         return not_applicable("instruction following is judged by programs")
-    where, key = f"{rated.url.rstrip('/')}/models", os.environ.get(rated.key, "")
-    headers = {"Authorization": f"Bearer {key}"} if key else {}
-    request = urllib.request.Request(where, headers=headers)
+    where, key = f"{rated.url.rstrip('/')}/models", key_of("judging.rated", rated.key)
+    request = urllib.request.Request(where, headers={"Authorization": f"Bearer {key}"})
     try:
         with urllib.request.urlopen(request, timeout=TIMEOUT) as answer:
             told: Any = json.load(answer)
     except urllib.error.HTTPError as error:
         if error.code in (401, 403):
-            state = "was refused" if key else "is not set"
-            return failed(f"{where}: status {error.code}; the key in {rated.key} {state}")
+            named = f"the key in {rated.key} was refused" if rated.key else "it asks for a key"
+            return failed(f"{where}: status {error.code}; {named} (judging.rated.key)")
         return failed(f"{where}: status {error.code}; check judging.rated.url")
     except (OSError, ValueError) as error:
         return failed(f"{where}: no answer ({error}); check judging.rated.url and the server")
