@@ -232,7 +232,7 @@ def controls(tables: Path) -> Figure:
     )
     figure, panels = new_figure(
         4.6,
-        "ReSet against its controls and against variants with less",
+        "ReSet against its controls and against its variants",
         "Right of 0 ReSet (ReSet-S where the row says S) is better. Blue: the interval excludes 0. "
         f"Paired differences, {note}",
         nrows=2,
