@@ -1,4 +1,4 @@
-"""The worked examples of paper/extending.md, carried out as they stand, in a nano world."""
+"""The worked examples of docs/extending.md, carried out as they stand, in a nano world."""
 
 import re
 import shlex
@@ -15,7 +15,7 @@ import yaml
 
 from reproduce.files import read_csv, read_json, read_rows
 
-PAGE = nano_study.ROOT / "paper" / "extending.md"
+PAGE = nano_study.ROOT / "docs" / "extending.md"
 BLOCK = re.compile(
     r"^(?:`(?P<file>[^`\n]+)`(?P<how>[^\n]*):\n\n)?```(?P<kind>\w*)\n(?P<text>.*?)^```$",
     re.MULTILINE | re.DOTALL,

@@ -13,10 +13,11 @@ from reproduce.cli import app
 
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = (
-    "README.md", "CONTRIBUTING.md", "paper/README.md", "paper/errata.md", "paper/extending.md",
+    "README.md", "CONTRIBUTING.md", "paper/README.md", "paper/errata.md", "docs/extending.md",
+    "docs/served.md", "docs/seven-billion.md",
 )  # fmt: skip
 NEW = {"methods@ReSet-shortest"}
-"""Stages that an example of paper/extending.md adds; test_extending.py runs them."""
+"""Stages that an example of docs/extending.md adds; test_extending.py runs them."""
 COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]
 
 
@@ -67,4 +68,4 @@ def test_a_command_exists(document: str, words: list[str]) -> None:
         targets = [word for word in rest[1:] if not word.startswith("-")]
         assert set(targets) <= stages() | NEW, document
     elif tool == "dvc" and rest:
-        assert rest[0] in ("dag", "stage", "status", "pull")
+        assert rest[0] in ("commit", "dag", "stage", "status", "pull")
