@@ -42,6 +42,9 @@ def make_data(settings: Data, validation: Validation, artifacts: Path) -> None:
     Raises ValueError when a prompt would be on both sides.
     """
     found = _material(settings)
+    for row in found.counts:
+        said = ", ".join(f"{key.replace('_', ' ')} {row[key]}" for key in row if key != "dataset")
+        print(f"  {row['dataset']}: {said}", flush=True)
     refuse_overlap(found.train, found.held_out)
     refuse_overlap(found.judge_train, found.judge_held_out)
     _write_sets(artifacts / "training", found.train, found.counts)

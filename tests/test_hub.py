@@ -234,6 +234,7 @@ def test_data_and_base_come_from_the_hub_at_their_commit(profile: Path) -> None:
     for command in ("data", "base"):
         done = carried_out(profile, command)
         assert done.returncode == 0, done.stderr
+    assert "  alpaca: rows 120, left out 40, refused 0, " in carried_out(profile, "data").stdout
     with (profile / "artifacts" / "training" / "counts.csv").open(encoding="utf-8") as file:
         told = {row["dataset"]: row for row in csv.DictReader(file)}
     assert (told["alpaca"]["left_out"], told["nq"]["train"]) == ("40", "12")
