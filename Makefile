@@ -16,7 +16,7 @@ test: .venv/ready
 	ruff check
 	ruff format --check
 	mypy
-	pytest -n 2 --dist loadfile
+	pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 # The study of a real model on real text; downloads it, or takes it from REPRODUCE_MIRROR. It may
 # be stopped at any stage: the same command goes on.

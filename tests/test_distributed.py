@@ -1,5 +1,6 @@
 """Several processes, ZeRO and interruptions: the steps of one plain run, and its model."""
 
+import itertools
 import json
 import os
 import shlex
@@ -87,8 +88,10 @@ def closest(one: Any, other: Any) -> float:
 
 
 @compiled
-@pytest.mark.parametrize("stage", ["zero2", "zero3"])
-@pytest.mark.parametrize("micro", [1, 2, 4])
+@pytest.mark.parametrize(
+    ("stage", "micro"),
+    [*itertools.product(("zero2", "zero3"), (1, 2, 4)), ("zero3-offload", 2)],
+)
 def test_two_processes_take_the_steps_of_one(job: Maker, stage: str, micro: int) -> None:
     plain = job("plain", micro)
     settings = str(ROOT / "deepspeed" / f"{stage}.json")
