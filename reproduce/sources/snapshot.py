@@ -49,7 +49,7 @@ def unreachable(repo: str, revision: str | None, error: Exception) -> UnusableFi
     }  # fmt: skip
     remedy = "check the network, HF_ENDPOINT and HF_HUB_OFFLINE, or name a local folder"
     for kind, told in remedies.items():
-        named = kind is GatedRepoError and "gated" in str(error)
+        named = kind is GatedRepoError and "is a gated" in str(error)
         if named or any(isinstance(cause, kind) for cause in _causes(error)):
             remedy = told
             break
