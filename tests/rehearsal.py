@@ -32,20 +32,28 @@ def rehearsal(folder: Path, judge: str) -> Path:
 
     `judge` is the address of the judge of instruction following; `judged` gives one.
     """
-    ignored = shutil.ignore_patterns("__pycache__")
-    for name in ("reproduce", "deepspeed"):
-        shutil.copytree(ROOT / name, folder / name, ignore=ignored)
-    for name in ("dvc.yaml", "experiments.yaml", "params.yaml", "requirements.lock", ".dvcignore"):
-        shutil.copy(ROOT / name, folder / name)
-    (folder / "paper").mkdir()
-    shutil.copy(ROOT / "paper" / "claims.yaml", folder / "paper")
-    profile = folder / "profiles" / "rehearsal"
-    profile.mkdir(parents=True)
-    for name in ("dvc.yaml", "experiments.yaml"):
-        (profile / name).symlink_to(f"../../{name}")
+    profile = repository(folder, "rehearsal")
     params = yaml.safe_load((PROFILE / "params.yaml").read_text(encoding="utf-8"))
     params = scaled_down(params, folder / "hub", judge)
     (profile / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False), encoding="utf-8")
+    return profile
+
+
+def repository(folder: Path, name: str) -> Path:
+    """Make the folder of a repository with a profile that lacks its params.yaml; return that."""
+    ignored = shutil.ignore_patterns("__pycache__")
+    for part in ("reproduce", "deepspeed"):
+        shutil.copytree(ROOT / part, folder / part, ignore=ignored)
+    for file in ("dvc.yaml", "experiments.yaml", "params.yaml", "requirements.lock", ".dvcignore"):
+        shutil.copy(ROOT / file, folder / file)
+    (folder / "paper").mkdir()
+    shutil.copy(ROOT / "paper" / "claims.yaml", folder / "paper")
+    profile = folder / "profiles" / name
+    profile.mkdir(parents=True)
+    for link in ("dvc.yaml", "experiments.yaml"):
+        (profile / link).symlink_to(f"../../{link}")
+    begin = [sys.executable, "-m", "dvc", "init", "--no-scm", "--quiet"]
+    subprocess.run(begin, cwd=folder, check=True)
     return profile
 
 

@@ -26,8 +26,9 @@ def profile(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
 def test_the_profile_is_valid_and_shares_the_one_definition(profile: Path) -> None:
     params = load_params()
     assert params.profile == profile.name
-    for name in ("dvc.yaml", "experiments.yaml"):
-        assert (profile / name).resolve() == ROOT / name
+    assert (profile / "experiments.yaml").resolve() == ROOT / "experiments.yaml"
+    # It is linked where the profile is run: DVC reads every pipeline of a repository each time.
+    assert not (profile / "dvc.yaml").exists()
     assert params.hardware.deepspeed and Path(params.hardware.deepspeed).is_file()
     assert load_experiments() == load_experiments(ROOT / "experiments.yaml")
 
@@ -78,8 +79,12 @@ def resolved(folder: Path) -> dict[str, Any]:
     return stages
 
 
-def test_every_stage_resolves_and_its_inputs_are_somebodys_outputs(profile: Path) -> None:
-    stages = resolved(profile)
+def test_every_stage_resolves_and_its_inputs_are_somebodys_outputs(
+    profile: Path, tmp_path: Path
+) -> None:
+    folder = rehearsal.repository(tmp_path, profile.name)
+    shutil.copy(profile / "params.yaml", folder)
+    stages = resolved(folder)
     arms = sum(map(len, load_experiments().values()))
     assert len(stages) == arms + 8
     made = [out for stage in stages.values() for out in stage["outs"]]
