@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from classifiers import write_classifier
 
 from reproduce.config import Hardware, TinyModel, Training
 from reproduce.examples import Example
@@ -108,26 +109,10 @@ def rng() -> random.Random:
 @pytest.fixture
 def encoder(tmp_path: Path) -> Callable[..., Path]:
     """Return a maker of tiny BERT classifiers in folders of their own."""
-    import torch
-    from transformers import BertConfig, BertForSequenceClassification, BertTokenizerFast
 
-    def make(name: str = "model", labels: tuple[str, ...] = LABELS, seed: int = 0,
-             spread: float = 0.5) -> Path:  # fmt: skip
-        folder = tmp_path / name
-        folder.mkdir()
-        vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", ".", *ENCODER_WORDS]
-        (folder / "vocab.txt").write_text("\n".join(vocabulary))
-        torch.manual_seed(seed)
-        config = BertConfig(
-            vocab_size=len(vocabulary), hidden_size=32, num_hidden_layers=2, num_attention_heads=4,
-            intermediate_size=48, initializer_range=spread, max_position_embeddings=300,
-            num_labels=len(labels),
-            id2label=dict(enumerate(labels)), label2id={x: n for n, x in enumerate(labels)},
-        )  # fmt: skip
-        model = BertForSequenceClassification(config)
-        model.save_pretrained(folder)
-        BertTokenizerFast(vocab=str(folder / "vocab.txt")).save_pretrained(folder)
-        return folder
+    def make(name: str = "model", labels: tuple[str, ...] = LABELS, **more: Any) -> Path:
+        write_classifier(tmp_path / name, ENCODER_WORDS, labels, **more)
+        return tmp_path / name
 
     return make
 

@@ -30,11 +30,12 @@ def environment(folder: Path) -> dict[str, str]:
     return {**known, "PATH": paths, "PYTHONPATH": str(folder), "TMPDIR": str(folder / "tmp")}
 
 
-def dvc(folder: Path, *arguments: str) -> str:
-    """Run a command of DVC in `folder` and return what it prints; it must succeed."""
+def dvc(folder: Path, *arguments: str, below: str = ".") -> str:
+    """Return what a command of DVC in `folder`, or `below` it, prints; it must succeed."""
     done = subprocess.run(
-        [*DVC, *arguments], cwd=folder, env=environment(folder), text=True, capture_output=True
-    )
+        [*DVC, *arguments], cwd=folder / below, env=environment(folder), text=True,
+        capture_output=True,
+    )  # fmt: skip
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     return done.stdout
 

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from nested import put
 
 from reproduce.config import Arm, Hardware, Params, load_experiments
 from reproduce.plan import page
@@ -38,13 +39,7 @@ def profile(**changes: Any) -> Params:
         "deepspeed": str(ROOT / "deepspeed" / "zero3.json"), "gradient_checkpointing": True,
         "launch": "torchrun --nproc_per_node 8 --no-python", "save_every": 50,
     }  # fmt: skip
-    for name, value in changes.items():
-        *parents, last = name.split("__")
-        block = told
-        for parent in parents:
-            block = block[parent]
-        block[last] = value
-    return Params.model_validate(told)
+    return Params.model_validate(put(told, **changes))
 
 
 def on(**changes: Any) -> Hardware:

@@ -6,18 +6,18 @@
 import json
 import os
 import shutil
-import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import nano_study
 import unruly
 import yaml
+from classifiers import write_classifier
 
 ROOT = Path(__file__).resolve().parent.parent
 PROFILE = ROOT / "profiles" / "llama-7b"
-LABELS = ("entailment", "contradiction", "neutral")
 SMALL = {"epochs": 1, "batch_size": 8, "micro_batch_size": 2, "max_length": 128}
 TORCHRUN = "torchrun --standalone --nproc_per_node 2 --no-python"
 
@@ -41,19 +41,12 @@ def rehearsal(folder: Path, judge: str) -> Path:
 
 def repository(folder: Path, name: str) -> Path:
     """Make the folder of a repository with a profile that lacks its params.yaml; return that."""
-    ignored = shutil.ignore_patterns("__pycache__")
-    for part in ("reproduce", "deepspeed"):
-        shutil.copytree(ROOT / part, folder / part, ignore=ignored)
-    for file in ("dvc.yaml", "experiments.yaml", "params.yaml", "requirements.lock", ".dvcignore"):
-        shutil.copy(ROOT / file, folder / file)
-    (folder / "paper").mkdir()
-    shutil.copy(ROOT / "paper" / "claims.yaml", folder / "paper")
+    nano_study.copy_repository(folder)
+    shutil.copytree(ROOT / "deepspeed", folder / "deepspeed")
     profile = folder / "profiles" / name
     profile.mkdir(parents=True)
     for link in ("dvc.yaml", "experiments.yaml"):
         (profile / link).symlink_to(f"../../{link}")
-    begin = [sys.executable, "-m", "dvc", "init", "--no-scm", "--quiet"]
-    subprocess.run(begin, cwd=folder, check=True)
     return profile
 
 
@@ -66,7 +59,8 @@ def scaled_down(params: Row, hub: Path, judge: str) -> Row:
     shape = {"hidden_size": 16, "intermediate_size": 24, "layers": 2, "heads": 2,
              "max_positions": 256}  # fmt: skip
     words = _write_model(hub / "llama", shape, texts)
-    _write_classifier(hub / "nli", texts)
+    known = {word for text in texts for word in text.lower().split() if word.isalpha()}
+    write_classifier(hub / "nli", sorted(known))
     params["profile"] = "rehearsal"
     params["base"]["published"] |= {
         "model": str(hub / "llama"), "revision": None, "shape": {**shape, "vocabulary": words}
@@ -77,7 +71,7 @@ def scaled_down(params: Row, hub: Path, judge: str) -> Row:
     params["candidates"]["served"] |= {
         "command": SERVER,
         "speaks": "transformers",
-        "concurrency": 4,
+        "concurrency": 1,
     }
     # Nothing is learnt here, so a judge that asks for learnt answers would find none sound.
     params["judging"] |= {
@@ -104,20 +98,7 @@ def judged() -> Any:
 
 def run(profile: Path, *stages: str) -> str:
     """Carry out stages of the profile (all without a name) with DVC; return what it says."""
-    paths = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-    known = {name: value for name, value in os.environ.items() if name != "REPRODUCE_COLD"}
-    root = profile.parent.parent
-    environment = {**known, "PATH": paths, "PYTHONPATH": str(root), "DS_ACCELERATOR": "cpu"}
-    if not (root / ".dvc").exists():
-        subprocess.run(
-            [sys.executable, "-m", "dvc", "init", "--no-scm", "-q"], cwd=root, check=True
-        )
-    command = [sys.executable, "-m", "dvc", "repro", *stages]
-    done = subprocess.run(
-        command, cwd=profile, env=environment, text=True, capture_output=True, check=False
-    )
-    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-    return done.stdout
+    return nano_study.dvc(profile.parent.parent, "repro", *stages, below=f"profiles/{profile.name}")
 
 
 def _write_data(sets: dict[str, Row], hub: Path) -> list[str]:
@@ -186,24 +167,7 @@ def _write_model(folder: Path, shape: Row, texts: Sequence[str]) -> int:
     return len(tokenizer)
 
 
-def _write_classifier(folder: Path, texts: Sequence[str]) -> None:
-    import torch
-    from transformers import BertConfig, BertForSequenceClassification, BertTokenizerFast
-
-    torch.manual_seed(0)
-    folder.mkdir(parents=True)
-    known = sorted({word for text in texts for word in text.lower().split() if word.isalpha()})
-    vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", ".", *known]
-    (folder / "vocab.txt").write_text("\n".join(vocabulary), encoding="utf-8")
-    config = BertConfig(
-        vocab_size=len(vocabulary), hidden_size=32, num_hidden_layers=2, num_attention_heads=4,
-        intermediate_size=48, max_position_embeddings=300, num_labels=len(LABELS),
-        id2label=dict(enumerate(LABELS)), label2id={name: n for n, name in enumerate(LABELS)},
-    )  # fmt: skip
-    BertForSequenceClassification(config).save_pretrained(folder)
-    BertTokenizerFast(vocab=str(folder / "vocab.txt")).save_pretrained(folder)
-
-
 if __name__ == "__main__":
+    os.environ["DS_ACCELERATOR"] = "cpu"
     with judged() as judge:
         print(run(rehearsal(Path(sys.argv[1]).resolve(), judge.url)))

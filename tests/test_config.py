@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import yaml
+from nested import block_of
 
 from reproduce.cli import command, settings
 from reproduce.config import (
@@ -40,10 +41,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def change(path: Path, *patches: Patch) -> None:
     whole = yaml.safe_load(path.read_text())
     for place, value in patches:
-        *parents, last = place.split(".")
-        block = whole
-        for parent in parents:
-            block = block[parent]
+        block, last = block_of(whole, place)
         if value is GONE:
             del block[last]
         else:

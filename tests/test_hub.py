@@ -13,6 +13,7 @@ from typing import Any
 import hub
 import pytest
 import yaml
+from nested import block_of
 
 from reproduce.config import HubSet, PublishedBase, Shape
 from reproduce.examples import read_examples
@@ -223,10 +224,9 @@ def carried_out(profile: Path, *command: str) -> subprocess.CompletedProcess[str
 def changed(profile: Path, place: str, **values: Any) -> None:
     path = profile / "params.yaml"
     params = yaml.safe_load(path.read_text(encoding="utf-8"))
-    node = params
-    for key in place.split("."):
-        node = node[key]
-    node |= values
+    for name, value in values.items():
+        block, last = block_of(params, f"{place}.{name}")
+        block[last] = value
     path.write_text(yaml.safe_dump(params), encoding="utf-8")
 
 

@@ -1,5 +1,6 @@
 """The whole pipeline on a nano world: as a user runs it, with DVC, from an empty folder."""
 
+import glob
 import os
 import signal
 import subprocess
@@ -75,8 +76,10 @@ def kill_while_it_writes(study: Path, arm: str) -> None:
         [*DVC, "repro", "--single-item", arm], cwd=study, env=environment(study),
         start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
+    pattern = str(study / "artifacts" / experiment / f".{name}.*" / "**" / "train.jsonl")
     deadline = time.monotonic() + 120
-    while not list((study / "artifacts" / experiment).glob(f".{name}.*/**/train.jsonl")):
+    # Not Path.glob, which fails on a folder that the stage removes meanwhile.
+    while not glob.glob(pattern, recursive=True, include_hidden=True):
         assert time.monotonic() < deadline and process.poll() is None
         time.sleep(0.005)
     os.killpg(process.pid, signal.SIGKILL)

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import yaml
+from nested import put
 
 from reproduce.cli import command
 from reproduce.config import (
@@ -84,13 +85,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 def told(**changes: Any) -> Params:
     """Return the nano profile; `changes` are by dotted names with __."""
     found = yaml.safe_load((ROOT / "tests" / "nano" / "params.yaml").read_text("utf-8"))
-    for name, value in changes.items():
-        *parents, last = name.split("__")
-        block = found
-        for parent in parents:
-            block = block[parent]
-        block[last] = value
-    return Params.model_validate(found)
+    return Params.model_validate(put(found, **changes))
 
 
 def spread(**changes: Any) -> Params:

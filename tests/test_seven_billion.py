@@ -96,7 +96,10 @@ def test_every_stage_resolves_and_its_inputs_are_somebodys_outputs(
 
 
 @pytest.mark.skipif(shutil.which("g++") is None, reason="DeepSpeed compiles its CPU transport")
-def test_a_rehearsal_goes_from_data_to_scores(tmp_path: Path) -> None:
+def test_a_rehearsal_goes_from_data_to_scores(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DS_ACCELERATOR", "cpu")
     with rehearsal.judged() as judge:
         profile = rehearsal.rehearsal(tmp_path, judge.url)
         rehearsal.run(profile, "methods@ReSet")

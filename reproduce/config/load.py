@@ -1,6 +1,5 @@
 """params.yaml and experiments.yaml, read and checked before any work."""
 
-import contextlib
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -72,10 +71,7 @@ def check_together(params: Params, experiments: dict[str, dict[str, Arm]]) -> No
 
 def _checked(schema: type[T], path: Path) -> T:
     try:
-        given = yaml.safe_load(path.read_text(encoding="utf-8"))
-        # Files that a profile names lie below its folder, from wherever it is read.
-        with contextlib.chdir(path.parent):
-            return schema.model_validate(given)
+        return schema.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
     except FileNotFoundError as error:
         raise ConfigError(
             f"{path}: missing; run from the folder of a profile, where params.yaml is"

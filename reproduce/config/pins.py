@@ -5,7 +5,20 @@ from pathlib import Path
 from reproduce.config.load import ConfigError
 from reproduce.config.profile import Params
 
-HUB = "https://"
+
+def is_address(name: str) -> bool:
+    """Return whether a name is the address of a repository of files, not one of the hub."""
+    return "://" in name
+
+
+def address(name: str, revision: str | None, path: str) -> str:
+    """Return where a file of a repository of files is, at a revision; of "" the folder."""
+    return "/".join(part for part in (name, revision, path) if part)
+
+
+def listed(paths: str | list[str]) -> list[str]:
+    """Return the patterns of a split's files, of which a profile may give one or several."""
+    return [paths] if isinstance(paths, str) else paths
 
 
 def pins(params: Params) -> dict[str, tuple[str, str | None]]:

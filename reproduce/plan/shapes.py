@@ -1,6 +1,7 @@
 """How many parameters a profile's model has, counted on a model without memory."""
 
 from dataclasses import dataclass
+from functools import cache
 
 from reproduce.config import Base, ConfigError
 
@@ -56,6 +57,7 @@ def shape_of(base: Base, vocabulary: int) -> ModelShape:
     )
 
 
+@cache
 def counted(**config: int | bool) -> ModelShape:
     """Return the shape of the LLaMA of a configuration of transformers; it takes no memory."""
     import torch

@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any, Literal
 
 from reproduce.config import Params, pins
+from reproduce.config.pins import address, is_address, listed
 from reproduce.preflight.lines import Check, Found, failed, not_applicable, passed
 
 TIMEOUT = 20.0
@@ -43,7 +44,7 @@ def wanted_of(params: Params) -> list[Pin]:
 
 
 def _first(files: list[str | list[str]]) -> str:
-    found = [name for each in files for name in ([each] if isinstance(each, str) else each)]
+    found = [name for each in files for name in listed(each)]
     return found[0] if found else ""
 
 
@@ -69,7 +70,7 @@ def pinned(wanted: list[Pin]) -> Found:
 
 def reachable(pin: Pin) -> Found:
     """Return whether a thing can be had at its commit: at an address, in the cache, on the hub."""
-    if "://" in pin.name:
+    if is_address(pin.name):
         return _answers(pin)
     if _offline():
         return _cached(pin)
@@ -131,8 +132,8 @@ def _cached(pin: Pin) -> Found:
 
 
 def _answers(pin: Pin) -> Found:
-    # As sources.hub puts it together; who serves files need not answer for a folder.
-    where = "/".join(part for part in (pin.name, pin.revision, pin.file) if part)
+    # Who serves files need not answer for a folder.
+    where = address(pin.name, pin.revision, pin.file)
     request = urllib.request.Request(where, method="HEAD")
     try:
         with urllib.request.urlopen(request, timeout=TIMEOUT) as answer:

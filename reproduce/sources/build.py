@@ -10,6 +10,7 @@ from reproduce.examples import Example, Side
 from reproduce.files import text_id
 from reproduce.sources import fetch, parse
 from reproduce.sources.constraints import constrain_gold, constrain_open
+from reproduce.sources.rows import fits
 from reproduce.sources.separation import EVALUATION_SHARE, marks, overlap, seen_runs
 
 __all__ = ["DATASETS", "check_limits", "pools", "real_examples"]
@@ -156,12 +157,7 @@ def _split(examples: list[Example]) -> tuple[list[Example], list[Example]]:
 
 def _short(examples: Iterable[Example], limit: Limits) -> list[Example]:
     context, response = (limit.get(key) for key in ("context_words", "response_words"))
-    return [
-        example
-        for example in examples
-        if (context is None or len(example.context.split()) <= context)
-        and (response is None or len(example.response.split()) <= response)
-    ]
+    return [example for example in examples if fits(example, context, response)]
 
 
 def _separate(pools: Iterable[Pool]) -> None:

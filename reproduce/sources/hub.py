@@ -7,21 +7,18 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from reproduce.config import HubSet
-from reproduce.config.pins import HUB
+from reproduce.config.pins import address, is_address, listed
 from reproduce.examples import Example, Sets
 from reproduce.files import UnusableFile, text_id
 from reproduce.progress import told
 from reproduce.sources import layouts
 from reproduce.sources.constraints import constrain_gold
-from reproduce.sources.rows import Unparsed
+from reproduce.sources.rows import fits, refuse_unread
 from reproduce.sources.separation import held_out_group, marks, overlap, seen_runs
 from reproduce.sources.snapshot import unreachable
 
 Part = Literal["train", "evaluation"]
 Row = Mapping[str, Any]
-
-MOST_REFUSED = 0.01
-"""Share of a data set's rows that may not be in their layout."""
 
 
 @dataclass
@@ -130,21 +127,14 @@ def _examples(name: str, settings: HubSet, part: Part, tally: Tally) -> Iterator
         except layouts.LeftOut:
             tally.left_out += 1
             continue
-        except (Unparsed, KeyError, IndexError, TypeError, AttributeError, ValueError) as error:
+        except (KeyError, IndexError, TypeError, AttributeError, ValueError) as error:
             tally.refused += 1
             tally.first_refused = tally.first_refused or f"{type(error).__name__}: {error}"
             continue
-        if _fits(found, settings):
+        if fits(found, settings.context_words, settings.response_words):
             yield found
         else:
             tally.too_long += 1
-
-
-def _fits(example: Example, settings: HubSet) -> bool:
-    context, response = settings.context_words, settings.response_words
-    return (context is None or len(example.context.split()) <= context) and (
-        response is None or len(example.response.split()) <= response
-    )
 
 
 def _rows(settings: HubSet, split: str) -> Iterator[Row]:
@@ -155,10 +145,10 @@ def _rows(settings: HubSet, split: str) -> Iterator[Row]:
 
     repo, options = settings.repo, {"split": split, "streaming": True}
     try:
-        if repo.startswith(HUB):
+        if is_address(repo):
             files = {
-                part: f"{repo}/{settings.revision}/{path}"
-                for part, path in (settings.files or {}).items()
+                part: [address(repo, settings.revision, path) for path in listed(paths)]
+                for part, paths in (settings.files or {}).items()
             }
             stream = load_dataset("json", data_files=files, **options)
         else:
@@ -176,12 +166,8 @@ def _rows(settings: HubSet, split: str) -> Iterator[Row]:
 def _refuse_bad(
     name: str, settings: HubSet, tally: Tally, train: list[Example], held_out: list[Example]
 ) -> None:
-    if tally.refused > MOST_REFUSED * tally.rows or not tally.rows:
-        raise UnusableFile(
-            f"{settings.repo}: {tally.refused} of {tally.rows} rows are not in the layout "
-            f"'{settings.layout}', more than {MOST_REFUSED:.0%} or no row at all; first: "
-            f"{tally.first_refused or 'none'} (data.hub.sets.{name})"
-        )
+    fault = f"are not in the layout '{settings.layout}' (data.hub.sets.{name})"
+    refuse_unread(settings.repo, tally.refused, tally.rows, fault, tally.first_refused)
     for part, found in (("train", train), ("evaluation", held_out)):
         wanted = settings.counts.get(part, 0)  # type: ignore[call-overload]
         if len(found) < wanted:

@@ -10,12 +10,18 @@ from typing import Any
 
 from reproduce.examples import Example
 from reproduce.files import UnusableFile
-from reproduce.sources.rows import Unparsed, answer, clean, instruction, summary
+from reproduce.sources.rows import (
+    Unparsed,
+    answer,
+    clean,
+    instruction,
+    refuse_unread,
+    summary,
+)
 
 Row = Mapping[str, Any]
 Parser = Callable[[str, Row], Example]
 
-MOST_REFUSED = 0.01
 END_OF_TEXT = "<|endoftext|>"
 
 
@@ -43,7 +49,7 @@ def parse(source: Path, dataset: str) -> Parsed:
 
     Rows that the paper leaves out by rule (unanswerable, or an instruction with an inherent
     context) are not counted. Raises UnusableFile, naming the file and its first bad row, when
-    more than `MOST_REFUSED` of the rows do not parse or when there is no row at all.
+    more than `rows.MOST_REFUSED` of the rows do not parse or when there is no row at all.
     """
     rows_of, parser = FORMATS[dataset]
     examples: list[Example] = []
@@ -57,11 +63,8 @@ def parse(source: Path, dataset: str) -> Parsed:
         except (Unparsed, KeyError, IndexError, TypeError, AttributeError) as error:
             refused.append(f"row {number} ({type(error).__name__}: {error})")
     total = len(examples) + cut_off + len(refused)
-    if len(refused) > MOST_REFUSED * total or not total:
-        raise UnusableFile(
-            f"{source}: {len(refused)} of {total} rows do not parse as {dataset}, more than "
-            f"{MOST_REFUSED:.0%} or no row at all; first: {refused[0] if refused else 'none'}"
-        )
+    first = refused[0] if refused else ""
+    refuse_unread(str(source), len(refused), total, f"do not parse as {dataset}", first)
     return Parsed(examples, len(refused), cut_off)
 
 

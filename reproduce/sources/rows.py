@@ -3,11 +3,15 @@
 from collections.abc import Sequence
 
 from reproduce.examples import Example
-from reproduce.files import text_id
+from reproduce.files import UnusableFile, text_id
 
 QUESTION = "{context}\n\nQuestion: {question}"
 # No length is promised: gold summaries run from one line to four.
 SUMMARY = "{context}\n\nWrite a short summary of the text above."
+
+
+MOST_REFUSED = 0.01
+"""Share of a source's rows that may not be in their layout."""
 
 
 class Unparsed(ValueError):
@@ -62,3 +66,22 @@ def clean(text: str) -> str:
     if not text:
         raise Unparsed("an empty prompt, context, question or answer")
     return text
+
+
+def fits(example: Example, context_words: int | None, response_words: int | None) -> bool:
+    """Return whether context and gold response have at most so many words; None is no bound."""
+    return (context_words is None or len(example.context.split()) <= context_words) and (
+        response_words is None or len(example.response.split()) <= response_words
+    )
+
+
+def refuse_unread(source: str, refused: int, total: int, fault: str, first: str) -> None:
+    """Raise UnusableFile where more than MOST_REFUSED of a source's rows, or all, are refused.
+
+    `fault` says what is wrong with them, `first` what the first of them is ("" for none).
+    """
+    if refused > MOST_REFUSED * total or not total:
+        raise UnusableFile(
+            f"{source}: {refused} of {total} rows {fault}, more than {MOST_REFUSED:.0%} or no row "
+            f"at all; first: {first or 'none'}"
+        )
