@@ -63,7 +63,7 @@ def _run_seed(
     folder, start = target / f"seed-{seed}", checkpoint(artifacts / arm.start, seed)
     settle(named_seed(name, seed), params.hardware.threads)
     tokenizer = load_tokenizer(start)
-    judges = judges_of(params.judging, artifacts / "entailment")
+    judges = judges_of(params.judging, params.servers.judge, artifacts / "entailment")
     examples = training_examples(arm, artifacts / arm.reads, seed)
     found = {1.0: start}
     if examples:

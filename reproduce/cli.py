@@ -76,7 +76,9 @@ def check() -> None:
     if params.judging.rated:
         from reproduce.judging import rater_of
 
-        rater_of(params.judging)  # Its key is needed hours later, and missed now.
+        rater_of(
+            params.judging, params.servers.judge
+        )  # Its key is needed hours later, and missed now.
     arms = sum(map(len, experiments.values()))
     seeds = len(params.seeds)
     print(f"profile {params.profile}: {len(experiments)} experiments, {arms} arms, {seeds} seeds")

@@ -194,7 +194,7 @@ def _said(error: Any, endpoint: Endpoint, key: str) -> str:
     if status == 404:
         return (
             f"{url} knows no model '{endpoint.model}', or is no such address "
-            f"(status 404{words}); check {place}"
+            f"(status 404{words}); check {place} and the name of the model"
         )
     if status == 429 or status >= 500:
         return f"{url} answers with status {status}, {tries}{words}; {again}"

@@ -5,7 +5,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from reproduce.config import Judging
+from reproduce.config import JudgeServer, Judging
 from reproduce.examples import Example
 from reproduce.judges import Entailment, Judgement, Rater, judge
 
@@ -22,23 +22,23 @@ class TooMuchLost(Exception):
     """A run with more empty or unrated responses than its configuration allows."""
 
 
-def judges_of(settings: Judging, entailment: Path) -> Judges:
+def judges_of(settings: Judging, server: JudgeServer | None, entailment: Path) -> Judges:
     """Return the judges of a profile; `entailment` is the folder of its entailment model."""
-    rater = rater_of(settings)  # First: it refuses a missing key.
+    rater = rater_of(settings, server)  # First: it refuses a missing key.
     model = entailment_model(settings, entailment / "model")
     return partial(judge, entailment=model, carriers=settings.carriers, rater=rater)
 
 
-def rater_of(settings: Judging) -> Rater | None:
+def rater_of(settings: Judging, server: JudgeServer | None) -> Rater | None:
     """Return the served judge of instruction following, None if the profile names none.
 
     Raises ConfigError or EndpointError where its prompt or its key is missing; it asks nothing yet.
     """
-    if settings.rated is None:
+    if settings.rated is None or server is None:
         return None
     from reproduce.judges.rated import rater
 
-    return rater(settings.rated, RATINGS)
+    return rater(settings.rated, server, RATINGS)
 
 
 def entailment_model(settings: Judging, folder: Path) -> Entailment:

@@ -17,7 +17,7 @@ LLAMA = {
     "hidden_size": 4096, "intermediate_size": 11008, "layers": 32, "heads": 32,
     "max_positions": 2048, "vocabulary": 32000,
 }  # fmt: skip
-RATED = {"url": "http://127.0.0.1:1/v1", "model": "judge", "budget": 10**6}
+JUDGE = {"url": "http://127.0.0.1:1/v1", "budget": 10**6}
 SHAPE = ModelShape(8, 24, 3, 2, 8, 50, 1000, 400)
 BOX = Machine("A100-80G", GPUS["A100-80G"], 8, 1, disk=10**6)
 
@@ -33,7 +33,8 @@ def profile(**changes: Any) -> Params:
     told["training"] |= {"batch_size": 64, "micro_batch_size": 4, "max_length": 1024}
     told["generation"] = {"max_new_tokens": 256, "batch_size": 32}
     told["judging"] |= {"entailment": "published", "published": {"model": str(ROOT)},
-                        "rated": RATED}  # fmt: skip
+                        "rated": {"model": "judge"}}  # fmt: skip
+    told["servers"] = {"judge": JUDGE}
     told["hardware"] = {
         "workers": 1, "threads": 1, "base_threads": 1, "precision": "bf16", "devices": 8,
         "deepspeed": str(ROOT / "deepspeed" / "zero3.json"), "gradient_checkpointing": True,

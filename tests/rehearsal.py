@@ -71,14 +71,14 @@ def scaled_down(params: Row, hub: Path, judge: str) -> Row:
     params["candidates"]["served"] |= {
         "command": SERVER,
         "speaks": "transformers",
-        "concurrency": 1,
     }
     # Nothing is learnt here, so a judge that asks for learnt answers would find none sound.
     params["judging"] |= {
         "published": {"model": str(hub / "nli")}, "max_empty_share": 1.0,
         "extractive": "k_precision", "abstractive": "k_precision",
     }  # fmt: skip
-    params["judging"]["rated"] |= {"url": judge, "key": ""}
+    params["servers"]["judge"] |= {"url": judge, "key": ""}
+    params["servers"]["sampler"]["concurrency"] = 1
     params["validation"] |= {"trials": 8, "least_trials": 1, "least_auc": 0.5}
     params["statistics"]["resamples"] = 100
     params["hardware"] |= {

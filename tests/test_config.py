@@ -154,6 +154,24 @@ PARAMS: list[tuple[str, list[Patch], list[str]]] = [
         [("candidates.strategies.cold.temperature", 0)],
         ["candidates.strategies.cold", "one sample only"],
     ),
+    (
+        "a judge without its server",
+        [("judging.rated", {"model": "judge"})],
+        ["servers.judge", "judging.rated"],
+    ),
+    (
+        "a server without its judge",
+        [("servers", {"judge": {"url": "http://here/v1", "budget": 1}})],
+        ["servers.judge", "judging.rated"],
+    ),
+    (
+        "a login in an address",
+        [
+            ("judging.rated", {"model": "judge"}),
+            ("servers", {"judge": {"url": "http://me:secret@here/v1", "budget": 1}}),
+        ],
+        ["servers.judge", "without a login"],
+    ),
     ("one seed twice", [("seeds", [1, 2, 1])], ["seeds", "twice"]),
     ("no seed", [("seeds", [])], ["seeds", "at least 1"]),
     ("heads do not divide the width", [("base.tiny.heads", 3)], ["base.tiny", "heads"]),

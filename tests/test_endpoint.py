@@ -26,7 +26,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def endpoint(server: Unruly, **changes: Any) -> Endpoint:
-    usual = {"place": "judging.rated", "url": server.url, "model": "judge", "timeout": 5.0,
+    usual = {"place": "servers.judge", "url": server.url, "model": "judge", "timeout": 5.0,
              "attempts": 3, "concurrency": 2, "variable": "SECRET_KEY"}  # fmt: skip
     return Endpoint(**{**usual, **changes})
 
@@ -90,7 +90,7 @@ def test_waiting_doubles(monkeypatch: pytest.MonkeyPatch) -> None:
         (fail(401, f"no such key {SECRET}"), 1, "refuses the key in SECRET_KEY (status 401"),
         (fail(403), 1, "refuses the key in SECRET_KEY (status 403"),
         (fail(404, "who?"), 1, "knows no model 'judge', or is no such address (status 404: who?)"),
-        (fail(400, "too long"), 1, "refuses the request (status 400: too long); check judging.ra"),
+        (fail(400, "too long"), 1, "refuses the request (status 400: too long); check servers.ju"),
         (fail(422), 1, "refuses the request (status 422"),
         (fail(429, f"slow down {SECRET}"), 3, "answers with status 429, after 3 attempts"),
         (fail(500), 3, "answers with status 500, after 3 attempts"),
@@ -106,7 +106,7 @@ def test_a_failure_for_good_is_one_message(
     with running(trouble) as server, pytest.raises(EndpointError) as found:
         ask(endpoint(server), [GREETING], "asked")
     assert len(server.bodies) == tries
-    assert words in str(found.value) and "judging.rated" in str(found.value)
+    assert words in str(found.value) and "servers.judge" in str(found.value)
     assert found.value.__suppress_context__ or found.value.__context__ is None
     said = capfd.readouterr()
     assert SECRET not in f"{found.value!r}{found.value}{said.out}{said.err}{caplog.text}"
@@ -123,8 +123,8 @@ def test_a_server_that_is_not_there_is_named() -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{probe.getsockname()[1]}/v1"
-        nowhere = Endpoint("judging.rated", url, "judge", 1.0, 2, 1)
-        with pytest.raises(EndpointError, match=r"cannot be reached.*check judging\.rated\.url"):
+        nowhere = Endpoint("servers.judge", url, "judge", 1.0, 2, 1)
+        with pytest.raises(EndpointError, match=r"cannot be reached.*check servers\.judge\.url"):
             ask(nowhere, [GREETING], "asked")
 
 
@@ -168,7 +168,7 @@ def test_a_missing_key_is_refused_by_its_name(
         monkeypatch.setenv("SECRET_KEY", value)
     with running(say("Hi")) as server, pytest.raises(EndpointError) as found:
         ask(endpoint(server), [GREETING], "asked")
-    assert "SECRET_KEY is not set" in str(found.value) and "judging.rated.key" in str(found.value)
+    assert "SECRET_KEY is not set" in str(found.value) and "servers.judge.key" in str(found.value)
     assert server.bodies == []
 
 
@@ -176,7 +176,7 @@ def test_a_missing_key_is_refused_by_its_name(
 def test_what_is_no_key_is_refused_unseen(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SECRET_KEY", value)
     with pytest.raises(EndpointError) as found:
-        key_of("judging.rated", "SECRET_KEY")
+        key_of("servers.judge", "SECRET_KEY")
     assert "SECRET_KEY" in str(found.value) and SECRET not in str(found.value)
 
 

@@ -17,7 +17,7 @@ from reproduce.models import load_model
 
 ROOT = Path(__file__).parent.parent
 MEASURES: Any = {"extractive": "entailed", "abstractive": "summac", "max_empty_share": 0}
-JUDGES = judges_of(Judging(entailment="symbolic", **MEASURES), Path())
+JUDGES = judges_of(Judging(entailment="symbolic", **MEASURES), None, Path())
 Sets = dict[str, list[Example]]
 Row = dict[str, Any]
 
@@ -112,7 +112,8 @@ def test_evaluation_answers_every_example_in_order(
 
 @pytest.mark.parametrize("name", ["symbolic", "lexical"])
 def test_the_named_entailment_model_gives_probabilities(name: str) -> None:
-    model = judges_of(Judging(entailment=name, **MEASURES), Path()).keywords["entailment"]
+    judges = judges_of(Judging(entailment=name, **MEASURES), None, Path())
+    model = judges.keywords["entailment"]
     fact = "Anna owns a cat."
     table = np.asarray(model([(fact, fact), (fact, "No.")]))
     assert table.shape == (2, 3) and table[0, 0] == 1 and table[1, 0] == 0

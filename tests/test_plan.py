@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import yaml
-from plans import BOX, RATED, ROOT, SHAPE, arms, plan_of, profile
+from plans import BOX, JUDGE, ROOT, SHAPE, arms, plan_of, profile
 
 from reproduce.cli import command
 from reproduce.config import ConfigError, load_params
@@ -23,10 +23,12 @@ from reproduce.progress import stages
 
 
 def test_a_server_spreads_over_the_gpus_that_its_command_names() -> None:
-    served = {"command": "s {model} --port {port} --data-parallel-size 4 --tensor-parallel-size=2",
-              "concurrency": 64}  # fmt: skip
-    one = profile(candidates__served={**served, "command": "s {model} --port {port}"})
-    spread = profile(candidates__served=served)
+    command = "s {model} --port {port}"
+    wide = f"{command} --data-parallel-size 4 --tensor-parallel-size=2"
+    one, spread = (
+        profile(candidates__served={"command": words}, servers__sampler={"concurrency": 64})
+        for words in (command, wide)
+    )
     assert assumed(one, {}).serving_gpus == 1 and assumed(spread, {}).serving_gpus == 8
     found = {each.work.stage: each for each in plan_of(spread).found}
     assert found["candidates"].peak == 2 * 6_738_415_616 + 6 * 10**9
@@ -144,7 +146,7 @@ REFUSED: list[tuple[str, dict[str, Any], Machine, list[str]]] = [
                 "training__max_length": 2048}, BOX, ["GB of a GPU, which has 80 GB"]),
     ("offers no memory", {}, Machine("s", Gpu(24, 1, 1, "s"), 8, 1, 10**6), ["which has 24 GB"]),
     ("disk", {}, Machine("s", GPUS["A100-80G"], 8, 1, 100), ["of disk, and 100 GB may be filled"]),
-    ("budget", {"judging__rated": {**RATED, "budget": 10}}, BOX,
+    ("budget", {"servers__judge": {**JUDGE, "budget": 10}}, BOX,
      ["(score 21,600 of them)", "allows 10:"]),
     ("devices", {}, Machine("s", GPUS["A100-80G"], 4, 1, 10**6),
      ["--gpus 4 on --nodes 1 are 4 GPUs", "hardware.devices is 8"]),
@@ -168,8 +170,8 @@ def test_what_does_not_fit_is_named_with_its_numbers(
 
 def test_the_budget_is_of_the_whole_study() -> None:
     asked = sum(work.ratings for work in works(profile(), arms()))
-    assert plan_of(profile(judging__rated={**RATED, "budget": asked})).refused == []
-    (said,) = plan_of(profile(judging__rated={**RATED, "budget": asked - 1})).refused
+    assert plan_of(profile(servers__judge={**JUDGE, "budget": asked})).refused == []
+    (said,) = plan_of(profile(servers__judge={**JUDGE, "budget": asked - 1})).refused
     assert f"the judge {asked:,} times" in said and f"allows {asked - 1:,}" in said
 
 

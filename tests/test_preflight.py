@@ -16,9 +16,11 @@ from reproduce.cli import command
 from reproduce.config import (
     Base,
     Hardware,
+    JudgeServer,
     Params,
     Rated,
     Served,
+    Servers,
     Training,
     load_experiments,
     load_params,
@@ -159,39 +161,41 @@ def test_a_profile_without_a_hub_has_nothing_to_ask() -> None:
     assert found.status == "not applicable"
 
 
-def rated(url: str, **changes: Any) -> Rated:
-    return Rated(url=url, **{"model": "judge", "budget": 1, "key": "JUDGE_KEY", **changes})
+def judge(url: str, model: str = "judge", key: str = "JUDGE_KEY") -> tuple[Rated, JudgeServer]:
+    return Rated(model=model), JudgeServer(url=url, key=key, budget=1)
 
 
 def test_the_judge_is_asked_for_its_models(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("JUDGE_KEY", "sk-any")
-    assert servers.judge_answers(None)[0] == "not applicable"
-    assert servers.judge_answers(rated(f"{server}/v1")) == (
+    assert servers.judge_answers(None, None)[0] == "not applicable"
+    assert servers.judge_answers(*judge(f"{server}/v1")) == (
         "pass", f"{server}/v1/models answers and lists judge",
     )  # fmt: skip
-    assert servers.judge_answers(rated(f"{server}/odd"))[0] == "pass"
+    assert servers.judge_answers(*judge(f"{server}/odd"))[0] == "pass"
     for settings, part in (
-        (rated(f"{server}/v1", model="gone"), "lists no 'gone'"),
-        (rated(f"{server}/nowhere"), "status 404"),
-        (rated(LOST), "no answer"),
-        (rated(f"{server}/locked", key=""), "it asks for a key"),
+        (judge(f"{server}/v1", model="gone"), "lists no 'gone'"),
+        (judge(f"{server}/nowhere"), "status 404"),
+        (judge(LOST), "no answer"),
+        (judge(f"{server}/locked", key=""), "it asks for a key"),
     ):
-        status, said = servers.judge_answers(settings)
+        status, said = servers.judge_answers(*settings)
         assert status == "fail" and part in said
 
 
 def test_a_key_that_is_not_there_is_named(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("JUDGE_KEY", raising=False)
-    assert servers.judge_answers(rated(f"{server}/v1", key=""))[0] == "pass"
-    (found,) = lines.carried_out({"judge": lambda: servers.judge_answers(rated(f"{server}/v1"))})
+    assert servers.judge_answers(*judge(f"{server}/v1", key=""))[0] == "pass"
+    (found,) = lines.carried_out({"judge": lambda: servers.judge_answers(*judge(f"{server}/v1"))})
     assert found.status == "fail" and "JUDGE_KEY is not set" in found.said
 
 
 @pytest.mark.parametrize("key", [KEY, "sk-wrong", "sk-with\nline", "sk-w ide"])
 def test_the_key_stands_in_no_line(server: str, monkeypatch: pytest.MonkeyPatch, key: str) -> None:
     monkeypatch.setenv("JUDGE_KEY", key)
-    judging = told().judging.model_copy(update={"rated": rated(f"{server}/locked")})
-    params = told().model_copy(update={"judging": judging})
+    rated, where = judge(f"{server}/locked")
+    judging = told().judging.model_copy(update={"rated": rated})
+    changes = {"judging": judging, "servers": Servers(judge=where)}
+    params = told().model_copy(update=changes)
     found = lines.carried_out(servers.server_checks(params), servers.secrets(params))
     assert found[0].status == ("pass" if key == KEY else "fail")
     shown = lines.told(found)

@@ -17,7 +17,18 @@ import psutil
 import pytest
 import yaml
 
-from reproduce.config import Candidates, Decoding, Generation, Params, Rated, Served, load_params
+from reproduce.config import (
+    Candidates,
+    Decoding,
+    Generation,
+    JudgeServer,
+    Params,
+    Rated,
+    SamplerServer,
+    Served,
+    Servers,
+    load_params,
+)
 from reproduce.endpoint import EndpointError
 from reproduce.examples import Example, read_examples, write_examples
 from reproduce.files import read_rows, sealed_folder
@@ -27,6 +38,7 @@ from reproduce.reset.served import options, served
 
 ROOT = Path(__file__).parent.parent
 BOUNDS = Generation(max_new_tokens=8, batch_size=8)
+QUICK = SamplerServer(attempts=1, concurrency=4, patience=60.0)
 WARM = Decoding(temperature=0.9, top_k=7, top_p=0.8, samples=3)
 EXAMPLES = [Example("a", "instruction", f"Order {n}.", "gold") for n in range(3)]
 
@@ -79,10 +91,9 @@ def made_up(tmp_path: Path) -> Callable[..., Served]:
     program = tmp_path / "server.py"
     program.write_text(SERVER)
 
-    def make(mode: str = "well", **changes: Any) -> Served:
+    def make(mode: str = "well") -> Served:
         command = f"{sys.executable} {program} {tmp_path / 'log'} {{model}} {{port}} {mode}"
-        usual = {"command": command, "attempts": 1, "concurrency": 4, "patience": 60.0}
-        return Served(**{**usual, **changes})
+        return Served(command=command)
 
     return make
 
@@ -113,7 +124,7 @@ def alive(pid: int) -> bool:
 def test_samples_come_in_order_and_stripped(
     mode: str, made_up: Callable[..., Served], tmp_path: Path
 ) -> None:
-    with served(made_up(mode), tmp_path, BOUNDS) as drawn:
+    with served(made_up(mode), QUICK, tmp_path, BOUNDS) as drawn:
         found = drawn(EXAMPLES, WARM, 5)
         assert drawn(EXAMPLES, WARM, 5) == found
         assert drawn(EXAMPLES[::-1], WARM, 5) == found[::-1]
@@ -126,7 +137,7 @@ def test_samples_come_in_order_and_stripped(
 
 
 def test_a_request_says_the_whole_decoding(made_up: Callable[..., Served], tmp_path: Path) -> None:
-    with served(made_up(), tmp_path / "a model", BOUNDS) as drawn:
+    with served(made_up(), QUICK, tmp_path / "a model", BOUNDS) as drawn:
         drawn(EXAMPLES[:1], WARM.model_copy(update={"samples": 1}), 5)
     (body,) = asked(tmp_path)
     assert isinstance(body.pop("seed"), int)
@@ -159,7 +170,7 @@ def test_transformers_is_told_to_sample(decoding: Decoding, expected: dict[str, 
 def test_a_server_that_dies_at_start_says_its_last_words(
     made_up: Callable[..., Served], tmp_path: Path
 ) -> None:
-    with pytest.raises(EndpointError) as found, served(made_up("dies"), tmp_path, BOUNDS):
+    with pytest.raises(EndpointError) as found, served(made_up("dies"), QUICK, tmp_path, BOUNDS):
         raise AssertionError("is not reached")
     assert "ended with status 3" in str(found.value) and "no such device" in str(found.value)
     assert gone(tmp_path)
@@ -168,13 +179,13 @@ def test_a_server_that_dies_at_start_says_its_last_words(
 def test_a_command_that_does_not_exist_is_named(tmp_path: Path) -> None:
     settings = Served(command="no-such-server {model} {port}")
     with pytest.raises(EndpointError, match=r"status 127(.|\n)*no-such-server: No such file"):
-        served(settings, tmp_path, BOUNDS).__enter__()
+        served(settings, QUICK, tmp_path, BOUNDS).__enter__()
 
 
 def test_patience_ends(made_up: Callable[..., Served], tmp_path: Path) -> None:
-    settings = made_up("never", patience=1.5)
-    with pytest.raises(EndpointError, match=r"within 1.5 s \(candidates\.served\.patience\)"):
-        served(settings, tmp_path, BOUNDS).__enter__()
+    hasty = SamplerServer(patience=1.5)
+    with pytest.raises(EndpointError, match=r"within 1.5 s \(servers\.sampler\.patience\)"):
+        served(made_up("never"), hasty, tmp_path, BOUNDS).__enter__()
     assert gone(tmp_path)
 
 
@@ -183,14 +194,17 @@ def test_a_refused_request_stops_the_server_and_repeats_its_words(
 ) -> None:
     with (
         pytest.raises(EndpointError, match=r"status 400: too long(.|\n)*out of memory"),
-        served(made_up("breaks"), tmp_path, BOUNDS) as drawn,
+        served(made_up("breaks"), QUICK, tmp_path, BOUNDS) as drawn,
     ):
         drawn(EXAMPLES, WARM, 5)
     assert gone(tmp_path)
 
 
 def test_raw_prompts_are_refused(made_up: Callable[..., Served], tmp_path: Path) -> None:
-    with served(made_up(), tmp_path, BOUNDS) as drawn, pytest.raises(EndpointError, match="plain"):
+    with (
+        served(made_up(), QUICK, tmp_path, BOUNDS) as drawn,
+        pytest.raises(EndpointError, match="plain"),
+    ):
         drawn([replace(EXAMPLES[0], raw=True)], WARM, 5)
 
 
@@ -201,11 +215,11 @@ def test_the_server_goes_with_the_pipeline_however_that_ends(
     code = textwrap.dedent(f"""
         import time
         from pathlib import Path
-        from reproduce.config import Generation, Served
+        from reproduce.config import Generation, SamplerServer, Served
         from reproduce.reset.served import served
         bounds = Generation(max_new_tokens=8, batch_size=8)
         settings = Served.model_validate_json({made_up().model_dump_json()!r})
-        with served(settings, Path("model"), bounds):
+        with served(settings, SamplerServer(), Path("model"), bounds):
             print("ready", flush=True)
             time.sleep(600)
     """)
@@ -230,7 +244,8 @@ def sampling(strategies: dict[str, Decoding], settings: Served | None) -> Params
     params = load_params(ROOT / "params.yaml")
     wanted = Candidates(prompts=2, strategies=strategies, served=settings)
     hardware = params.hardware.model_copy(update={"workers": 1, "threads": 1})
-    changes = {"seeds": [0], "candidates": wanted, "generation": BOUNDS, "hardware": hardware}
+    changes = {"seeds": [0], "candidates": wanted, "generation": BOUNDS, "hardware": hardware,
+               "servers": Servers(sampler=QUICK)}  # fmt: skip
     return params.model_copy(update=changes)
 
 
@@ -273,18 +288,20 @@ def test_a_real_server_draws_and_judges(
     here = read_rows(tmp_path / "here" / "candidates-0.jsonl")
     prompts = read_examples(tmp_path / "here" / "prompts-0.jsonl")
     # One at a time: this server has one stream of chance for all that is under way.
-    settings = Served(command=TRANSFORMERS, speaks="transformers", concurrency=1, patience=120.0)
-    with served(settings, tmp_path / "arm" / "seed-0" / "model", BOUNDS) as drawn:
+    settings = Served(command=TRANSFORMERS, speaks="transformers")
+    alone = SamplerServer(concurrency=1, patience=120.0)
+    with served(settings, alone, tmp_path / "arm" / "seed-0" / "model", BOUNDS) as drawn:
         assert [texts[0] for texts in drawn(prompts, greedy, 7)] == [r["response"] for r in here]
         warm = drawn(prompts[:4], WARM, 7)
         assert drawn(prompts[:4], WARM, 7) == warm != drawn(prompts[:4], WARM, 8)
         assert all(len(set(texts)) > 1 for texts in warm)
         endpoint = drawn.args[0]  # type: ignore[attr-defined]
-        judge = Rated(url=endpoint.url, model=endpoint.model, key="", budget=2, max_tokens=4)
+        server = JudgeServer(url=endpoint.url, key="", budget=2)
+        judge = Rated(model=endpoint.model, max_tokens=4)
         # A model of a few thousand random weights rates nothing, but it answers.
         asked = [("Say hello.", "Hello."), ("Say hello.", "No.")]
-        assert rater(judge, tmp_path / "ratings")(asked) == [None, None]
-    assert rater(judge, tmp_path / "ratings")(asked) == [None, None]  # The server is gone.
+        assert rater(judge, server, tmp_path / "ratings")(asked) == [None, None]
+    assert rater(judge, server, tmp_path / "ratings")(asked) == [None, None]  # The server is gone.
 
 
 def test_the_documentation_gives_settings_that_are_accepted() -> None:
@@ -292,6 +309,7 @@ def test_the_documentation_gives_settings_that_are_accepted() -> None:
     blocks = [yaml.safe_load(part.split("```")[0]) for part in text.split("```yaml\n")[1:]]
     assert blocks
     for block in blocks:
+        Servers(**block.get("servers", {}))
         if "judging" in block:
             Rated(**block["judging"]["rated"])
         if "candidates" in block:

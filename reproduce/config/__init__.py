@@ -21,6 +21,7 @@ from reproduce.config.load import (
 )
 from reproduce.config.pins import pins, refuse_unpinned
 from reproduce.config.profile import Params, Statistics
+from reproduce.config.servers import JudgeServer, SamplerServer, Servers
 from reproduce.config.training import (
     Base,
     Continuation,
@@ -48,14 +49,17 @@ __all__ = [
     "Hardware",
     "HubData",
     "HubSet",
+    "JudgeServer",
     "Judging",
     "Params",
     "Published",
     "PublishedBase",
     "Rated",
     "RealData",
+    "SamplerServer",
     "Selection",
     "Served",
+    "Servers",
     "Shape",
     "Statistics",
     "TinyModel",

@@ -32,24 +32,18 @@ class Generation(Strict):
 class Served(Strict):
     """A server that samples the candidates, over OpenAI's protocol, in place of this process.
 
+    How it is asked is told in `servers.sampler`.
+
     Attributes:
         command: starts it for a checkpoint, with {model} and {port} filled in
             ("vllm serve {model} --port {port}").
         speaks: how the server is told what OpenAI's protocol has no word for: "vllm" takes top_k
             beside the other settings, "transformers" all of them as a generation_config, without
             which it stays greedy at any temperature.
-        concurrency: requests that are under way together.
-        timeout: seconds that one request may take.
-        attempts: how often a request is tried on status 429, 5xx, or no answer.
-        patience: seconds that the server may take to start.
     """
 
     command: str
     speaks: Literal["vllm", "transformers"] = "vllm"
-    concurrency: Count = 32
-    timeout: Annotated[float, Field(gt=0)] = 600.0
-    attempts: Count = 6
-    patience: Annotated[float, Field(gt=0)] = 900.0
 
     @model_validator(mode="after")
     def _places(self) -> "Served":

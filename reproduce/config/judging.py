@@ -1,7 +1,6 @@
 """A schema of the judges, and of how they are measured."""
 
 from typing import Annotated, Literal
-from urllib.parse import urlsplit
 
 from pydantic import Field, model_validator
 
@@ -28,39 +27,19 @@ class Published(Strict):
 class Rated(Strict):
     """A served model that rates from 1 to 10 how well a response follows its instruction.
 
+    Where its server is and how it is asked is told in `servers.judge`.
+
     Attributes:
-        url: where the server speaks OpenAI's protocol ("https://api.openai.com/v1").
         model: the name that the server gives the judge; as exact a version as it knows.
-        key: the environment variable that holds the key, which is itself written nowhere; "" for
-            a server that asks for none.
         prompt: a file of judges/prompts, without its ending.
         max_tokens: of one rating.
-        concurrency: requests that are under way together, over all seeds.
-        timeout: seconds that one request may take.
-        attempts: how often a request is tried on status 429, 5xx, or no answer.
-        budget: ratings by this model and prompt that the profile may ask for in all, over stages,
-            seeds and reruns; no request is sent that would exceed it.
         max_unrated_share: a run with more ratings that cannot be read fails.
     """
 
-    url: str
     model: str
-    key: Annotated[str, Field(pattern="^([A-Za-z_][A-Za-z0-9_]*)?$")] = "OPENAI_API_KEY"
     prompt: Annotated[str, Field(pattern="^[a-z0-9-]+$")] = "single-v1"
     max_tokens: Count = 1024
-    concurrency: Count = 8
-    timeout: Annotated[float, Field(gt=0)] = 120.0
-    attempts: Count = 6
-    budget: Count
     max_unrated_share: Annotated[float, Field(ge=0, le=1)] = 0.02
-
-    @model_validator(mode="after")
-    def _plain_address(self) -> "Rated":
-        parts = urlsplit(self.url)
-        if parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc:
-            # Parameters are committed and logged, so they are no place for a password.
-            raise ValueError("'url' must be http://host/... or https://host/..., without a login")
-        return self
 
 
 class Judging(Strict):

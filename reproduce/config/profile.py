@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 from reproduce.config.data import Data
 from reproduce.config.generation import Candidates, Generation
 from reproduce.config.judging import Judging, Validation
+from reproduce.config.servers import Servers
 from reproduce.config.strict import Strict
 from reproduce.config.training import Base, Continuation, Hardware, Training
 
@@ -37,6 +38,7 @@ class Params(Strict):
     validation: Validation
     statistics: Statistics
     hardware: Hardware
+    servers: Servers = Servers()
 
     @model_validator(mode="after")
     def _batches_for_all_devices(self) -> "Params":
@@ -47,6 +49,12 @@ class Params(Strict):
                     f"{name}.batch_size: {found.batch_size} is no multiple of micro_batch_size "
                     f"{found.micro_batch_size} on {self.hardware.devices} devices"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _judge_and_server(self) -> "Params":
+        if (self.judging.rated is None) != (self.servers.judge is None):
+            raise ValueError("servers.judge goes with judging.rated, and only with it")
         return self
 
     @model_validator(mode="after")

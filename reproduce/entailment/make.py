@@ -4,7 +4,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from reproduce.config import CrossEncoderTraining, Judging, Params, Published
+from reproduce.config import CrossEncoderTraining, Params, Published
 from reproduce.determinism import named_seed, settle
 from reproduce.entailment.pairs import Pair
 from reproduce.examples import example_of
@@ -23,7 +23,8 @@ def make_entailment(params: Params, artifacts: Path) -> None:
 
     Raises Unsound, and writes neither, where no measure of faithfulness tells right from wrong.
     """
-    rater_of(params.judging)  # A missing key is refused before the model is trained.
+    # A missing key is refused before the model is trained.
+    rater_of(params.judging, params.servers.judge)
     pairs = checked(artifacts / "pairs")
     settle(named_seed("entailment"), params.hardware.base_threads)
     with (
@@ -34,7 +35,7 @@ def make_entailment(params: Params, artifacts: Path) -> None:
             _train(params, params.judging.training, pairs, folder)
         elif params.judging.published:
             _fetch(params.judging.published, folder / "model")
-        found = _judged(params.judging, pairs, folder)
+        found = _judged(params, pairs, folder)
         refuse_unrated(found, params.judging, "trials of the judges")
         for name, interval in reached(found, params).items():
             mean = f"AUC {interval.mean:.3f} on the same passage, " if interval else ""
@@ -43,11 +44,12 @@ def make_entailment(params: Params, artifacts: Path) -> None:
         write_rows(validation / "judged.jsonl", found)
 
 
-def _judged(settings: Judging, pairs: Path, folder: Path) -> list[Row]:
+def _judged(params: Params, pairs: Path, folder: Path) -> list[Row]:
     """Return the trials of `pairs`, each with its judgement by the entailment model in `folder`."""
     trials = read_rows(pairs / "trials.jsonl")
     examples = [example_of(row["example"]) for row in trials]
-    judgements = judges_of(settings, folder)(examples, [row["response"] for row in trials])
+    judges = judges_of(params.judging, params.servers.judge, folder)
+    judgements = judges(examples, [row["response"] for row in trials])
     return [
         {
             "dataset": example.dataset,

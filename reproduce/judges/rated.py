@@ -17,13 +17,15 @@ from typing import Any
 
 import yaml
 
-from reproduce.config import ConfigError, Rated
+from reproduce.config import ConfigError, JudgeServer, Rated
 from reproduce.endpoint import Answer, Endpoint, EndpointError, Messages, Request, ask, key_of
 from reproduce.files import text_id
 from reproduce.judges import HIGHEST_RATING, LOWEST_RATING, Rater
 
 Pair = tuple[str, str]
 
+PLACE = "servers.judge"
+"""Where a profile tells how the judge is asked."""
 PROMPTS = Path(__file__).parent / "prompts"
 _NUMBER = r"(\d+(?:\.\d*)?)"
 _RATINGS = (re.compile(rf"\[\[{_NUMBER}\]\]"), re.compile(rf"\[{_NUMBER}\]"))
@@ -31,14 +33,14 @@ _DICTATED = re.compile(rf"\[(?=\[{_NUMBER}\]\])")
 _PLACE = re.compile(r"\{(fence|instruction|response)\}")
 
 
-def rater(settings: Rated, cache: Path) -> Rater:
-    """Return a `Rater` by the served model of `settings`; its answers are kept below `cache`.
+def rater(settings: Rated, server: JudgeServer, cache: Path) -> Rater:
+    """Return a `Rater` by the model of `settings` at a server; its answers are kept below `cache`.
 
     Raises ConfigError for a prompt that does not exist, EndpointError where the key is missing.
     """
     prompt = read_prompt(settings.prompt)
-    key_of("judging.rated", settings.key)
-    return partial(rate, settings, prompt, cache / _judge_id(settings, prompt))
+    key_of(PLACE, server.key)
+    return partial(rate, settings, server, prompt, cache / _judge_id(settings, prompt))
 
 
 def read_prompt(name: str) -> dict[str, str]:
@@ -52,7 +54,11 @@ def read_prompt(name: str) -> dict[str, str]:
 
 
 def rate(
-    settings: Rated, prompt: dict[str, str], folder: Path, pairs: Sequence[Pair]
+    settings: Rated,
+    server: JudgeServer,
+    prompt: dict[str, str],
+    folder: Path,
+    pairs: Sequence[Pair],
 ) -> list[float | None]:
     """Return the rating, 1 to 10, of each (instruction, response); None where it is unreadable.
 
@@ -68,14 +74,14 @@ def rate(
     with _opened(folder) as store:
         texts = {pair: store.get(key) for pair, key in keys.items()}
         missing = [pair for pair in requests if texts[pair] is None]
-        refuse_beyond_budget(settings, len(store), len(requests), len(missing))
+        refuse_beyond_budget(server.budget, len(store), len(requests), len(missing))
 
         def keep(number: int, answer: Answer) -> None:
             pair = missing[number]
             texts[pair] = json.dumps(asdict(answer), ensure_ascii=False)
             store.set(keys[pair], texts[pair])
 
-        ask(_endpoint(settings), [requests[pair] for pair in missing], "ratings", keep)
+        ask(_endpoint(settings, server), [requests[pair] for pair in missing], "ratings", keep)
     ratings = {pair: rating_of(json.loads(str(text))["text"]) for pair, text in texts.items()}
     unread = sum(rating is None for rating in ratings.values())
     print(
@@ -85,11 +91,11 @@ def rate(
     return [ratings[pair] for pair in pairs]
 
 
-def refuse_beyond_budget(settings: Rated, spent: int, wanted: int, missing: int) -> None:
+def refuse_beyond_budget(budget: int, spent: int, wanted: int, missing: int) -> None:
     """Raise EndpointError if `missing` more ratings on top of `spent` would exceed the budget."""
-    if spent + missing > settings.budget:
+    if spent + missing > budget:
         raise EndpointError(
-            f"judging.rated.budget: {settings.budget} ratings, of which {spent} were asked for in "
+            f"{PLACE}.budget: {budget} ratings, of which {spent} were asked for in "
             f"all; of the {wanted} that are needed now {wanted - missing} are cached and {missing} "
             f"are left to ask, so nothing was asked; a budget of {spent + missing} would suffice"
         )
@@ -144,10 +150,10 @@ def _key(request: Request) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _endpoint(settings: Rated) -> Endpoint:
+def _endpoint(settings: Rated, server: JudgeServer) -> Endpoint:
     return Endpoint(
-        place="judging.rated", url=settings.url, model=settings.model, timeout=settings.timeout,
-        attempts=settings.attempts, concurrency=settings.concurrency, variable=settings.key,
+        place=PLACE, url=server.url, model=settings.model, timeout=server.timeout,
+        attempts=server.attempts, concurrency=server.concurrency, variable=server.key,
     )  # fmt: skip
 
 

@@ -177,7 +177,7 @@ def _generating(setting: Setting, work: Work) -> float:
     rows, gpus = params.generation.batch_size, assumed.generating_gpus
     if work.stage == "candidates" and params.candidates.served:
         gpus = assumed.serving_gpus
-        rows = max(1, params.candidates.served.concurrency // gpus)
+        rows = max(1, params.servers.sampler.concurrency // gpus)
     size = KEPT_BYTES[params.hardware.precision]
     hours = sum(
         generating_hours(setting.shape, each, rows, size, setting.machine, assumed)
@@ -194,7 +194,7 @@ def _judging(setting: Setting, work: Work) -> float:
     if work.stage == "entailment" and tuning:
         # Forward and backward: three times what a judgement takes.
         pairs += 3 * tuning.pairs * tuning.epochs
-    at_once = params.judging.rated.concurrency if params.judging.rated else 1
+    at_once = params.servers.judge.concurrency if params.servers.judge else 1
     rating = work.ratings * assumed.seconds_per_rating / at_once
     return (pairs / assumed.pairs_per_second / assumed.generating_gpus + rating) / HOUR
 

@@ -76,13 +76,13 @@ def _disk(machine: Machine, found: Sequence[Cost], free: int, there: int) -> str
 
 
 def _ratings(params: Params, found: Sequence[Cost]) -> str:
-    rated = params.judging.rated
+    judge = params.servers.judge
     asked = sum(cost.ratings for cost in found)
-    if rated is None or asked <= rated.budget:
+    if judge is None or asked <= judge.budget:
         return ""
     most = max(found, key=lambda cost: cost.ratings)
     return (
         f"the study may ask the judge {asked:,} times ({most.work.stage} {most.ratings:,} of "
-        f"them), and judging.rated.budget allows {rated.budget:,}: raise it, or take fewer "
+        f"them), and servers.judge.budget allows {judge.budget:,}: raise it, or take fewer "
         "prompts, samples or seeds"
     )

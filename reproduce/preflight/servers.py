@@ -8,7 +8,7 @@ import urllib.error
 import urllib.request
 from typing import Any
 
-from reproduce.config import Params, Rated
+from reproduce.config import JudgeServer, Params, Rated
 from reproduce.endpoint import key_of
 from reproduce.preflight.lines import Check, Found, failed, not_applicable, passed
 
@@ -19,36 +19,36 @@ TIMEOUT = 20.0
 def server_checks(params: Params) -> dict[str, Check]:
     """Return the checks of a profile's servers."""
     return {
-        "served judge": lambda: judge_answers(params.judging.rated),
+        "served judge": lambda: judge_answers(params.judging.rated, params.servers.judge),
         "served sampler": lambda: sampler_starts(params),
     }
 
 
 def secrets(params: Params) -> list[str]:
     """Return the keys that no line may hold."""
-    rated = params.judging.rated
-    return [key for key in [os.environ.get(rated.key, "") if rated else ""] if key]
+    judge = params.servers.judge
+    return [key for key in [os.environ.get(judge.key, "") if judge else ""] if key]
 
 
-def judge_answers(rated: Rated | None) -> Found:
+def judge_answers(rated: Rated | None, judge: JudgeServer | None) -> Found:
     """Return whether the judge's server lists its model; the key goes nowhere else.
 
     Raises EndpointError where the variable that should hold the key does not.
     """
-    if rated is None:
+    if rated is None or judge is None:
         return not_applicable("instruction following is judged by programs")
-    where, key = f"{rated.url.rstrip('/')}/models", key_of("judging.rated", rated.key)
+    where, key = f"{judge.url.rstrip('/')}/models", key_of("servers.judge", judge.key)
     request = urllib.request.Request(where, headers={"Authorization": f"Bearer {key}"})
     try:
         with urllib.request.urlopen(request, timeout=TIMEOUT) as answer:
             told: Any = json.load(answer)
     except urllib.error.HTTPError as error:
         if error.code in (401, 403):
-            named = f"the key in {rated.key} was refused" if rated.key else "it asks for a key"
-            return failed(f"{where}: status {error.code}; {named} (judging.rated.key)")
-        return failed(f"{where}: status {error.code}; check judging.rated.url")
+            named = f"the key in {judge.key} was refused" if judge.key else "it asks for a key"
+            return failed(f"{where}: status {error.code}; {named} (servers.judge.key)")
+        return failed(f"{where}: status {error.code}; check servers.judge.url")
     except (OSError, ValueError) as error:
-        return failed(f"{where}: no answer ({error}); check judging.rated.url and the server")
+        return failed(f"{where}: no answer ({error}); check servers.judge.url and the server")
     names = [each.get("id") for each in told.get("data", [])] if isinstance(told, dict) else []
     if names and rated.model not in names:
         some = ", ".join(sorted(map(str, names))[:10])

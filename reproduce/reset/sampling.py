@@ -50,7 +50,9 @@ def _responder(params: Params, model: Path) -> Iterator[Respond]:
     if params.candidates.served:
         from reproduce.reset.served import served
 
-        with served(params.candidates.served, model, params.generation) as drawn:
+        with served(
+            params.candidates.served, params.servers.sampler, model, params.generation
+        ) as drawn:
             yield drawn
         return
     loaded = load_model(model, params.hardware, generates=True)

@@ -24,7 +24,8 @@ def _score_seed(
     prompts = read_examples(candidates / f"prompts-{seed}.jsonl")
     rows = read_rows(candidates / f"candidates-{seed}.jsonl")
     examples = {example.id: example for example in prompts}
-    scored = judged(rows, examples, judges_of(params.judging, entailment))
+    judges = judges_of(params.judging, params.servers.judge, entailment)
+    scored = judged(rows, examples, judges)
     refuse_lost(scored, params.judging, f"candidates, seed {seed}")
     write_examples(folder / f"prompts-{seed}.jsonl", prompts)
     write_rows(folder / f"scores-{seed}.jsonl", scored)

@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from reproduce.config import Decoding, Generation, Served
+from reproduce.config import Decoding, Generation, SamplerServer, Served
 from reproduce.determinism import named_seed
 from reproduce.endpoint import Endpoint, EndpointError, Request, ask
 from reproduce.examples import Example
@@ -23,26 +23,30 @@ if TYPE_CHECKING:
 
     from reproduce.reset.sampling import Respond
 
+PLACE = "servers.sampler"
+"""Where a profile tells how the server is asked."""
 TAIL = 2000
 """Bytes of a server's output that a message repeats."""
 
 
 @contextlib.contextmanager
-def served(settings: Served, model: Path, bounds: Generation) -> Iterator["Respond"]:
+def served(
+    settings: Served, server: SamplerServer, model: Path, bounds: Generation
+) -> Iterator["Respond"]:
     """Start the server for the checkpoint in `model`, yield what draws responses, stop it.
 
     Raises EndpointError, with the end of its output, where the server dies or is not ready within
-    `settings.patience` seconds.
+    `server.patience` seconds.
     """
     port = _free_port()
     filled = {"{model}": str(model.resolve()), "{port}": str(port)}
     command = [_filled(word, filled) for word in shlex.split(settings.command)]
     endpoint = Endpoint(
-        place="candidates.served", url=f"http://127.0.0.1:{port}/v1", model=filled["{model}"],
-        timeout=settings.timeout, attempts=settings.attempts, concurrency=settings.concurrency,
+        place=PLACE, url=f"http://127.0.0.1:{port}/v1", model=filled["{model}"],
+        timeout=server.timeout, attempts=server.attempts, concurrency=server.concurrency,
     )  # fmt: skip
     with tempfile.TemporaryFile() as output, tethered(command, output) as process:
-        _await(process, endpoint, settings, output)
+        _await(process, endpoint.url, settings.command, server.patience, output)
         try:
             yield partial(responses, endpoint, settings, bounds)
         except EndpointError as error:
@@ -98,19 +102,19 @@ def options(settings: Served, decoding: Decoding) -> dict[str, Any]:
 
 
 def _await(
-    process: "Popen[bytes]", endpoint: Endpoint, settings: Served, output: IO[bytes]
+    process: "Popen[bytes]", url: str, command: str, patience: float, output: IO[bytes]
 ) -> None:
-    until = time.monotonic() + settings.patience
-    while not _answers(endpoint.url):
+    until = time.monotonic() + patience
+    while not _answers(url):
         if (status := process.poll()) is not None:
             raise EndpointError(
                 f"the server of candidates.served ended with status {status} before it answered: "
-                f"{settings.command}\n{_tail(output)}"
+                f"{command}\n{_tail(output)}"
             )
         if time.monotonic() > until:
             raise EndpointError(
-                f"the server of candidates.served does not answer within {settings.patience:g} s "
-                f"(candidates.served.patience): {settings.command}\n{_tail(output)}"
+                f"the server of candidates.served does not answer within {patience:g} s "
+                f"({PLACE}.patience): {command}\n{_tail(output)}"
             )
         time.sleep(0.2)
 
