@@ -1,5 +1,6 @@
 """A tiny world, its tokenizer, and LLaMAs of a few thousand parameters, shared by the tests."""
 
+import json
 import os
 import random
 import shutil
@@ -9,6 +10,7 @@ from typing import Any
 
 import pytest
 from classifiers import write_classifier
+from evidence import Note
 
 from reproduce.config import Hardware, TinyModel, Training
 from reproduce.examples import Example
@@ -104,6 +106,12 @@ def settings() -> Training:
 @pytest.fixture
 def rng() -> random.Random:
     return random.Random(0)
+
+
+@pytest.fixture
+def note(record_property: Callable[[str, object], None]) -> Note:
+    """Return what puts a row into the report of a run, for `tests/evidence.py`."""
+    return lambda heading, row: record_property(heading, json.dumps(row))
 
 
 @pytest.fixture

@@ -151,8 +151,10 @@ def test_the_7b_profile_takes_nine_things(monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_what_has_no_revision_is_named() -> None:
     loose = Pin("judging.published", "org/open", None, "model")
-    status, said = hub.pinned([loose, Pin("base.published", "org/open", SHA, "model")])
-    assert status == "fail" and "judging.published (org/open)" in said and "base." not in said
+    plain = Pin("data.hub.sets.s", "https://files.example/r", None, "dataset")
+    status, said = hub.pinned([loose, plain, Pin("base.published", "org/open", SHA, "model")])
+    assert status == "fail" and "judging.published: `reproduce pin org/open`" in said
+    assert "data.hub.sets.s: look the newest commit up at its address" in said
     assert hub.pinned([Pin("base.published", "org/open", SHA, "model")])[0] == "pass"
 
 

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 import synthetic
 
-from reproduce.files import UnusableFile, write_csv
+from reproduce.config import by_key, load_claims, load_experiments
+from reproduce.files import UnusableFile, read_csv, write_csv
 from reproduce.report import BEGIN, END, needed, refresh, results
 from reproduce.wording import interval, over, percent, plural, span
 
@@ -121,3 +122,42 @@ def test_numbers_are_worded_alike() -> None:
     assert interval(row, "x") == "0.000 [−0.250, +0.125]"
     assert interval(row, "x", sign=False) == "0.000 [−0.250, 0.125]"
     assert interval(row, "y") == "–"
+
+
+def measured(timings: Path) -> dict[str, tuple[float, float]]:
+    """Return stage -> minutes and GB of memory (0 where it was not measured)."""
+    return {
+        row["stage"]: (float(row["seconds"]) / 60, float(row["memory_mb"] or 0) / 1000)
+        for row in read_csv(timings)
+    }
+
+
+def reckoned(plan: Path) -> dict[str, tuple[float, float]]:
+    """Return stage -> minutes of the clock and GB of the fullest GPU, of a page of `plan`."""
+    lines = [line for line in plan.read_text(encoding="utf-8").splitlines() if "|" in line]
+    head, _, *body = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+    rows = [dict(zip(head, cells, strict=True)) for cells in body if len(cells) == len(head)]
+    return {
+        row["stage"]: (60 * float(row["clock h"]), float(row["peak GB a GPU"] or 0)) for row in rows
+    }
+
+
+@pytest.mark.parametrize(
+    ("profile", "stages"),
+    [
+        ("tiny", measured(ROOT / "timings.csv")),
+        ("smollm2", measured(ROOT / "profiles" / "smollm2" / "timings.csv")),
+        ("llama-7b", reckoned(ROOT / "docs" / "plan-8xA100-80G.md")),
+    ],
+    ids=["tiny", "smollm2", "llama-7b"],
+)
+def test_what_a_claim_takes_is_what_was_measured_or_reckoned(
+    profile: str, stages: dict[str, tuple[float, float]]
+) -> None:
+    experiments = load_experiments(ROOT / "experiments.yaml")
+    for claim in load_claims(ROOT / "paper" / "claims.yaml", experiments).claims:
+        sides = [arm for each in claim.decided_by for arm in (each.arm, each.against)]
+        found = [stages[name] for name in needed(sides, by_key(experiments))]
+        takes = claim.takes[profile]
+        assert takes.minutes == pytest.approx(sum(minutes for minutes, _ in found), rel=0.3)
+        assert takes.memory_gb == pytest.approx(max(memory for _, memory in found), rel=0.3)

@@ -8,7 +8,8 @@ import pytest
 import yaml
 
 from reproduce import cli
-from reproduce.config import Params
+from reproduce.config import Params, by_key, load_claims, load_experiments
+from reproduce.report import needed
 
 ROOT = Path(__file__).parent.parent
 PLUMBING = {"cli", "config", "examples", "files", "progress", "warm"}
@@ -111,3 +112,20 @@ def test_every_block_of_parameters_is_watched_but_that_of_servers() -> None:
     of_place = {"profile", "package", "lock", "claims"}
     assert watched - of_place == set(Params.model_fields) - of_place - {"servers"}
     assert "servers" not in text
+
+
+def served_by(stage: str) -> list[str]:
+    """Return the claims that need a run of the stage, or a table of its name."""
+    experiments = load_experiments(ROOT / "experiments.yaml")
+    found = []
+    for claim in load_claims(ROOT / "paper" / "claims.yaml", experiments).claims:
+        sides = [arm for d in (*claim.decided_by, *claim.shown_too) for arm in (d.arm, d.against)]
+        groups = {name.split("/")[0] for name in needed(sides, by_key(experiments))}
+        if stage in groups | set(claim.tables) | {"tables", "figures", "tracking"}:
+            found.append(claim.claim)
+    return found
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_stage_names_the_claims_that_it_serves(stage: str) -> None:
+    assert STAGES[stage].get("do", STAGES[stage])["meta"]["claims"] == served_by(stage)

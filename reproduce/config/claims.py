@@ -37,6 +37,18 @@ class Reported(Strict):
     label: Label
 
 
+class Takes(Strict):
+    """What the runs that decide a claim take, all that they start from included.
+
+    Attributes:
+        minutes: of the clock, on the machine that the file names for the profile.
+        memory_gb: of the largest process, or of a GPU where there are some.
+    """
+
+    minutes: Annotated[float, Field(gt=0)]
+    memory_gb: Annotated[float, Field(gt=0)]
+
+
 class Untested(Strict):
     """A claim of the paper that nothing here decides, with the reason."""
 
@@ -56,6 +68,7 @@ class Claim(Strict):
         decided_by: every one of these differences gets a verdict.
         shown_too: differences that stand beside them.
         reported: the numbers that were found for it.
+        takes: profile -> what it takes there.
     """
 
     claim: str
@@ -65,6 +78,7 @@ class Claim(Strict):
     decided_by: Annotated[list[Difference], Field(min_length=1)]
     shown_too: list[Difference] = Field(default=[])
     reported: list[Reported] = Field(default=[])
+    takes: dict[str, Takes] = Field(default={})
 
     @model_validator(mode="after")
     def _each_once(self) -> "Claim":

@@ -34,12 +34,19 @@ def pins(params: Params) -> dict[str, tuple[str, str | None]]:
     return {place: pin for place, pin in found.items() if not Path(pin[0]).is_dir()}
 
 
+def way_to_pin(place: str, name: str) -> str:
+    """Return how the revision is found of what the parameter `place` takes from a hub."""
+    if is_address(name):
+        return "look the newest commit up at its address (40 digits)"
+    kind = "--dataset " if place.startswith("data.") else ""
+    return f"`reproduce pin {kind}{name}` asks the hub for its newest (40 digits)"
+
+
 def refuse_unpinned(params: Params) -> None:
     """Raise ConfigError naming what has no revision, and the command that finds it."""
     for place, (name, revision) in pins(params).items():
         if revision is None:
-            kind = "--dataset " if place.startswith("data.") else ""
             raise ConfigError(
                 f"{place}: '{name}' is no local folder and has no 'revision'; "
-                f"`reproduce pin {kind}{name}` asks the hub for its newest (40 digits)"
+                f"{way_to_pin(place, name)}"
             )

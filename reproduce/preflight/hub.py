@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any, Literal
 
 from reproduce.config import Params, pins
-from reproduce.config.pins import address, is_address, listed
+from reproduce.config.pins import address, is_address, listed, way_to_pin
 from reproduce.preflight.lines import Check, Found, failed, not_applicable, passed
 
 TIMEOUT = 20.0
@@ -63,8 +63,8 @@ def pinned(wanted: list[Pin]) -> Found:
     """Return whether each thing of a hub has a commit."""
     loose = [pin for pin in wanted if pin.revision is None]
     if loose:
-        names = ", ".join(f"{pin.parameter} ({pin.name})" for pin in loose)
-        return failed(f"no revision: {names}; `reproduce pin NAME` asks the hub for the newest")
+        ways = "; ".join(f"{pin.parameter}: {way_to_pin(pin.parameter, pin.name)}" for pin in loose)
+        return failed(f"no revision: {ways}")
     return passed(f"all {len(wanted)} have a revision")
 
 
