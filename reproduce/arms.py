@@ -17,7 +17,7 @@ from reproduce.parallel import over_seeds
 from reproduce.reset.selection import selected_examples
 from reproduce.training.batches import steps_in
 from reproduce.training.encoding import encode_example
-from reproduce.training.jobs import Job, carried_out
+from reproduce.training.jobs import Job, carried_out, forget
 
 Row = dict[str, Any]
 
@@ -31,6 +31,7 @@ def run_arm(params: Params, name: str, arm: Arm, artifacts: Path) -> None:
         work = partial(_run_seed, params, name, arm, artifacts, held_out, folder)
         over_seeds(work, params.seeds, params.hardware)
         write_json(folder / "record.json", _record(params, name, arm, artifacts))
+    forget(name)
 
 
 def training_examples(arm: Arm, source: Path, seed: int) -> list[Example]:
@@ -105,7 +106,7 @@ def _train(
         title=title, start=str(start), rows=str(folder / "rows.jsonl"), target=str(folder),
         seed=named_seed(name, seed), order=named_seed(name, "order", seed),
         threads=params.hardware.threads, stops=arm.trajectory, training=settings,
-        hardware=params.hardware,
+        hardware=params.hardware, keeper=name,
     )  # fmt: skip
     history = carried_out(job, fitting)
     (folder / "rows.jsonl").unlink()

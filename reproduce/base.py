@@ -24,6 +24,10 @@ def make_base(params: Params, training: Path, pretraining: Path, target: Path) -
         else:
             assert params.base.tiny and params.base.training
             _pretrain(params, params.base.tiny, params.base.training, training, pretraining, folder)
+    if params.base.tiny:
+        from reproduce.training.jobs import forget
+
+        forget("base")
 
 
 def _pretrain(
@@ -50,6 +54,7 @@ def _pretrain(
         title="pretraining", start=str(start), rows=str(folder / "rows.jsonl"), target=str(folder),
         seed=seed, order=named_seed("base order", params.base.seed),
         threads=params.hardware.base_threads, stops=0, training=settings, hardware=params.hardware,
+        keeper="base",
     )  # fmt: skip
     carried_out(job, [encode_text(tokenizer, text, settings.max_length) for text in texts])
     (folder / "rows.jsonl").unlink()

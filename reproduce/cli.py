@@ -191,10 +191,19 @@ def figures() -> None:
 @app.command()
 def tracking() -> None:
     """Log every run to MLflow; runs that are there already are left alone."""
+    from reproduce.records import keep_runs, kept_runs, runs_here
     from reproduce.tracking import track
 
-    with step("tracking") as (params, experiments):
-        receipt = track(params, experiments, ARTIFACTS, PAPER / "tables")
+    params, experiments = settings()
+    kept = PAPER / "runs.jsonl"
+    if kept.is_file() and not any((ARTIFACTS / arm).exists() for arm in by_key(experiments)):
+        print(f"Nothing was run here: the runs come from {kept}, without their responses")
+        track(params.profile, kept_runs(kept), ARTIFACTS, PAPER / "tables")
+        return
+    with step("tracking"):
+        runs = runs_here(params, experiments, ARTIFACTS)
+        keep_runs(kept, runs)
+        receipt = track(params.profile, runs, ARTIFACTS, PAPER / "tables")
         write_json(ARTIFACTS / "tracking.json", receipt)
 
 

@@ -1,4 +1,7 @@
-"""What MLflow is told of an arm and seed, read from the artifacts: settings, scores, samples."""
+"""What MLflow is told of an arm and seed: settings, scores, losses, samples.
+
+Read from the artifacts, or, where nothing was run, from the record of runs that a repository keeps.
+"""
 
 import json
 from collections import defaultdict
@@ -9,10 +12,19 @@ from pathlib import Path
 from typing import Any
 
 from reproduce.config import Params, Training
-from reproduce.examples import Example
-from reproduce.files import SUMS, UnusableFile, fingerprint, read_json, read_rows
-from reproduce.results import FAITHFULNESS, OBJECTIVES, Arms
+from reproduce.examples import Example, read_sets
+from reproduce.files import (
+    SUMS,
+    UnusableFile,
+    checked,
+    fingerprint,
+    read_json,
+    read_rows,
+    write_rows,
+)
+from reproduce.results import FAITHFULNESS, OBJECTIVES, Arms, read_trials
 from reproduce.training.batches import steps_in
+from reproduce.validation import sound_sets
 
 SAMPLES_A_SET = 5
 
@@ -23,13 +35,16 @@ Point = tuple[str, float, int]
 
 @dataclass(frozen=True)
 class Cell:
-    """One arm and seed: a child run, and a cell of a table."""
+    """One arm and seed: a child run, and a cell of a table.
+
+    `record` is the fingerprint of its artifacts; `kept` says that they are not here.
+    """
 
     experiment: str
     arm: str
     seed: int
-    folder: Path
     record: str
+    kept: bool = False
 
     @property
     def name(self) -> str:
@@ -39,12 +54,49 @@ class Cell:
 
 @dataclass(frozen=True)
 class Content:
-    """What a child run holds besides its tags."""
+    """What a child run holds besides its tags; `samples` is "" where its responses are not here."""
 
     parameters: dict[str, str]
     inputs: dict[str, str]
     points: list[Point]
     samples: str
+
+
+Runs = dict[Cell, Content]
+
+
+def runs_here(params: Params, experiments: Arms, artifacts: Path) -> Runs:
+    """Return every run of a study, read from its artifacts.
+
+    Raises UnusableFile naming what is missing, damaged or answers other prompts.
+    """
+    cells = cells_of(params, experiments, artifacts)
+    sound = sound_sets(read_trials(artifacts), params)
+    examples = {e.id: e for found in read_sets(artifacts / "evaluation").values() for e in found}
+    for folder in sorted({artifacts / cell.experiment / cell.arm for cell in cells}):
+        checked(folder)
+    return {cell: content(cell, artifacts, examples, sound) for cell in cells}
+
+
+def keep_runs(target: Path, runs: Runs) -> None:
+    """Write runs, one a line, without their responses, so that a repository can hold them."""
+    write_rows(target, [
+        {"experiment": cell.experiment, "arm": cell.arm, "seed": cell.seed, "record": cell.record,
+         "parameters": found.parameters, "inputs": found.inputs, "points": found.points}
+        for cell, found in runs.items()
+    ])  # fmt: skip
+
+
+def kept_runs(source: Path) -> Runs:
+    """Return the runs of a file of `keep_runs`; raise UnusableFile where it is none."""
+    try:
+        return {
+            Cell(row["experiment"], row["arm"], row["seed"], row["record"], kept=True):
+            Content(row["parameters"], row["inputs"], [tuple(p) for p in row["points"]], "")
+            for row in read_rows(source)
+        }  # fmt: skip
+    except KeyError as error:
+        raise UnusableFile(f"{source}: lacks {error}; take it from the repository") from error
 
 
 def score_points(
@@ -115,23 +167,26 @@ def cells_of(params: Params, experiments: Arms, artifacts: Path) -> list[Cell]:
             f"missing or unfinished: {', '.join(missing)}; run `dvc repro` to make what is missing"
         )
     return [
-        Cell(experiment, arm, seed, folder, record)
+        Cell(experiment, arm, seed, record)
         for experiment, arm, folder in names
         for record in [fingerprint(folder)]
         for seed in params.seeds
     ]
 
 
-def content(cell: Cell, examples: Mapping[str, Example], sound: Collection[str]) -> Content:
+def content(
+    cell: Cell, artifacts: Path, examples: Mapping[str, Example], sound: Collection[str]
+) -> Content:
     """Return what the run of a cell holds; raise UnusableFile where it answers other prompts."""
-    record, folder = read_json(cell.folder / "record.json"), cell.folder / f"seed-{cell.seed}"
+    arm = artifacts / cell.experiment / cell.arm
+    record, folder = read_json(arm / "record.json"), arm / f"seed-{cell.seed}"
     settings = record["training"]
     rows = read_rows(folder / "evaluation.jsonl")
     unknown = {row["example"] for row in rows} - set(examples)
     if unknown:
         raise UnusableFile(
             f"{folder}: answers prompts that the evaluation sets lack; "
-            f"delete {cell.folder} and run `dvc repro`"
+            f"delete {arm} and run `dvc repro`"
         )
     losses, steps = _history(folder, Training.model_validate(settings))
     return Content(

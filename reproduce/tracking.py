@@ -1,4 +1,4 @@
-"""The study as MLflow runs, read from its artifacts; nothing else logs to MLflow.
+"""The study as MLflow runs, from the records of its runs; nothing else logs to MLflow.
 
 A stage that DVC skips or restores from its cache appears all the same. The database may be
 deleted at any time: the next call of `track` builds it again.
@@ -10,21 +10,19 @@ import os
 import re
 import sqlite3
 import time
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from reproduce.config import Params
-from reproduce.examples import read_sets
-from reproduce.files import checked, text_id
-from reproduce.records import Cell, Content, cells_of, content
-from reproduce.results import Arms, read_trials
-from reproduce.validation import sound_sets
+from reproduce.files import text_id
+from reproduce.records import Cell, Content, Runs
 
 NAME = "dancing-in-chains"
 SAMPLES = "samples.json"
+KEPT = "the repository's record of runs"
+"""Tag of a run whose artifacts were not there when it was logged."""
 BATCH = 800
 """Metrics a request; MLflow takes at most 1,000 values in one."""
 
@@ -49,32 +47,29 @@ class Store:
     profile: str
 
 
-def track(
-    params: Params, experiments: Arms, artifacts: Path, tables: Path | None = None
-) -> Receipt:
-    """Bring MLflow to the state of `artifacts` and return what it then holds.
+def track(profile: str, runs: Runs, artifacts: Path, tables: Path | None = None) -> Receipt:
+    """Bring MLflow to the state of `runs` and return what it then holds.
 
     A parent run an experiment, with its files of the folder `tables`, and a child run an arm and
     seed. Runs of an unfinished call, of an older record or of an arm that is no more are
-    deleted, runs that are right are left alone, other people's runs are not touched.
+    deleted, runs that are right are left alone, other people's runs are not touched. A run whose
+    responses are here takes the place of one that was logged without.
 
     Returns experiment -> arm -> seed -> record hash, the same on every call.
 
-    Raises UnusableFile naming the arms that are missing or damaged, and TrackingError if MLflow
-    fails.
+    Raises TrackingError if MLflow fails.
     """
-    cells = cells_of(params, experiments, artifacts)
+    cells, experiments = list(runs), list(dict.fromkeys(cell.experiment for cell in runs))
     uri, files = tracking_uri(artifacts)
-    with _opened(uri, files, params.profile) as store:
+    with _opened(uri, files, profile) as store:
         wanted = {c.name: c.record for c in cells} | dict.fromkeys(experiments, "")
-        kept, wrong = sift(_runs(store), wanted)
+        kept, wrong = sift(_runs(store), wanted, any(cell.kept for cell in cells))
         for run in wrong:
             store.client.delete_run(run)
         parents = _parents(store, experiments, kept, tables)
-        missing = [cell for cell in cells if cell.name not in kept]
+        missing = {cell: found for cell, found in runs.items() if cell.name not in kept}
         _adopt(store, cells, kept, parents)
-        sound = sound_sets(read_trials(artifacts), params)
-        _log_all(store, missing, parents, artifacts / "evaluation", sound)
+        _log_all(store, missing, parents)
     print(_summary(len(missing), len(cells) - len(missing), len(wrong), shown(uri)))
     receipt: Receipt = {}
     for cell in cells:
@@ -100,11 +95,13 @@ def shown(text: str) -> str:
     return re.sub(r"(://[^\s?]*)\?\S*", r"\1", re.sub(r"://[^/\s]*@", "://", text))
 
 
-def sift(runs: Iterable[Any], wanted: Mapping[str, str]) -> tuple[dict[str, Any], list[str]]:
+def sift(
+    runs: Iterable[Any], wanted: Mapping[str, str], bare: bool = False
+) -> tuple[dict[str, Any], list[str]]:
     """Return cell -> the MLflow run to keep for it, and the ids of the runs to delete.
 
     A run is kept that is complete and has the record hash that `wanted` gives for its cell; of
-    equal ones the first.
+    equal ones the first. One without responses is kept where those to log have none (`bare`).
     """
     kept: dict[str, Any] = {}
     wrong: list[str] = []
@@ -112,6 +109,7 @@ def sift(runs: Iterable[Any], wanted: Mapping[str, str]) -> tuple[dict[str, Any]
         tags = run.data.tags
         cell = tags["cell"]
         right = tags.get("complete") == "true" and run.info.status == "FINISHED"
+        right = right and (bare or tags.get("origin") != KEPT)
         if right and cell not in kept and wanted.get(cell) == tags.get("record", ""):
             kept[cell] = run
         else:
@@ -241,26 +239,14 @@ def _adopt(
             store.client.set_tag(run.info.run_id, PARENT, parent)
 
 
-def _log_all(
-    store: Store,
-    cells: Sequence[Cell],
-    parents: Mapping[str, str],
-    evaluation: Path,
-    sound: Collection[str],
-) -> None:
-    if not cells:
-        return
-    examples = {e.id: e for found in read_sets(evaluation).values() for e in found}
+def _log_all(store: Store, runs: Runs, parents: Mapping[str, str]) -> None:
     began = said = time.monotonic()
-    whole: set[Path] = set()
-    for number, cell in enumerate(cells):
+    for number, (cell, found) in enumerate(runs.items()):
         now = time.monotonic()
         if number and now - said > 2:
-            said, left = now, (now - began) / number * (len(cells) - number)
-            print(f"  {number} of {len(cells)} runs logged, about {left:.0f} s left", flush=True)
-        if cell.folder not in whole:
-            whole.add(checked(cell.folder))
-        _log(store, cell, parents[cell.experiment], content(cell, examples, sound))
+            said, left = now, (now - began) / number * (len(runs) - number)
+            print(f"  {number} of {len(runs)} runs logged, about {left:.0f} s left", flush=True)
+        _log(store, cell, parents[cell.experiment], found)
 
 
 def _log(store: Store, cell: Cell, parent: str, content: Content) -> None:
@@ -274,12 +260,14 @@ def _log(store: Store, cell: Cell, parent: str, content: Content) -> None:
         "cell": cell.name,
         "record": cell.record,
         PARENT: parent,
-        TABLES: json.dumps([{"path": SAMPLES, "type": "table"}]),
+        **({"origin": KEPT} if cell.kept else {}),
+        **({TABLES: json.dumps([{"path": SAMPLES, "type": "table"}])} if content.samples else {}),
     }
     client, name = store.client, cell.name.split("/", 1)[1]
     run = client.create_run(store.experiment, tags={**tags, **content.inputs}, run_name=name)
     run_id, now = run.info.run_id, int(time.time() * 1000)
-    client.log_text(run_id, content.samples, SAMPLES)
+    if content.samples:
+        client.log_text(run_id, content.samples, SAMPLES)
     metrics = [Metric(key, value, now, step) for key, value, step in content.points]
     for start in range(BATCH, len(metrics), BATCH):
         client.log_batch(run_id, metrics[start : start + BATCH])

@@ -1,14 +1,20 @@
-"""An arm that has nothing to train on is refused, not evaluated as if it were trained."""
+"""An arm: what it trains on, and what a stop costs."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from reproduce import arms
 from reproduce.arms import training_examples
-from reproduce.config import Arm, Selection
+from reproduce.config import Arm, Selection, load_params
+from reproduce.endpoint import EndpointError
 from reproduce.examples import Example, write_examples
-from reproduce.files import sealed_folder, write_rows
+from reproduce.files import checked, read_json, sealed_folder, write_rows
 from reproduce.judging import TooMuchLost
+from reproduce.training import jobs
+
+ROOT = Path(__file__).parent.parent
 
 
 def test_a_mixture_that_comes_out_empty_is_refused(tmp_path: Path) -> None:
@@ -33,3 +39,41 @@ def test_a_selection_from_empty_responses_is_refused(tmp_path: Path) -> None:
 
 def test_an_arm_without_training_has_no_examples(tmp_path: Path) -> None:
     assert training_examples(Arm(label="x", start="base", reads="training"), tmp_path, 0) == []
+
+
+def test_a_stop_in_evaluation_costs_no_training(
+    make_model: Any, tokenizer: Any, training: Any, held_out: Any, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    """At scale evaluation takes longer than training, and a judge may run out of its budget."""
+    monkeypatch.chdir(tmp_path)
+    told = load_params(ROOT / "tests" / "nano" / "params.yaml")
+    hardware = told.hardware.model_copy(update={"workers": 1, "save_every": 2})
+    params = told.model_copy(update={"seeds": [0], "hardware": hardware})
+    artifacts = Path("artifacts")
+    with sealed_folder(artifacts / "base") as draft:
+        make_model().save_pretrained(draft / "model")
+        tokenizer.save_pretrained(draft / "model")
+    for name, sets in (("training", training), ("evaluation", held_out)):
+        with sealed_folder(artifacts / name) as draft:
+            for dataset, found in sets.items():
+                write_examples(draft / f"{dataset}.jsonl", found[:6])
+    with sealed_folder(artifacts / "entailment") as draft:
+        write_rows(draft / "none.jsonl", [])
+    arm = Arm(label="IF", start="base", reads="training", mixture={"IF": 1.0}, trajectory=1)
+
+    def stopped(*_: Any) -> Any:
+        raise EndpointError("the budget is spent")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(arms, "evaluate", stopped)
+        with pytest.raises(EndpointError):
+            arms.run_arm(params, "two-stage/IF", arm, artifacts)
+    assert not (artifacts / "two-stage" / "IF").exists()
+    with monkeypatch.context() as patched:
+        patched.setattr(jobs, "run_job", stopped)
+        arms.run_arm(params, "two-stage/IF", arm, artifacts)
+    made = checked(artifacts / "two-stage" / "IF")
+    assert len(read_json(made / "seed-0" / "history.json")["losses"]) > 2
+    assert (made / "seed-0" / "model" / "model.safetensors").is_file()
+    assert not (jobs.CHECKPOINTS / "two-stage" / "IF").exists()

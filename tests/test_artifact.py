@@ -15,7 +15,7 @@ PAGE = ROOT / "paper" / "artifact.md"
 TOOLS = ("make", "dvc", "reproduce")
 OTHER = {
     "training.batch_size", "rouge-score", "evaluation.jsonl", "artifacts/", "environments",
-    "candidates", "score",
+    "candidates", "score", "meta",
 }  # fmt: skip
 """Names in code type that are neither files nor commands: settings, stages, what a run makes."""
 

@@ -64,7 +64,7 @@ def job(
         return Job(
             title=name, start=str(start), rows=str(tmp_path / "rows.jsonl"),
             target=str(tmp_path / name), seed=1, order=5, threads=1, stops=1, training=chosen,
-            hardware=Hardware(**{**PLAIN, **hardware}),
+            hardware=Hardware(**{**PLAIN, **hardware}), keeper="arm/x",
         )  # fmt: skip
 
     return make
@@ -169,7 +169,7 @@ def killed(job: Job, after: int) -> None:
     with subprocess.Popen(words, start_new_session=True, stdout=subprocess.DEVNULL) as process:
         until = time.monotonic() + 120
         while time.monotonic() < until and process.poll() is None:
-            states = CHECKPOINTS.glob("*/checkpoint-*/trainer_state.json")
+            states = CHECKPOINTS.glob("arm/x/*/checkpoint-*/trainer_state.json")
             if any(int(state.parent.name[11:]) >= after for state in states):
                 break
             time.sleep(0.01)
@@ -185,10 +185,10 @@ def test_a_stopped_run_goes_on_with_the_same_losses(
 ) -> None:
     whole = job("whole", epochs=12, save_every=10, **more)
     expected = finished(whole)
-    assert not list(CHECKPOINTS.glob("*/*"))
+    assert [path.name for path in CHECKPOINTS.glob("arm/x/*/*")] == ["trained"]
     cut = job("cut", epochs=12, save_every=10, **more)
     killed(cut, 10)
-    assert list(CHECKPOINTS.glob("*/checkpoint-*"))
+    assert list(CHECKPOINTS.glob("arm/x/*/checkpoint-*"))
     title = "killed and resumed, " + ("zero3, 2 processes" if more else "1 process")
     compared(note, title, finished(cut), expected, 1e-5)
     assert closest(tensors(whole.target), tensors(cut.target)) < 1e-5

@@ -69,3 +69,12 @@ def test_a_command_exists(document: str, words: list[str]) -> None:
         assert set(targets) <= stages() | NEW, document
     elif tool == "dvc" and rest:
         assert rest[0] in ("commit", "dag", "stage", "status", "pull")
+
+
+def test_the_speeds_are_those_that_the_benchmarks_wrote(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(ROOT / "analysis")
+    import measured
+
+    text = measured.README.read_text(encoding="utf-8")
+    assert measured.filled(text) == text, "run `python analysis/measured.py`"
+    assert text.count("python analysis/benchmark.py training") >= 1

@@ -3,7 +3,14 @@
 import contextlib
 import json
 import logging
+import os
+import signal
+import socket
 import sqlite3
+import subprocess
+import sys
+import time
+import urllib.request
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +21,15 @@ from reproduce.config import Arm, Params, Training, load_params, training_of
 from reproduce.examples import Example, write_examples
 from reproduce.files import UnusableFile, fingerprint, sealed_folder, write_json, write_rows
 from reproduce.index import state_of_index
-from reproduce.records import SAMPLES_A_SET, flat, sample_table, score_points
+from reproduce.records import (
+    SAMPLES_A_SET,
+    flat,
+    keep_runs,
+    kept_runs,
+    runs_here,
+    sample_table,
+    score_points,
+)
 from reproduce.tracking import SAMPLES, TrackingError, shown, track, tracking_uri
 from reproduce.training.batches import steps_in
 
@@ -100,7 +115,8 @@ class Study:
                 write_arm(self.artifacts, self.params, f"{experiment}/{name}", arm)
 
     def track(self, tables: Path | None = None) -> Any:
-        return track(self.params, ARMS, self.artifacts, tables)
+        runs = runs_here(self.params, ARMS, self.artifacts)
+        return track(self.params.profile, runs, self.artifacts, tables)
 
     @property
     def client(self) -> Any:
@@ -234,7 +250,7 @@ def test_runs_of_others_are_left_alone_and_lost_arms_removed(study: Study) -> No
     lost = study.run(CELL)
     own = study.client.create_run(lost.info.experiment_id, run_name="mine").info.run_id
     arms = {"methods": ARMS["methods"]}
-    track(study.params, arms, study.artifacts)
+    track(study.params.profile, runs_here(study.params, arms, study.artifacts), study.artifacts)
     assert len(study.runs()) == 1 + 2 + 1
     assert own in {run.info.run_id for run in study.runs()}
 
@@ -282,6 +298,88 @@ def test_a_missing_arm_is_named(study: Study, tmp_path: Path) -> None:
     (study.artifacts / "methods/MTL/SHA256SUMS").unlink()
     with pytest.raises(UnusableFile, match=r"methods/MTL; run `dvc repro`"):
         study.track()
+
+
+def numbers(study: Study) -> dict[str, Any]:
+    """Return cell -> what its run holds besides its responses."""
+    return {
+        run.data.tags["cell"]: (run.data.params, run.data.metrics, run.data.tags.get("record"))
+        for run in study.runs()
+    }
+
+
+def test_a_clone_without_artifacts_has_its_runs_from_the_record(
+    study: Study, tmp_path: Path, database: bytes
+) -> None:
+    runs = runs_here(study.params, ARMS, study.artifacts)
+    keep_runs(tmp_path / "runs.jsonl", runs)
+    kept = kept_runs(tmp_path / "runs.jsonl")
+    receipt, expected = study.track(), numbers(study)
+    (tmp_path / "mlflow.db").write_bytes(database)
+    for _ in range(2):
+        assert track(study.params.profile, kept, study.artifacts) == receipt
+    assert numbers(study) == expected
+    run = study.run(CELL)
+    assert "record of runs" in run.data.tags["origin"]
+    assert not study.client.list_artifacts(run.info.run_id)
+    losses = study.client.get_metric_history(run.info.run_id, "loss")
+    assert [(m.step, m.value) for m in losses] == [(1, 1.0), (2, 0.5), (3, 1 / 3)]
+
+
+def test_a_run_with_responses_takes_the_place_of_one_without(study: Study, tmp_path: Path) -> None:
+    keep_runs(tmp_path / "runs.jsonl", runs_here(study.params, ARMS, study.artifacts))
+    kept = kept_runs(tmp_path / "runs.jsonl")
+    track(study.params.profile, kept, study.artifacts)
+    study.track()
+    whole = {run.info.run_id for run in study.runs() if "origin" not in run.data.tags}
+    assert len(whole) == 8
+    track(study.params.profile, kept, study.artifacts)
+    assert {run.info.run_id for run in study.runs()} == whole
+
+
+def test_a_record_of_another_form_is_named(tmp_path: Path) -> None:
+    write_rows(tmp_path / "runs.jsonl", [{"experiment": "two-stage"}])
+    with pytest.raises(UnusableFile, match=r"runs.jsonl: lacks 'arm'"):
+        kept_runs(tmp_path / "runs.jsonl")
+
+
+def test_a_server_holds_the_runs_and_their_files(
+    study: Study, tmp_path: Path, database: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a team's server, which keeps the files itself."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    (tmp_path / "server.db").write_bytes(database)
+    command = [
+        str(Path(sys.executable).with_name("mlflow")), "server", "--workers", "1",
+        "--host", "127.0.0.1", "--port", str(port),
+        "--backend-store-uri", f"sqlite:///{tmp_path / 'server.db'}",
+        "--artifacts-destination", str(tmp_path / "files"),
+    ]  # fmt: skip
+    uri = f"http://127.0.0.1:{port}"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    with subprocess.Popen(command, start_new_session=True, stderr=subprocess.DEVNULL) as server:
+        try:
+            until = time.monotonic() + 120
+            while not answers(f"{uri}/health") and time.monotonic() < until:
+                time.sleep(0.2)
+            first = study.track()
+            assert study.track() == first
+            run = study.run(CELL)
+            assert run.info.artifact_uri.startswith("mlflow-artifacts:")
+            assert [f.path for f in study.client.list_artifacts(run.info.run_id)] == [SAMPLES]
+        finally:
+            os.killpg(server.pid, signal.SIGKILL)
+    assert (tmp_path / "mlflow.db").read_bytes() == database
+
+
+def answers(address: str) -> bool:
+    try:
+        with urllib.request.urlopen(address, timeout=2):
+            return True
+    except OSError:
+        return False
 
 
 def test_a_damaged_database_is_one_message(study: Study, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import re
 import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,8 @@ def test_the_profile_is_valid_and_shares_the_one_definition(profile: Path) -> No
     assert params.profile == profile.name
     assert (profile / "experiments.yaml").resolve() == ROOT / "experiments.yaml"
     # It is linked where the profile is run: DVC reads every pipeline of a repository each time.
-    assert not (profile / "dvc.yaml").exists()
+    committed = subprocess.run(["git", "ls-files", "dvc.yaml"], capture_output=True, text=True)
+    assert not committed.stdout
     assert params.hardware.deepspeed and Path(params.hardware.deepspeed).is_file()
     assert load_experiments() == load_experiments(ROOT / "experiments.yaml")
 
@@ -36,9 +38,10 @@ def test_the_profile_is_valid_and_shares_the_one_definition(profile: Path) -> No
 def test_all_but_one_thing_of_a_hub_is_pinned(profile: Path) -> None:
     found = pins(load_params())
     assert len(found) == 9
-    assert [place for place, (_, revision) in found.items() if not revision] == [
-        "judging.published"
-    ]
+    loose = [place for place, (_, revision) in found.items() if not revision]
+    if not loose:
+        return  # Somebody has pinned it, as the page says.
+    assert loose == ["judging.published"]
     with pytest.raises(ConfigError, match="`reproduce pin tals/albert-xlarge-vitaminc-mnli`"):
         refuse_unpinned(load_params())
 
@@ -52,16 +55,38 @@ def test_the_two_profiles_differ_in_the_model_alone() -> None:
         params.pop("profile")
         for key in ("model", "revision"):
             params["base"]["published"].pop(key)
+        params["judging"]["published"].pop("revision", None)  # One may be pinned before the other.
     assert llama == vicuna
 
 
-def test_each_block_bears_a_label() -> None:
-    text = (ROOT / "profiles" / "llama-7b" / "params.yaml").read_text(encoding="utf-8")
-    blocks = re.findall(r"(?:^#.*\n)*^[a-z]\w*:.*\n(?:^(?: .*)?\n)*", text, re.MULTILINE)
-    found = {re.findall(r"^([a-z]\w*):", block, re.MULTILINE)[0]: block for block in blocks}
-    assert {"seeds", "data", "base", "training", "candidates", "judging", "hardware"} <= set(found)
-    for name in set(found) - {"profile", "package", "lock", "claims"}:
-        assert re.search(rf"\b(?:{'|'.join(LABELS)})\b", found[name]), name
+def unlabelled(text: str) -> list[str]:
+    """Return the parameters that bear no label: beside them, above them, or above their block."""
+    label = re.compile(rf"#.*\b(?:{'|'.join(LABELS)})\b")
+    blocks: list[tuple[int, bool]] = []
+    above, found = False, []
+    for line in text.splitlines():
+        indent = len(line) - len(line.lstrip())
+        if line.lstrip().startswith("#"):
+            above = above or bool(label.search(line))
+            continue
+        key = re.match(r" *([\w-]+):(.*)", line)
+        while blocks and blocks[-1][0] >= indent:
+            blocks.pop()
+        if key:
+            marked = above or bool(label.search(line)) or any(told for _, told in blocks)
+            blocks.append((indent, marked))
+            if key[2].split("#")[0].strip() and not marked:
+                found.append(key[1])
+        above = False
+    return found
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_each_parameter_bears_a_label(name: str) -> None:
+    text = (ROOT / "profiles" / name / "params.yaml").read_text(encoding="utf-8")
+    # The head of the file explains the labels, which counts for the first.
+    assert unlabelled(text) == ["package", "lock", "claims"]
+    assert "gamma" in unlabelled(text + "\nbeta:\n  gamma: 1\n")
 
 
 def resolved(folder: Path) -> dict[str, Any]:

@@ -59,7 +59,7 @@ def step_taken(params: Params, settings: Training, base: Path) -> Found:
             title="preflight", start=str(base / "model"), rows=str(folder / "rows.jsonl"),
             target=str(folder), seed=0, order=0, threads=params.hardware.threads, stops=0,
             training=settings.model_copy(update={"epochs": 1.0}),
-            hardware=params.hardware.model_copy(update={"save_every": None}),
+            hardware=params.hardware.model_copy(update={"save_every": None}), keeper="preflight",
         )  # fmt: skip
         history = carried_out(job, [row] * settings.batch_size)
     return passed(

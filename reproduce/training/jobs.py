@@ -18,6 +18,8 @@ Row = dict[str, Any]
 
 CHECKPOINTS = Path(".cache/training")
 """Where a run keeps what it needs to go on after it was stopped, below the working directory."""
+TRAINED = "trained"
+"""What a finished run is called there."""
 
 
 class Job(Strict):
@@ -31,6 +33,8 @@ class Job(Strict):
         seed: of everything but the data order.
         order: seed of the data order.
         threads: of each process.
+        keeper: whose run it is; with `hardware.save_every` its checkpoints and its result are kept
+            below CHECKPOINTS under this name, until `forget` is called with it.
     """
 
     title: str
@@ -43,29 +47,57 @@ class Job(Strict):
     stops: int
     training: Training
     hardware: Hardware
+    keeper: str
 
 
 def carried_out(job: Job, rows: list[Row]) -> list[dict[str, float]]:
     """Train as `job` says, on `rows`, and return its history; under the launcher if there is one.
 
+    A run whose checkpoints are kept, and that was trained to its end before, is not trained again.
+
     Raises ConfigError where the launcher fails.
     """
+    target = Path(job.target)
     write_rows(Path(job.rows), rows)
+    if not job.hardware.save_every:
+        _launched(job)
+    else:
+        trained = _work(job) / TRAINED
+        # Its history is written last.
+        if not (trained / "history.json").is_file():
+            trained.mkdir(parents=True, exist_ok=True)
+            _launched(job.model_copy(update={"target": str(trained)}))
+        shutil.copytree(trained, target, copy_function=_link, dirs_exist_ok=True)
+    return list(read_json(target / "history.json"))
+
+
+def forget(keeper: str) -> None:
+    """Remove what runs of `keeper` have kept, which their stage needs until it is finished."""
+    shutil.rmtree(CHECKPOINTS / keeper, ignore_errors=True)
+
+
+def _launched(job: Job) -> None:
     if not job.hardware.launch:
         run_job(job)
-    else:
-        path = Path(job.target) / "job.json"
-        write_json(path, job.model_dump(mode="json"))
-        prefix = shlex.split(os.path.expandvars(job.hardware.launch))
-        command = [*prefix, "reproduce", "train", str(path)]
-        done = subprocess.run(command, check=False)
-        if done.returncode:
-            raise ConfigError(
-                f"{job.title}: `{shlex.join(command)}` failed with status {done.returncode} "
-                "(hardware.launch); its own messages stand above"
-            )
-        path.unlink()
-    return list(read_json(Path(job.target) / "history.json"))
+        return
+    path = Path(job.target) / "job.json"
+    write_json(path, job.model_dump(mode="json"))
+    prefix = shlex.split(os.path.expandvars(job.hardware.launch))
+    command = [*prefix, "reproduce", "train", str(path)]
+    done = subprocess.run(command, check=False)
+    if done.returncode:
+        raise ConfigError(
+            f"{job.title}: `{shlex.join(command)}` failed with status {done.returncode} "
+            "(hardware.launch); its own messages stand above"
+        )
+    path.unlink()
+
+
+def _link(source: str, target: str) -> None:
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)  # Another file system, or one without links.
 
 
 def read_job(path: Path) -> Job:
@@ -92,7 +124,8 @@ def run_job(job: Job) -> None:
         for stop in sorted(work.glob("stop-*")):
             shutil.move(stop, Path(job.target) / stop.name)
         write_json(Path(job.target) / "history.json", history)
-        shutil.rmtree(work, ignore_errors=True)
+        for left in work.glob("checkpoint-*") if job.hardware.save_every else [work]:
+            shutil.rmtree(left, ignore_errors=True)
 
 
 def _work(job: Job) -> Path:
@@ -104,4 +137,4 @@ def _work(job: Job) -> Path:
     weights = sorted(Path(job.start).glob("*.safetensors"))
     sizes = [f"{path.name} {path.stat().st_size} {path.stat().st_mtime_ns}" for path in weights]
     told = job.model_dump_json(exclude={"target", "rows"})
-    return CHECKPOINTS / text_id(told, rows, *sizes)
+    return CHECKPOINTS / job.keeper / text_id(told, rows, *sizes)
