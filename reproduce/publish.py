@@ -64,6 +64,11 @@ class Study:
         """Return the smallest and the largest number of prompts behind a difference."""
         return span(int(row["n"]) for row in self.claims)
 
+    def origin(self, stage: str) -> str:
+        """Return which stage made something of it, and the digest of that stage's inputs."""
+        (inputs,) = [row["inputs"] for row in self.provenance if row["stage"] == stage]
+        return f"Stage `{stage}`, inputs `{inputs}`."
+
     @property
     def over(self) -> str:
         """Return what its intervals are taken over."""
@@ -119,6 +124,8 @@ def as_markdown(root: Path, target: Path, studies: Sequence[Study], asked: Claim
         "count": lambda number: f"{int(number):,}",
         "percent": percent,
         "reported": _reported,
+        "values": _values,
+        "origin": Study.origin,
     }
     errata = _errata(root).read_text(encoding="utf-8").strip()
     template = environment.get_template("report.md.j2")
@@ -172,6 +179,12 @@ def _study(root: Path, folder: Path) -> Study:
 def _reported(found: Iterable[Any]) -> str:
     said = [f"{each.value}: {each.of} ({each.source}, {each.label})" for each in found]
     return "; ".join(said) or "none was found"
+
+
+def _values(name: str, asked: Claims) -> str:
+    """Return the numbers that were found for a claim, each with its label alone."""
+    (claim,) = [each for each in asked.claims if each.claim == name]
+    return "; ".join(f"{each.value} ({each.label})" for each in claim.reported) or "none known"
 
 
 def _draw_ladder(studies: Sequence[Study], target: Path) -> None:

@@ -183,9 +183,13 @@ def told(found: Comparison) -> str:
             "The table of claims stands without runs that it compares, so it proves nothing here: "
             f"{named(found.lost)}; `dvc repro` makes them"
         )
-    lines.append("The expected bytes came out on:")
-    lines += [f"  {', '.join(f'{k} {v}' for k, v in each.items())}" for each in found.environments]
+    lines += ["The expected bytes came out on:", *map(_said_of, found.environments)]
+    lines += ["This is:", _said_of(environment())]
     return "\n".join(lines)
+
+
+def _said_of(machine: Mapping[str, str]) -> str:
+    return f"  {', '.join(f'{name} {value}' for name, value in machine.items())}"
 
 
 def _key(row: Row) -> tuple[str | None, ...]:

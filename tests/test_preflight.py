@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -264,6 +265,37 @@ def test_what_ships_is_filled_in(name: str, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.delenv("WORLD_SIZE", raising=False)
     params = spread(deepspeed=str(ROOT / "deepspeed" / f"{name}.json"))
     assert machine.deepspeed_resolves(params)[0] == "pass"
+
+
+@pytest.mark.parametrize("name", ["zero2", "zero3", "zero3-offload"])
+def test_auto_is_what_the_training_arguments_say_for_eight_devices(
+    name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from transformers import TrainingArguments
+    from transformers.integrations.deepspeed import HfTrainerDeepSpeedConfig
+
+    from reproduce.training.trainer import training_arguments
+
+    params = load_params(ROOT / "profiles" / "llama-7b" / "params.yaml")
+    monkeypatch.delenv("WORLD_SIZE", raising=False)
+    monkeypatch.setattr("reproduce.training.trainer._world", lambda _: 8)
+    monkeypatch.setattr(TrainingArguments, "world_size", property(lambda self: 8))
+    hardware = params.hardware.model_copy(update={"deepspeed": None})
+    arguments = training_arguments(params.training, hardware, 0, tmp_path, 12800)
+    config = HfTrainerDeepSpeedConfig(str(ROOT / "deepspeed" / f"{name}.json"))
+    config.trainer_config_process(arguments)
+    model = SimpleNamespace(config=SimpleNamespace(hidden_size=4096))
+    config.trainer_config_finalize(arguments, model, arguments.max_steps)
+    found = dict(machine._leaves(config.config))
+    assert found["train_batch_size"] == params.training.batch_size == 128
+    assert found["train_micro_batch_size_per_gpu"] == params.training.micro_batch_size == 4
+    assert found["gradient_accumulation_steps"] == 128 // (8 * 4)
+    assert found["gradient_clipping"] == arguments.max_grad_norm
+    assert found["bf16.enabled"] is True
+    if name != "zero2":
+        assert found["zero_optimization.reduce_bucket_size"] == 4096**2
+        assert found["zero_optimization.stage3_prefetch_bucket_size"] == int(0.9 * 4096**2)
+        assert found["zero_optimization.stage3_param_persistence_threshold"] == 10 * 4096
 
 
 def test_an_auto_that_nobody_fills_in_is_named(tmp_path: Path) -> None:

@@ -377,7 +377,9 @@ def test_the_filter_for_the_runs_stands_below_a_table_of_arms(study: Path) -> No
     text = (study.parent / "tables" / "controls.md").read_text(encoding="utf-8")
     assert "`tags.cell LIKE 'controls/more-MTL/%'`" in text
     assert "Made by the stage `tables` of dvc.yaml from artifacts/" in text
-    assert "tags.cell" not in (study.parent / "tables" / "claims.md").read_text(encoding="utf-8")
+    claims = (study.parent / "tables" / "claims.md").read_text(encoding="utf-8")
+    assert "`tags.cell LIKE 'two-stage/CD-IF/%'` and `tags.cell LIKE 'two-stage/CD/%'`" in claims
+    assert "tags.cell" not in (study.parent / "tables" / "judges.md").read_text(encoding="utf-8")
 
 
 def test_the_texts_of_others_are_not_in_the_tables(study: Path, tmp_path: Path) -> None:

@@ -75,6 +75,13 @@ def markdown(table: Table) -> str:
 
 def _filter(table: Table) -> str:
     """Return the words on how a row's runs are found in MLflow; "" where rows are no arms."""
+    pairs = [(row["of"], row["minus"]) for row in table.rows if row.get("minus")]
+    if pairs:
+        of, minus = (f"`tags.cell LIKE '{arm}/%'`" for arm in pairs[0])
+        return (
+            " A row's runs in MLflow (`make ui`) are those of the arms that it compares, which the "
+            f"columns `of` and `minus` of the CSV name: for the first row {of} and {minus}."
+        )
     arms = [f"{row['experiment']}/{row['arm']}" for row in table.rows if row.get("arm")]
     if not arms:
         return ""
