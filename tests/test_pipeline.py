@@ -8,8 +8,14 @@ import time
 from pathlib import Path
 
 import pytest
+import test_readme
 import yaml
 from nano_study import DVC, copy_repository, dvc, environment, reproduce
+
+LOOKS = {
+    ("dvc", "dag"), ("dvc", "stage"), ("dvc", "status"), ("reproduce", "check"),
+    ("reproduce", "summary"),
+}  # fmt: skip
 
 
 def ran(output: str) -> list[str]:
@@ -48,6 +54,21 @@ def test_at_most_sixty_stages(study: Path) -> None:
 
 def test_a_second_repro_runs_nothing(study: Path) -> None:
     assert ran(dvc(study, "repro")) == []
+
+
+def test_what_the_readme_offers_works_where_the_study_is(study: Path) -> None:
+    """The commands that only look; those that make something have tests of their own."""
+    offered = [words for document, words in test_readme.FOUND if document == "README.md"]
+    looks = {tuple(words) for words in offered if tuple(words[:2]) in LOOKS}
+    assert {words[:2] for words in looks} == LOOKS
+    for tool, *rest in sorted(looks):
+        if tool == "dvc":
+            assert dvc(study, *rest)
+        else:
+            done = reproduce(study, *rest)
+            assert done.returncode == 0 and done.stdout, done.stderr
+    targets = {word for words in offered if words[:2] == ["dvc", "repro"] for word in words[2:]}
+    assert len(targets) > 5 and ran(dvc(study, "repro", *sorted(targets))) == []
 
 
 def test_a_changed_arm_reruns_itself_and_what_depends_on_it(study: Path) -> None:

@@ -78,3 +78,31 @@ def test_the_speeds_are_those_that_the_benchmarks_wrote(monkeypatch: pytest.Monk
     text = measured.README.read_text(encoding="utf-8")
     assert measured.filled(text) == text, "run `python analysis/measured.py`"
     assert text.count("python analysis/benchmark.py training") >= 1
+
+
+ELSEWHERE = {
+    # command of the README: what carries it out, or the machine that it needs
+    "dvc repro": "tests/test_pipeline.py::test_every_stage_leaves_its_outputs",
+    "make study": "tests/test_pipeline.py::test_every_stage_leaves_its_outputs",
+    "make test": ".ci/run",
+    "make twice": "tests/test_faults.py::test_the_command_says_so_and_exits_accordingly",
+    "make verify": "tests/test_verify.py::test_what_was_kept_is_found_again",
+    "make ui": "tests/test_records.py::test_a_server_holds_the_runs_and_their_files",
+    "make smollm2": "17 minutes on 2 cores",
+    "reproduce plan": "tests/test_plan.py::test_the_command_writes_markdown",
+    "reproduce preflight": "tests/test_preflight.py::test_the_command",
+}
+
+
+def test_every_command_of_the_readme_is_carried_out_or_says_what_it_needs() -> None:
+    from test_pipeline import LOOKS
+
+    said = {" ".join(words[:2]) for document, words in FOUND if document == "README.md"}
+    assert said == set(ELSEWHERE) | {" ".join(words) for words in LOOKS}
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    for where in ELSEWHERE.values():
+        path, _, name = where.partition("::")
+        if not (ROOT / path).is_file():
+            assert where in readme
+        elif name:
+            assert f"def {name}" in (ROOT / path).read_text(encoding="utf-8"), where
