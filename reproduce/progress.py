@@ -1,8 +1,10 @@
 """What runs, how far the study is, and how long it still takes at most."""
 
 import contextlib
+import itertools
 import json
 import os
+import statistics
 import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -22,6 +24,9 @@ EXPECTED = Path("timings.csv")
 
 CALIBRATION = "(calibration)"
 """What the seconds of `calibration` on the reference machine are called in that table."""
+
+BETWEEN = "(between)"
+"""What the seconds from the end of a stage to the beginning of the next are called there."""
 
 TRUST = 0.05
 """Share of the whole study that must be done before its own pace counts as much as the table."""
@@ -105,7 +110,8 @@ def estimate(
     actual = sum(done[stage] for stage in measured)
     pace = (actual + trusted) / (sum(expected[stage] for stage in measured) + trusted)
     ahead = [stage for stage in order[order.index(name) :] if stage not in done or stage == name]
-    left = pace * sum(expected.get(stage, usual) for stage in ahead)
+    between = expected.get(BETWEEN, 0.0)
+    left = pace * sum(expected.get(stage, usual) + between for stage in ahead)
     return Estimate(left, left + sum(done[stage] for stage in done if stage not in ahead))
 
 
@@ -177,7 +183,8 @@ def save_expected(log: Path, order: Sequence[str], target: Path = EXPECTED) -> N
 
     Raises UnusableFile naming the stages that the log lacks.
     """
-    latest = {row["stage"]: row for row in _read_log(log)}
+    found = _read_log(log)
+    latest = {row["stage"]: row for row in found}
     missing = [name for name in order if name not in latest]
     if missing:
         raise UnusableFile(f"{log}: no time of {', '.join(missing)}; run `dvc repro --force`")
@@ -186,8 +193,18 @@ def save_expected(log: Path, order: Sequence[str], target: Path = EXPECTED) -> N
          "memory_mb": latest[name].get("memory_mb", "")}
         for name in order
     ]  # fmt: skip
+    gap = {"stage": BETWEEN, "seconds": f"{_between(found):.1f}", "memory_mb": ""}
     pace = {"stage": CALIBRATION, "seconds": f"{calibration():.3f}", "memory_mb": ""}
-    write_csv(target, [*rows, pace])
+    write_csv(target, [*rows, gap, pace])
+
+
+def _between(rows: Sequence[Row]) -> float:
+    """Return the median of the seconds between stages that follow each other without a pause."""
+    gaps = [
+        max(0.0, later["at"] - later["seconds"] - row["at"])
+        for row, later in itertools.pairwise(rows)
+    ]
+    return statistics.median([gap for gap in gaps if gap < PAUSE] or [0.0])
 
 
 def forecast(order: Sequence[str], source: Path = EXPECTED) -> str | None:
@@ -199,7 +216,7 @@ def forecast(order: Sequence[str], source: Path = EXPECTED) -> str | None:
     if not {*order, CALIBRATION} <= set(expected):
         return None
     pace = calibration() / expected[CALIBRATION]
-    whole = sum(expected[name] for name in order)
+    whole = sum(expected[name] + expected.get(BETWEEN, 0.0) for name in order)
     return f"about {spoken(pace * whole)} here, {spoken(whole)} on the reference machine"
 
 

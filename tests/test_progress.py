@@ -149,12 +149,12 @@ def test_timings_without_the_columns_are_refused(tmp_path: Path) -> None:
 
 def test_save_expected_writes_the_latest_times(tmp_path: Path) -> None:
     log, target = tmp_path / "log", tmp_path / "timings.csv"
-    rows = [{"stage": s, "seconds": n, "at": 0, "memory_mb": 9} for n, s in enumerate("aba")]
+    rows = [{"stage": s, "seconds": n, "at": 13 * n, "memory_mb": 9} for n, s in enumerate("aba")]
     del rows[1]["memory_mb"]
     log.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     save_expected(log, ["a", "b"], target)
     *lines, last = target.read_text("utf-8").splitlines()
-    assert lines == ["stage,seconds,memory_mb", "a,2.0,9", "b,1.0,"]
+    assert lines == ["stage,seconds,memory_mb", "a,2.0,9", "b,1.0,", "(between),11.5,"]
     assert last.startswith("(calibration),0.")
     with pytest.raises(UnusableFile, match="no time of c"):
         save_expected(log, ["a", "c"], target)
@@ -167,6 +167,8 @@ def test_the_forecast_scales_with_the_machine(
     source.write_text("stage,seconds\na,200\nb,400\n(calibration),0.5\n")
     monkeypatch.setattr("reproduce.progress.calibration", lambda: 1.0)
     assert forecast(["a", "b"], source) == "about 20 min here, 10 min on the reference machine"
+    source.write_text("stage,seconds\na,200\nb,400\n(between),30\n(calibration),0.5\n")
+    assert forecast(["a", "b"], source) == "about 22 min here, 11 min on the reference machine"
     assert forecast(["a", "c"], source) is None
     assert forecast(["a"], tmp_path / "none.csv") is None
 
