@@ -192,6 +192,7 @@ def figures() -> None:
 def tracking() -> None:
     """Log every run to MLflow; runs that are there already are left alone."""
     from reproduce.records import keep_runs, kept_runs, runs_here
+    from reproduce.stage_records import stage_runs
     from reproduce.tracking import track
 
     params, experiments = settings()
@@ -201,7 +202,7 @@ def tracking() -> None:
         track(params.profile, kept_runs(kept), ARTIFACTS, PAPER / "tables")
         return
     with step("tracking"):
-        runs = runs_here(params, experiments, ARTIFACTS)
+        runs = stage_runs(params, ARTIFACTS) | runs_here(params, experiments, ARTIFACTS)
         keep_runs(kept, runs)
         receipt = track(params.profile, runs, ARTIFACTS, PAPER / "tables")
         write_json(ARTIFACTS / "tracking.json", receipt)

@@ -30,6 +30,7 @@ from reproduce.records import (
     sample_table,
     score_points,
 )
+from reproduce.stage_records import stage_runs
 from reproduce.tracking import SAMPLES, TrackingError, shown, track, tracking_uri
 from reproduce.training.batches import steps_in
 
@@ -335,6 +336,26 @@ def test_a_run_with_responses_takes_the_place_of_one_without(study: Study, tmp_p
     assert len(whole) == 8
     track(study.params.profile, kept, study.artifacts)
     assert {run.info.run_id for run in study.runs()} == whole
+
+
+def test_stages_that_are_no_arm_have_runs(study: Study) -> None:
+    losses = [{"step": n, "loss": 1 / n, "learning_rate": 0.1} for n in (1, 2)]
+    with sealed_folder(study.artifacts / "base") as draft:
+        write_json(draft / "history.json", losses)
+    given = [("warm", 1.0, None, 0.5), ("warm", 0.0, 1.0, None), ("cold", 0.5, None, None)]
+    rows = [{"strategy": s, "task": t, "faithfulness": f, "instruction": i} for s, t, f, i in given]
+    with sealed_folder(study.artifacts / "scores") as draft:
+        for seed in study.params.seeds:
+            write_rows(draft / f"scores-{seed}.jsonl", rows)
+    runs = stage_runs(study.params, study.artifacts)
+    receipt = track(study.params.profile, runs, study.artifacts)
+    assert set(receipt["pipeline"]) == {"base", "judges", "rewards"}
+    base = study.run("pipeline/base/seed-0")
+    assert base.data.metrics["loss"] == 0.5 and base.data.params["base.tiny.layers"] == "3"
+    assert study.run("pipeline/judges/seed-0").data.metrics == {"auc/answers": 1.0}
+    assert study.run("pipeline/rewards/seed-1").data.metrics == {
+        "task/warm": 0.5, "task/cold": 0.5, "faithfulness/warm": 1.0, "instruction/warm": 0.5,
+    }  # fmt: skip
 
 
 def test_a_record_of_another_form_is_named(tmp_path: Path) -> None:
