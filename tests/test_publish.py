@@ -15,7 +15,7 @@ from reproduce.publish import SOURCES, as_markdown, build_report, provenance, st
 
 ROOT = Path(__file__).parent.parent
 REPORT = ROOT / "paper" / "report"
-NAMES = r"EMNLP 2024|SmolLM2-135M|SQuAD 2\.0|LLaMA-7B|Vicuna-7B|F1"
+NAMES = r"EMNLP 2024|SHA-256|SmolLM2-135M|SQuAD 2\.0|LLaMA-7B|Vicuna-7B|F1"
 """Names with a digit in them, which the prose may hold."""
 
 
