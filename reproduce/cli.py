@@ -22,6 +22,7 @@ from reproduce.config import (
     load_experiments,
     load_params,
     refuse_unpinned,
+    refuse_unset,
 )
 from reproduce.files import UnusableFile, write_json
 from reproduce.plan.command import plan
@@ -52,6 +53,7 @@ def step(name: str) -> Iterator[Settings]:
     """Yield the checked parameters and arms, with a line of progress and an entry in the log."""
     params, experiments = settings()
     refuse_unpinned(params)
+    refuse_unset(params)
     with stage(name, LOG, stages(params, experiments)):
         yield params, experiments
 

@@ -18,6 +18,7 @@ from reproduce.config.load import (
     load_claims,
     load_experiments,
     load_params,
+    refuse_unset,
 )
 from reproduce.config.pins import pins, refuse_unpinned
 from reproduce.config.profile import Params, Statistics
@@ -74,5 +75,6 @@ __all__ = [
     "load_params",
     "pins",
     "refuse_unpinned",
+    "refuse_unset",
     "training_of",
 ]

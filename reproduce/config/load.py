@@ -1,5 +1,7 @@
 """params.yaml and experiments.yaml, read and checked before any work."""
 
+import os
+import re
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -27,6 +29,15 @@ def load_params(path: Path = Path("params.yaml")) -> Params:
     if deepspeed and not (path.parent / deepspeed).is_file():
         raise ConfigError(f"{path}: hardware.deepspeed: there is no file {deepspeed}")
     return params
+
+
+def refuse_unset(params: Params) -> None:
+    """Raise ConfigError naming a variable of the launcher's command that the environment lacks."""
+    left = re.search(r"\$\{?\w+\}?", os.path.expandvars(params.hardware.launch))
+    if left:
+        raise ConfigError(
+            f"hardware.launch: the environment has no {left[0]}; set it, or write its value there"
+        )
 
 
 def load_experiments(path: Path = Path("experiments.yaml")) -> dict[str, dict[str, Arm]]:

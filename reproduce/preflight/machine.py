@@ -7,7 +7,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from reproduce.config import Arm, Params
+from reproduce.config import Arm, Params, refuse_unset
 from reproduce.files import read_json
 from reproduce.plan.assumptions import GIGA, GPUS, Machine, assumed
 from reproduce.plan.costs import peak_of_disk
@@ -103,6 +103,7 @@ def launcher_there(params: Params) -> Found:
     """Return whether the launcher and what it starts are on the PATH."""
     if not params.hardware.launch:
         return not_applicable("training runs in the study's own process")
+    refuse_unset(params)
     status, said = on_path(params.hardware.launch, "hardware.launch")
     if status == "pass" and shutil.which("reproduce") is None:
         return failed("the launcher starts `reproduce`, which is not on the PATH: activate .venv")
