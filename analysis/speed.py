@@ -69,6 +69,9 @@ def sampling(
 @app.command()
 def judging(
     alone: Annotated[int, typer.Option(min=1, help="pairs to score one by one")] = 200,
+    calls: Annotated[
+        int | None, typer.Option(min=1, help="of the study's; all if left out")
+    ] = None,
     profile: Profile = HERE.parent,
     output: Annotated[Path, typer.Option()] = HERE / "speed-judging.csv",
 ) -> None:
@@ -77,19 +80,19 @@ def judging(
     settle(0, params.hardware.base_threads)
     artifacts = profile / "artifacts"
     folder = checked(artifacts / "entailment") / "model"
-    calls = _calls(artifacts, params.judging.carriers)
-    distinct = sorted({pair for call in calls for pair in call})
+    asked_for = _calls(artifacts, params.judging.carriers)[:calls]
+    distinct = sorted({pair for call in asked_for for pair in call})
     sample = random.Random(0).sample(distinct, min(alone, len(distinct)))
     plain = CrossEncoder(folder)
     began = time.perf_counter()
     scores = np.stack([_alone(plain, *pair) for pair in sample])
     found = [_judged("one by one", len(sample), len(sample), time.perf_counter() - began)]
-    asked = sum(map(len, calls))
+    asked = sum(map(len, asked_for))
     with tempfile.TemporaryDirectory() as cache:
         for name in ("as the study asks, empty cache", "the same again, full cache"):
             model = CrossEncoder(folder, Path(cache))
             began = time.perf_counter()
-            for call in calls:
+            for call in asked_for:
                 model(call)
             row = _judged(name, asked, len(distinct), time.perf_counter() - began)
             difference = float(np.abs(model(sample) - scores).max())
