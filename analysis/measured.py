@@ -16,17 +16,13 @@ BENCHMARKS = {
         "fine-tuning, default profile, real tokens a second", "tokens_per_second",
         "python analysis/benchmark.py training",
     ),
-    "benchmark-training-smollm2.csv": (
-        "fine-tuning, SmolLM2, real tokens a second", "tokens_per_second",
-        "python analysis/benchmark.py training --profile profiles/smollm2",
-    ),
     "speed-sampling.csv": (
         "sampling, SmolLM2, tokens a second", "tokens_per_second",
-        "python analysis/speed.py sampling --profile profiles/smollm2",
+        "python analysis/speed.py sampling --profile profiles/smollm2 --prompts 2 --samples 16",
     ),
     "speed-judging.csv": (
         "judging, SmolLM2, pairs a second", "pairs_per_second",
-        "python analysis/speed.py judging --profile profiles/smollm2",
+        "python analysis/speed.py judging --profile profiles/smollm2 --alone 150 --calls 5",
     ),
 }  # fmt: skip
 INSTEAD = {
