@@ -13,7 +13,7 @@ import yaml
 from nano_study import DVC, copy_repository, dvc, environment, reproduce
 
 LOOKS = {
-    ("dvc", "dag"), ("dvc", "stage"), ("dvc", "status"), ("reproduce", "check"),
+    ("dvc", "dag"), ("dvc", "stage"), ("reproduce", "check"),
     ("reproduce", "summary"),
 }  # fmt: skip
 
