@@ -89,8 +89,8 @@ ELSEWHERE = {
     "make verify": "tests/test_verify.py::test_what_was_kept_is_found_again",
     "make ui": "tests/test_records.py::test_a_server_holds_the_runs_and_their_files",
     "make smollm2": "17 minutes on 2 cores",
-    "python analysis/benchmark.py": "tests/test_benchmark.py::test_what_is_missing_is_named",
-    "python analysis/speed.py": "tests/test_speed.py::test_sampling_is_compared_with_one_prompt_at_a_time",
+    "python analysis/benchmark.py": "tests/test_benchmark.py::test_every_method_trains",
+    "python analysis/speed.py": "tests/test_speed.py::test_sampling_is_compared",
     "reproduce plan": "tests/test_plan.py::test_the_command_writes_markdown",
     "reproduce preflight": "tests/test_preflight.py::test_the_command",
 }
