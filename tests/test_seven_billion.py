@@ -133,4 +133,4 @@ def test_a_rehearsal_goes_from_data_to_scores(
     losses = (profile / "artifacts" / "methods" / "MTL" / "seed-0" / "history.json").read_text()
     assert '"loss"' in losses
     # What a run needs to go on after it was stopped is gone once it is done.
-    assert not list((profile / ".cache" / "training").glob("*"))
+    assert not list((profile / ".cache" / "training").rglob("*.*"))
