@@ -78,9 +78,8 @@ def check() -> None:
     if params.judging.rated:
         from reproduce.judging import rater_of
 
-        rater_of(
-            params.judging, params.servers.judge
-        )  # Its key is needed hours later, and missed now.
+        # Its key is needed hours later, and missed now.
+        rater_of(params.judging, params.servers.judge)
     arms = sum(map(len, experiments.values()))
     seeds = len(params.seeds)
     print(f"profile {params.profile}: {len(experiments)} experiments, {arms} arms, {seeds} seeds")
@@ -203,7 +202,7 @@ def tracking() -> None:
         print(f"Nothing was run here: the runs come from {kept}, without their responses")
         track(params.profile, kept_runs(kept), ARTIFACTS, PAPER / "tables")
         return
-    with step("tracking"):
+    with stage("tracking", LOG, stages(params, experiments)):
         runs = stage_runs(params, ARTIFACTS) | runs_here(params, experiments, ARTIFACTS)
         keep_runs(kept, runs)
         receipt = track(params.profile, runs, ARTIFACTS, PAPER / "tables")

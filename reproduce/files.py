@@ -53,9 +53,7 @@ def checked(folder: Path) -> Path:
 
     Raises UnusableFile, naming the first file that is missing, was changed or was added.
     """
-    if not (folder / SUMS).is_file():
-        raise UnusableFile(f"{folder}: missing or unfinished; run `dvc repro` to make it")
-    listed = {folder / SUMS}
+    listed = {_sums(folder)}
     for line in (folder / SUMS).read_text(encoding="utf-8").splitlines():
         expected, _, name = line.partition("  ")
         if not name:
@@ -142,8 +140,11 @@ def read_filled(source: Path, columns: Iterable[str] = ()) -> list[dict[str, str
 
 
 def fingerprint(folder: Path) -> str:
-    """Return the sha256 of a sealed folder's SHA256SUMS: one name for all its bytes."""
-    return digest(folder / SUMS)
+    """Return the sha256 of a sealed folder's SHA256SUMS: one name for all its bytes.
+
+    Raises UnusableFile where the folder is missing or unfinished.
+    """
+    return digest(_sums(folder))
 
 
 def text_id(*parts: str) -> str:
@@ -154,6 +155,12 @@ def text_id(*parts: str) -> str:
 def _lines(source: Path) -> list[str]:
     # Not splitlines(): a text may hold U+2028 or U+0085, which JSON leaves as they are.
     return [line for line in source.read_text(encoding="utf-8").split("\n") if line]
+
+
+def _sums(folder: Path) -> Path:
+    if not (folder / SUMS).is_file():
+        raise UnusableFile(f"{folder}: missing or unfinished; run `dvc repro` to make it")
+    return folder / SUMS
 
 
 def _members(folder: Path) -> list[Path]:

@@ -5,8 +5,9 @@ Read from the artifacts, or, where nothing was run, from the record of runs that
 
 import json
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cache, partial
 from math import fsum
 from pathlib import Path
 from typing import Any
@@ -62,28 +63,47 @@ class Content:
     samples: str
 
 
-Runs = dict[Cell, Content]
+Runs = dict[Cell, Callable[[], Content]]
+"""What each run holds is read when it is asked for: most calls find most runs logged already."""
 
 
 def runs_here(params: Params, experiments: Arms, artifacts: Path) -> Runs:
     """Return every run of a study, read from its artifacts.
 
-    Raises UnusableFile naming what is missing, damaged or answers other prompts.
+    Raises UnusableFile naming what is missing; reading a run, what is damaged or answers other
+    prompts.
     """
     cells = cells_of(params, experiments, artifacts)
-    sound = sound_sets(read_trials(artifacts), params)
-    examples = {e.id: e for found in read_sets(artifacts / "evaluation").values() for e in found}
-    for folder in sorted({artifacts / cell.experiment / cell.arm for cell in cells}):
-        checked(folder)
-    return {cell: content(cell, artifacts, examples, sound) for cell in cells}
+
+    @cache
+    def prompts() -> dict[str, Example]:
+        return {e.id: e for found in read_sets(artifacts / "evaluation").values() for e in found}
+
+    @cache
+    def sound() -> Collection[str]:
+        return sound_sets(read_trials(artifacts), params)
+
+    @cache
+    def whole(arm: Path) -> Path:
+        return checked(arm)
+
+    def read(cell: Cell) -> Content:
+        return content(cell, whole(artifacts / cell.experiment / cell.arm), prompts(), sound())
+
+    return {cell: cache(partial(read, cell)) for cell in cells}
 
 
 def keep_runs(target: Path, runs: Runs) -> None:
-    """Write runs, one a line, without their responses, so that a repository can hold them."""
+    """Write runs, one a line, without their responses, so that a repository can hold them.
+
+    A file that holds these runs already is left alone.
+    """
+    if target.is_file() and list(kept_runs(target)) == [replace(c, kept=True) for c in runs]:
+        return
     write_rows(target, [
         {"experiment": cell.experiment, "arm": cell.arm, "seed": cell.seed, "record": cell.record,
          "parameters": found.parameters, "inputs": found.inputs, "points": found.points}
-        for cell, found in runs.items()
+        for cell, read in runs.items() for found in [read()]
     ])  # fmt: skip
 
 
@@ -92,7 +112,7 @@ def kept_runs(source: Path) -> Runs:
     try:
         return {
             Cell(row["experiment"], row["arm"], row["seed"], row["record"], kept=True):
-            Content(row["parameters"], row["inputs"], [tuple(p) for p in row["points"]], "")
+            partial(Content, row["parameters"], row["inputs"], list(map(tuple, row["points"])), "")
             for row in read_rows(source)
         }  # fmt: skip
     except KeyError as error:
@@ -149,6 +169,11 @@ def sample_table(rows: Sequence[Row], examples: Mapping[str, Example]) -> str:
     return json.dumps({"columns": columns, "data": data}, ensure_ascii=False)
 
 
+def loss_points(history: Iterable[Row]) -> list[Point]:
+    """Return the loss curve of a training run from the rows of its history."""
+    return [("loss", float(row["loss"]), int(row["step"])) for row in history]
+
+
 def flat(value: Any, prefix: str) -> dict[str, str]:
     """Return dotted name -> text of every setting in nested dicts; those that are None are out."""
     if isinstance(value, Mapping):
@@ -175,10 +200,12 @@ def cells_of(params: Params, experiments: Arms, artifacts: Path) -> list[Cell]:
 
 
 def content(
-    cell: Cell, artifacts: Path, examples: Mapping[str, Example], sound: Collection[str]
+    cell: Cell, arm: Path, examples: Mapping[str, Example], sound: Collection[str]
 ) -> Content:
-    """Return what the run of a cell holds; raise UnusableFile where it answers other prompts."""
-    arm = artifacts / cell.experiment / cell.arm
+    """Return what the run of a cell holds, from the folder of its arm.
+
+    Raises UnusableFile where it answers other prompts.
+    """
     record, folder = read_json(arm / "record.json"), arm / f"seed-{cell.seed}"
     settings = record["training"]
     rows = read_rows(folder / "evaluation.jsonl")
@@ -203,5 +230,4 @@ def _history(folder: Path, settings: Training) -> tuple[list[Point], int]:
         return [], 0
     history = read_json(folder / "history.json")
     fitting = (folder / "train.jsonl").read_bytes().count(b"\n") - history["too_long"]
-    losses = [("loss", float(row["loss"]), int(row["step"])) for row in history["losses"]]
-    return losses, steps_in(fitting, settings)
+    return loss_points(history["losses"]), steps_in(fitting, settings)

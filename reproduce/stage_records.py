@@ -1,14 +1,15 @@
 """What MLflow is told of the stages that are no arm: the base model, the judges, the rewards."""
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import cache, partial
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
 from reproduce.config import Params
 from reproduce.files import checked, fingerprint, read_json, read_rows
-from reproduce.records import Cell, Content, Point, Runs, flat
+from reproduce.records import Cell, Content, Point, Runs, flat, loss_points
 from reproduce.results import OBJECTIVES, read_trials
 from reproduce.validation import reached
 
@@ -16,28 +17,22 @@ EXPERIMENT = "pipeline"
 """What the runs of these stages are gathered under, as those of arms are under their experiment."""
 
 Row = dict[str, Any]
+Points = Callable[[], list[Point]]
 
 
 def stage_runs(params: Params, artifacts: Path) -> Runs:
     """Return a run of the base model, one of the judges, and one of the rewards for each seed.
 
-    Raises UnusableFile where an artifact is missing or damaged.
+    Raises UnusableFile where an artifact is missing or, once a run is read, damaged.
     """
     base, judges, scores = (artifacts / name for name in ("base", "validation", "scores"))
-    for folder in (base, judges, scores):
-        checked(folder)
-    runs = {
-        _cell("base", params.base.seed, base):
-        Content(flat(params.base.model_dump(mode="json"), "base"), {}, _losses(base), ""),
-        _cell("judges", params.validation.seed, judges):
-        Content(flat(params.judging.model_dump(mode="json"), "judging"), {},
-                _soundness(params, artifacts), ""),
-    }  # fmt: skip
-    settings = flat(params.candidates.model_dump(mode="json"), "candidates")
+    made = [_run("base", params.base.seed, base, params, "base", partial(_losses, base))]
+    soundness = partial(_soundness, params, artifacts)
+    made += [_run("judges", params.validation.seed, judges, params, "judging", soundness)]
     for seed in params.seeds:
-        rows = read_rows(scores / f"scores-{seed}.jsonl")
-        runs[_cell("rewards", seed, scores)] = Content(settings, {}, mean_scores(rows), "")
-    return runs
+        rewards = partial(_rewards, scores / f"scores-{seed}.jsonl")
+        made += [_run("rewards", seed, scores, params, "candidates", rewards)]
+    return dict(made)
 
 
 def mean_scores(rows: Iterable[Row]) -> list[Point]:
@@ -50,16 +45,26 @@ def mean_scores(rows: Iterable[Row]) -> list[Point]:
     return [(name, fmean(values), 0) for name, values in sorted(found.items())]
 
 
-def _cell(name: str, seed: int, folder: Path) -> Cell:
-    return Cell(EXPERIMENT, name, seed, fingerprint(folder))
+def _run(
+    name: str, seed: int, folder: Path, params: Params, block: str, points: Points
+) -> tuple[Cell, Callable[[], Content]]:
+    """Return a run whose settings are a block of the parameters."""
+
+    def read() -> Content:
+        checked(folder)
+        settings = getattr(params, block).model_dump(mode="json")
+        return Content(flat(settings, block), {}, points(), "")
+
+    return Cell(EXPERIMENT, name, seed, fingerprint(folder)), cache(read)
 
 
 def _losses(base: Path) -> list[Point]:
-    if not (base / "history.json").is_file():
-        return []  # Imported.
-    return [
-        ("loss", float(row["loss"]), int(row["step"])) for row in read_json(base / "history.json")
-    ]
+    history = base / "history.json"  # An imported model has none.
+    return loss_points(read_json(history)) if history.is_file() else []
+
+
+def _rewards(scores: Path) -> list[Point]:
+    return mean_scores(read_rows(scores))
 
 
 def _soundness(params: Params, artifacts: Path) -> list[Point]:

@@ -67,7 +67,7 @@ def track(profile: str, runs: Runs, artifacts: Path, tables: Path | None = None)
         for run in wrong:
             store.client.delete_run(run)
         parents = _parents(store, experiments, kept, tables)
-        missing = {cell: found for cell, found in runs.items() if cell.name not in kept}
+        missing = {cell: read for cell, read in runs.items() if cell.name not in kept}
         _adopt(store, cells, kept, parents)
         _log_all(store, missing, parents)
     print(_summary(len(missing), len(cells) - len(missing), len(wrong), shown(uri)))
@@ -241,12 +241,12 @@ def _adopt(
 
 def _log_all(store: Store, runs: Runs, parents: Mapping[str, str]) -> None:
     began = said = time.monotonic()
-    for number, (cell, found) in enumerate(runs.items()):
+    for number, (cell, read) in enumerate(runs.items()):
         now = time.monotonic()
         if number and now - said > 2:
             said, left = now, (now - began) / number * (len(runs) - number)
             print(f"  {number} of {len(runs)} runs logged, about {left:.0f} s left", flush=True)
-        _log(store, cell, parents[cell.experiment], found)
+        _log(store, cell, parents[cell.experiment], read())
 
 
 def _log(store: Store, cell: Cell, parent: str, content: Content) -> None:

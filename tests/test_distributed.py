@@ -19,7 +19,7 @@ from evidence import Note
 
 from reproduce.config import ConfigError, Hardware, Training
 from reproduce.files import write_json, write_rows
-from reproduce.training.jobs import CHECKPOINTS, Job, carried_out, read_job
+from reproduce.training.jobs import Job, carried_out, kept, read_job
 
 ROOT = Path(__file__).parent.parent
 PLAIN: dict[str, Any] = {"workers": 1, "threads": 1, "base_threads": 1}
@@ -169,7 +169,7 @@ def killed(job: Job, after: int) -> None:
     with subprocess.Popen(words, start_new_session=True, stdout=subprocess.DEVNULL) as process:
         until = time.monotonic() + 120
         while time.monotonic() < until and process.poll() is None:
-            states = CHECKPOINTS.glob("arm/x/*/checkpoint-*/trainer_state.json")
+            states = kept("arm/x").glob("*/checkpoint-*/trainer_state.json")
             if any(int(state.parent.name[11:]) >= after for state in states):
                 break
             time.sleep(0.01)
@@ -185,10 +185,10 @@ def test_a_stopped_run_goes_on_with_the_same_losses(
 ) -> None:
     whole = job("whole", epochs=12, save_every=10, **more)
     expected = finished(whole)
-    assert [path.name for path in CHECKPOINTS.glob("arm/x/*/*")] == ["trained"]
+    assert [path.name for path in kept("arm/x").glob("*/*")] == ["trained"]
     cut = job("cut", epochs=12, save_every=10, **more)
     killed(cut, 10)
-    assert list(CHECKPOINTS.glob("arm/x/*/checkpoint-*"))
+    assert list(kept("arm/x").glob("*/checkpoint-*"))
     title = "killed and resumed, " + ("zero3, 2 processes" if more else "1 process")
     compared(note, title, finished(cut), expected, 1e-5)
     assert closest(tensors(whole.target), tensors(cut.target)) < 1e-5

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from reproduce import tracking
+from reproduce import records, tracking
 from reproduce.config import Arm, Params, Training, load_params, training_of
 from reproduce.examples import Example, write_examples
 from reproduce.files import UnusableFile, fingerprint, sealed_folder, write_json, write_rows
@@ -336,6 +336,26 @@ def test_a_run_with_responses_takes_the_place_of_one_without(study: Study, tmp_p
     assert len(whole) == 8
     track(study.params.profile, kept, study.artifacts)
     assert {run.info.run_id for run in study.runs()} == whole
+
+
+def test_runs_that_are_logged_are_not_read_again(
+    study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Their bytes are hashed and parsed once; a study of a real model has gigabytes of them."""
+    kept = tmp_path / "runs.jsonl"
+    keep_runs(kept, runs_here(study.params, ARMS, study.artifacts))
+    study.track()
+    written = kept.stat().st_mtime_ns
+    monkeypatch.setattr(records, "content", lambda *_: pytest.fail("was read again"))
+    keep_runs(kept, runs_here(study.params, ARMS, study.artifacts))
+    study.track()
+    assert kept.stat().st_mtime_ns == written
+    monkeypatch.undo()
+    write_arm(study.artifacts, study.params, "methods/MTL", ARMS["methods"]["MTL"], loss=2.0)
+    keep_runs(kept, runs_here(study.params, ARMS, study.artifacts))
+    assert {c.record for c in kept_runs(kept) if c.arm == "MTL"} == {
+        fingerprint(study.artifacts / "methods/MTL")
+    }
 
 
 def test_stages_that_are_no_arm_have_runs(study: Study) -> None:

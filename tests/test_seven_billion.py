@@ -3,6 +3,7 @@
 import re
 import shutil
 import subprocess
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -39,10 +40,9 @@ def test_all_but_one_thing_of_a_hub_is_pinned(profile: Path) -> None:
     found = pins(load_params())
     assert len(found) == 9
     loose = [place for place, (_, revision) in found.items() if not revision]
-    if not loose:
-        return  # Somebody has pinned it, as the page says.
-    assert loose == ["judging.published"]
-    with pytest.raises(ConfigError, match="`reproduce pin tals/albert-xlarge-vitaminc-mnli`"):
+    assert loose in ([], ["judging.published"])  # The last is pinned as the page says.
+    refusal = pytest.raises(ConfigError, match="`reproduce pin tals/albert-xlarge-vitaminc-mnli`")
+    with refusal if loose else nullcontext():
         refuse_unpinned(load_params())
 
 
@@ -133,4 +133,4 @@ def test_a_rehearsal_goes_from_data_to_scores(
     losses = (profile / "artifacts" / "methods" / "MTL" / "seed-0" / "history.json").read_text()
     assert '"loss"' in losses
     # What a run needs to go on after it was stopped is gone once it is done.
-    assert not list((profile / ".cache" / "training").rglob("*.*"))
+    assert not list((profile / ".cache" / "training").glob("*"))

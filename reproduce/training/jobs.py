@@ -73,7 +73,12 @@ def carried_out(job: Job, rows: list[Row]) -> list[dict[str, float]]:
 
 def forget(keeper: str) -> None:
     """Remove what runs of `keeper` have kept, which their stage needs until it is finished."""
-    shutil.rmtree(CHECKPOINTS / keeper, ignore_errors=True)
+    shutil.rmtree(kept(keeper), ignore_errors=True)
+
+
+def kept(keeper: str) -> Path:
+    """Return the folder, directly below CHECKPOINTS, of what runs of `keeper` keep."""
+    return CHECKPOINTS / keeper.replace("/", "@")
 
 
 def _launched(job: Job) -> None:
@@ -137,4 +142,4 @@ def _work(job: Job) -> Path:
     weights = sorted(Path(job.start).glob("*.safetensors"))
     sizes = [f"{path.name} {path.stat().st_size} {path.stat().st_mtime_ns}" for path in weights]
     told = job.model_dump_json(exclude={"target", "rows"})
-    return CHECKPOINTS / job.keeper / text_id(told, rows, *sizes)
+    return kept(job.keeper) / text_id(told, rows, *sizes)
