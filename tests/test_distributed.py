@@ -129,10 +129,20 @@ def test_deepspeed_in_one_process_needs_no_launcher(job: Maker) -> None:
     assert finished(alone) == pytest.approx(finished(job("plain", 4)), abs=1e-4)
 
 
-def test_two_processes_without_deepspeed_take_the_steps_of_one(job: Maker, note: Note) -> None:
+LAUNCHERS = {
+    "torchrun": "--standalone --nproc_per_node 2 --no-python",
+    "accelerate": "launch --multi_gpu --num_processes 2 --no_python",
+    "deepspeed": "--num_gpus 2 --no_python --no_local_rank",
+}
+"""With what docs/seven-billion.md gives each, for two processes."""
+
+
+@pytest.mark.parametrize("launcher", LAUNCHERS)
+def test_any_launcher_takes_the_steps_of_one_process(job: Maker, note: Note, launcher: str) -> None:
+    program = Path(sys.executable).with_name(launcher)
     expected = finished(job("plain", 2))
-    both = finished(job("both", 2, devices=2, launch=launch(2)))
-    compared(note, "no DeepSpeed, 2 processes", both, expected, 1e-5)
+    both = finished(job("both", 2, devices=2, launch=f"{program} {LAUNCHERS[launcher]}"))
+    compared(note, f"no DeepSpeed, 2 processes of {launcher}", both, expected, 1e-5)
 
 
 TWO_NODES = """

@@ -3,6 +3,7 @@
 import itertools
 import math
 import random
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ import torch
 
 from reproduce.config import ConfigError, Hardware, Training
 from reproduce.examples import Example
+from reproduce.tables.study import parameters
+from reproduce.training import trainer
 from reproduce.training.batches import LengthBatches, length_batches, steps_in
 from reproduce.training.encoding import (
     IGNORED,
@@ -344,6 +347,27 @@ def test_models_are_saved_on_the_way(
     saved = {int(path.name[5:]): path for path in (tmp_path / "w").glob("stop-*")}
     assert sorted(saved) == expected
     assert all((path / "model.safetensors").is_file() for path in saved.values())
+
+
+def test_a_large_model_is_saved_in_parts(
+    make_model: Maker, run: Maker, rows: list[Row], hardware: Hardware, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    from reproduce.models import load_model
+
+    folder = tmp_path / "w" / "stop-3"
+    whole = make_model()
+    run(whole, rows, 1)
+    expected = weights(load_model(folder, hardware))
+    count = parameters(folder)
+    shutil.rmtree(tmp_path / "w")
+    monkeypatch.setattr(trainer, "SHARD", "20KB")
+    run(make_model(), rows, 1)
+    assert len(list(folder.glob("model-*.safetensors"))) > 1
+    assert parameters(folder) == count
+    found = weights(load_model(folder, hardware))
+    assert found.keys() == expected.keys()
+    assert all(torch.equal(found[name], expected[name]) for name in found)
 
 
 def test_a_run_with_few_steps_still_has_its_stops(

@@ -18,6 +18,9 @@ Row = dict[str, Any]
 History = list[dict[str, float]]
 Save = Callable[[Path], None]
 
+SHARD = "5GB"
+"""Of a file of weights, at most: a 7B model is read and copied in parts, not in one piece."""
+
 
 def train(
     model: "PreTrainedModel",
@@ -156,7 +159,8 @@ def _save(trainer: Any, tokenizer: "PreTrainedTokenizerBase", folder: Path) -> N
     if spread and spread.zero_stage == 3:
         state = trainer.accelerator.get_state_dict(trainer.model_wrapped)
     if trainer.is_world_process_zero():
-        trainer.accelerator.unwrap_model(trainer.model).save_pretrained(folder, state_dict=state)
+        whole = trainer.accelerator.unwrap_model(trainer.model)
+        whole.save_pretrained(folder, state_dict=state, max_shard_size=SHARD)
         tokenizer.save_pretrained(folder)
     trainer.accelerator.wait_for_everyone()
 
