@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -95,6 +96,26 @@ def test_the_choice_does_not_depend_on_the_order_of_the_rows(
         path.write_text("".join(reversed(lines)), encoding="utf-8")
     assert hub_examples(local, 3, verifiable=False) == expected
     assert hub_examples(local, 4, verifiable=False)[0] != expected[0]
+
+
+def test_memory_does_not_grow_with_the_data_set(
+    local: dict[str, HubSet], tmp_path: Path
+) -> None:
+    """Three times the rows, of 5 kB each, take the same room."""
+    hub_examples(local, 0, verifiable=False)  # Imports are no part of it.
+    peaks, rows = [], (3000, 9000)
+    for count in rows:
+        text = " ".join(["word"] * 1000)
+        found = [{**row, "output": f"{n} {text}"} for n, row in enumerate(alpaca(count))]
+        write(tmp_path / str(count), found)
+        del found
+        sets = {"x": HubSet(**settings(str(tmp_path / str(count)), "alpaca"))}
+        tracemalloc.start()
+        train, held_out, _ = hub_examples(sets, 0, verifiable=False)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+        assert (len(train["x"]), len(held_out["x"])) == (12, 6)
+    assert peaks[1] - peaks[0] < 0.05 * (rows[1] - rows[0]) * 5000
 
 
 def test_what_evaluation_has_is_left_out_of_training(tmp_path: Path) -> None:
