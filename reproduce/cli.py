@@ -253,15 +253,25 @@ def summary(
 
 
 @app.command()
-def expect() -> None:
+def expect(
+    agreed: Annotated[
+        bool, typer.Option(help="leave it as it is; add this machine, where the verdicts agree")
+    ] = False,
+) -> None:
     """Keep the results that are here as what to expect (paper/expected.json)."""
+    from reproduce import verify as comparison
     from reproduce.faults import faults
-    from reproduce.verify import expectations, merged
 
     params, experiments = settings()
     if found := faults(Path(params.package), ARTIFACTS):
         raise UnusableFile("; ".join(found))
-    write_json(RESULTS, merged(expectations(PAPER, ARTIFACTS, by_key(experiments)), RESULTS))
+    if agreed:
+        known = comparison.read_expectations(RESULTS)
+        kept = comparison.agreeing(known, comparison.verify(known, PAPER, ARTIFACTS))
+    else:
+        made = comparison.expectations(PAPER, ARTIFACTS, by_key(experiments))
+        kept = comparison.merged(made, RESULTS)
+    write_json(RESULTS, kept)
 
 
 @app.command()

@@ -1,13 +1,11 @@
 """What a study should come out as, and whether the working tree agrees: bytes, then statistics."""
 
-import importlib.metadata
-import os
-import platform
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from reproduce.environment import environment, in_words
 from reproduce.faults import named
 from reproduce.files import SUMS, UnusableFile, checked, digest, fingerprint, read_csv, read_json
 from reproduce.wording import interval
@@ -23,9 +21,6 @@ ALIKE = ("verdict", "judge", "seeds")
 """What must be the same for two effects to be of one claim."""
 
 PARTS = {"claims": list, "files": dict, "artifacts": dict, "environments": list}
-
-LIBRARIES = ("torch", "transformers", "numpy", "tokenizers", "scikit-learn")
-"""What the numbers could depend on."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +50,7 @@ class Comparison:
         lost: the arms that the table of claims compares and that are not here.
         run: whether anything was made here at all, beyond what the repository holds.
         environments: where the expected bytes came out.
+        agreed: where other bytes came out, and every verdict.
     """
 
     claims: list[Verdict]
@@ -65,6 +61,7 @@ class Comparison:
     lost: list[str]
     run: bool
     environments: list[dict[str, str]]
+    agreed: list[dict[str, str]]
 
     @property
     def holds(self) -> bool:
@@ -97,26 +94,28 @@ def expectations(paper: Path, artifacts: Path, arms: Iterable[str] = ()) -> dict
 
 
 def merged(found: dict[str, Any], known: Path) -> dict[str, Any]:
-    """Return `found`, with the environments of the file `known` if its bytes are the same."""
+    """Return `found`, with the other machines of the file `known` if its bytes are the same."""
     if not known.is_file():
         return found
     old = read_expectations(known)
     if any(old[part] != found[part] for part in ("claims", "files", "artifacts")):
         return found
     others = [each for each in old["environments"] if each not in found["environments"]]
-    return {**found, "environments": [*others, *found["environments"]]}
+    agreed = {"agreed": old["agreed"]} if "agreed" in old else {}
+    return {**found, "environments": [*others, *found["environments"]], **agreed}
 
 
-def environment() -> dict[str, str]:
-    """Return the processor, its cores, the system and the versions that numbers depend on."""
-    versions = {name: importlib.metadata.version(name) for name in LIBRARIES}
-    return {
-        "processor": _processor(),
-        "cores": str(os.cpu_count()),
-        "system": f"{platform.system()} {platform.machine()}",
-        "python": platform.python_version(),
-        **versions,
-    }
+def agreeing(expected: Mapping[str, Any], found: Comparison) -> dict[str, Any]:
+    """Return `expected` with this machine among those where other bytes had the same verdicts.
+
+    Raises UnusableFile where the verdicts did not come out here, or the very bytes did.
+    """
+    if not found.holds:
+        raise UnusableFile("not every claim came out here as expected; `reproduce verify` says why")
+    if found.same_bytes:
+        raise UnusableFile("the expected bytes came out here: `reproduce expect` adds this machine")
+    others = [each for each in found.agreed if each != environment()]
+    return {**expected, "agreed": [*others, environment()]}
 
 
 def read_expectations(path: Path) -> dict[str, Any]:
@@ -151,6 +150,7 @@ def verify(expected: Mapping[str, Any], paper: Path, artifacts: Path) -> Compari
         lost=sorted({row.get(arm, "") for row in claims for arm in ("of", "minus")} - set(made)),
         run=bool(made),
         environments=expected["environments"],
+        agreed=expected.get("agreed", []),
     )
 
 
@@ -183,13 +183,11 @@ def told(found: Comparison) -> str:
             "The table of claims stands without runs that it compares, so it proves nothing here: "
             f"{named(found.lost)}; `dvc repro` makes them"
         )
-    lines += ["The expected bytes came out on:", *map(_said_of, found.environments)]
-    lines += ["This is:", _said_of(environment())]
+    lines += ["The expected bytes came out on:", *map(in_words, found.environments)]
+    if found.agreed:
+        lines += ["Other bytes, and the same verdicts, on:", *map(in_words, found.agreed)]
+    lines += ["This is:", in_words(environment())]
     return "\n".join(lines)
-
-
-def _said_of(machine: Mapping[str, str]) -> str:
-    return f"  {', '.join(f'{name} {value}' for name, value in machine.items())}"
 
 
 def _key(row: Row) -> tuple[str | None, ...]:
@@ -243,10 +241,3 @@ def _fingerprints(artifacts: Path) -> dict[str, str]:
         if not inner and not any(part[0] == "." for part in name.parts):
             found[name.as_posix()] = fingerprint(checked(folder))
     return found
-
-
-def _processor() -> str:
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text(encoding="utf-8").splitlines() if info.is_file() else []
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor()

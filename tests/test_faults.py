@@ -1,6 +1,7 @@
 """Bad luck and edits: `reproduce verify` names each, with what to do, and overwrites nothing."""
 
 import errno
+import re
 import shutil
 import sqlite3
 import subprocess
@@ -11,6 +12,7 @@ from typing import Any
 
 import pytest
 import test_verify
+from evidence import Note
 
 from reproduce import faults, index
 from reproduce.cli import command
@@ -18,6 +20,7 @@ from reproduce.files import digest, read_json, sealed_folder, write_json
 
 Status = Callable[..., None]
 ARMS = ["methods/MTL", "methods/ReSet"]
+WRONG = re.compile("^Fault|^reproduce:|  outside  |proves nothing")
 
 
 @pytest.fixture
@@ -39,20 +42,29 @@ def status(monkeypatch: pytest.MonkeyPatch) -> Status:
 
 @pytest.fixture
 def verified(
-    study: Path, status: Status, monkeypatch: pytest.MonkeyPatch, capsys: Any
+    study: Path, status: Status, monkeypatch: pytest.MonkeyPatch, capsys: Any, note: Note
 ) -> Callable[..., tuple[int, str]]:
-    """Return a caller of `reproduce verify`, after which every file must be as it was."""
+    """Return a caller of `reproduce verify`, after which every file must be as it was.
+
+    What it finds wrong is noted where the call says what was `broken`.
+    """
     monkeypatch.chdir(study)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
 
-    def call(*options: str) -> tuple[int, str]:
+    def call(*options: str, broken: str = "") -> tuple[int, str]:
         monkeypatch.setattr(sys, "argv", ["reproduce", "verify", *options])
         files = sorted(path for path in study.rglob("*") if path.is_file())
         before = {path: digest(path) for path in files}
         result = command()
         assert sorted(path for path in study.rglob("*") if path.is_file()) == files
         assert {path: digest(path) for path in files} == before
-        return result, "".join(capsys.readouterr())
+        said = "".join(capsys.readouterr())
+        if broken:
+            lines = [" ".join(line.split()) for line in said.splitlines() if WRONG.search(line)]
+            note("What `reproduce verify` says of a result that was broken on purpose", {
+                "what was done": broken, "exit": result, "it says": "; ".join(lines),
+            })  # fmt: skip
+        return result, said
 
     return call
 
@@ -75,7 +87,7 @@ def test_the_command_says_so_and_exits_accordingly(
     code, said = verified()
     assert code == 0 and "identical" in said and "Fault" not in said
     status('{"figures": [{"changed deps": {"reproduce/figures.py": "modified"}}]}')
-    code, said = verified()
+    code, said = verified(broken="code was changed after its stage had run")
     assert (
         code == 1 and "made by other code, parameters or inputs: figures; run `dvc repro`" in said
     )
@@ -85,12 +97,12 @@ def test_the_command_says_so_and_exits_accordingly(
     assert verified("--same-bytes")[0] == 1
     assert verified("--rerun", "--same-bytes")[0] == 0  # compared with what was here before
     test_verify.change_claim(study, verdict="another")
-    assert verified()[0] == 1
+    assert verified(broken="a verdict in the table of claims was changed")[0] == 1
 
 
 def test_a_table_edited_by_hand_is_named(status: Status, verified: Any) -> None:
     status('{"tables": [{"changed outs": {"paper/tables": "modified"}}]}')
-    code, said = verified()
+    code, said = verified(broken="a table was edited")
     assert code == 1 and "edited since they were made: paper/tables; `dvc repro`" in said
     assert "`git checkout` brings back" in said
 
@@ -98,13 +110,13 @@ def test_a_table_edited_by_hand_is_named(status: Status, verified: Any) -> None:
 def test_a_result_edited_by_hand_is_named(study: Path, verified: Any) -> None:
     path = study / "artifacts" / "methods" / "MTL" / "seed-0" / "evaluation.jsonl"
     path.write_text(path.read_text(encoding="utf-8") + "\n", encoding="utf-8")
-    code, said = verified()
+    code, said = verified(broken="one byte was added to the responses of a run")
     assert code == 1 and "edited since it was made; delete" in said and "Traceback" not in said
 
 
 def test_an_arm_without_a_record_is_named(study: Path, verified: Any) -> None:
     resealed(study / "artifacts/methods/ReSet", lambda draft: (draft / "record.json").unlink())
-    code, said = verified()
+    code, said = verified(broken="the record of an arm was taken away")
     assert code == 1
     assert "without a record of their run: methods/ReSet; delete them and run `dvc repro`" in said
 
@@ -116,14 +128,14 @@ def test_an_arm_made_from_other_inputs_is_named(study: Path, verified: Any) -> N
         write_json(draft / "record.json", record)
 
     resealed(study / "artifacts/methods/ReSet-S", change)
-    code, said = verified()
+    code, said = verified(broken="an arm was put back that was made from other inputs")
     assert code == 1
     assert "made from other inputs than those that are here: methods/ReSet-S; run" in said
 
 
 def test_a_missing_run_behind_a_claim_is_named(study: Path, verified: Any) -> None:
     shutil.rmtree(study / "artifacts/methods/ReSet")
-    code, said = verified()
+    code, said = verified(broken="the runs of an arm that a claim compares were deleted")
     assert code == 1 and "methods/ReSet; `dvc repro` makes them" in said
 
 

@@ -98,9 +98,7 @@ def test_the_choice_does_not_depend_on_the_order_of_the_rows(
     assert hub_examples(local, 4, verifiable=False)[0] != expected[0]
 
 
-def test_memory_does_not_grow_with_the_data_set(
-    local: dict[str, HubSet], tmp_path: Path
-) -> None:
+def test_memory_does_not_grow_with_the_data_set(local: dict[str, HubSet], tmp_path: Path) -> None:
     """Three times the rows, of 5 kB each, take the same room."""
     hub_examples(local, 0, verifiable=False)  # Imports are no part of it.
     peaks, rows = [], (3000, 9000)

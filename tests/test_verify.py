@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from reproduce import verify
+from reproduce.environment import environment
 from reproduce.files import UnusableFile, read_csv, write_csv, write_json
 
 ROOT = Path(__file__).parent.parent
@@ -131,9 +132,26 @@ def test_the_same_bytes_from_another_machine_are_added(study: Path) -> None:
     known, found = study / "paper" / "expected.json", kept(study)
     other = [{"processor": "another"}]
     write_json(known, {**found, "environments": other})
-    assert verify.merged(found, known)["environments"] == [*other, verify.environment()]
+    assert verify.merged(found, known)["environments"] == [*other, environment()]
     write_json(known, {**found, "environments": other, "files": {"a": "b"}})
-    assert verify.merged(found, known)["environments"] == [verify.environment()]
+    assert verify.merged(found, known)["environments"] == [environment()]
+
+
+def test_a_machine_where_only_the_verdicts_agree_is_kept_apart(study: Path) -> None:
+    path = study / "paper" / "expected.json"
+    expected = verify.read_expectations(path)
+    with pytest.raises(UnusableFile, match="the expected bytes came out here"):
+        verify.agreeing(expected, compare(study))
+    row = read_csv(study / "paper" / "tables" / "claims.csv")[0]
+    change_claim(study, effect=row["effect_low"])
+    for _ in range(2):
+        write_json(path, verify.agreeing(verify.read_expectations(path), compare(study)))
+    kept = verify.read_expectations(path)
+    assert kept == {**expected, "agreed": [environment()]}
+    assert "Other bytes, and the same verdicts, on:" in verify.told(compare(study))
+    change_claim(study, verdict="another")
+    with pytest.raises(UnusableFile, match="not every claim came out here"):
+        verify.agreeing(expected, compare(study))
 
 
 @pytest.mark.parametrize(
