@@ -69,8 +69,8 @@ def track(profile: str, runs: Runs, artifacts: Path, tables: Path | None = None)
         parents = _parents(store, experiments, kept, tables)
         missing = {cell: read for cell, read in runs.items() if cell.name not in kept}
         _adopt(store, cells, kept, parents)
-        _log_all(store, missing, parents)
-    print(_summary(len(missing), len(cells) - len(missing), len(wrong), shown(uri)))
+        seconds = _log_all(store, missing, parents)
+    print(_summary(len(missing), seconds, len(cells) - len(missing), len(wrong), shown(uri)))
     receipt: Receipt = {}
     for cell in cells:
         arms = receipt.setdefault(cell.experiment, {})
@@ -239,7 +239,8 @@ def _adopt(
             store.client.set_tag(run.info.run_id, PARENT, parent)
 
 
-def _log_all(store: Store, runs: Runs, parents: Mapping[str, str]) -> None:
+def _log_all(store: Store, runs: Runs, parents: Mapping[str, str]) -> float:
+    """Log runs and return the seconds that it took."""
     began = said = time.monotonic()
     for number, (cell, read) in enumerate(runs.items()):
         now = time.monotonic()
@@ -247,6 +248,7 @@ def _log_all(store: Store, runs: Runs, parents: Mapping[str, str]) -> None:
             said, left = now, (now - began) / number * (len(runs) - number)
             print(f"  {number} of {len(runs)} runs logged, about {left:.0f} s left", flush=True)
         _log(store, cell, parents[cell.experiment], read())
+    return time.monotonic() - began
 
 
 def _log(store: Store, cell: Cell, parent: str, content: Content) -> None:
@@ -276,9 +278,10 @@ def _log(store: Store, cell: Cell, parent: str, content: Content) -> None:
     client.set_terminated(run_id)
 
 
-def _summary(logged: int, left: int, removed: int, uri: str) -> str:
+def _summary(logged: int, seconds: float, left: int, removed: int, uri: str) -> str:
     served = uri.startswith("http")
     look = f"see {uri}" if served else f"see them with `mlflow ui --backend-store-uri {uri}`"
     if not logged and not removed:
         return f"MLflow holds all {left} runs already, nothing changed; {look}"
-    return f"MLflow: {logged} runs logged, {left} left alone, {removed} deleted; {look}"
+    pace = f" ({logged / seconds:.0f} a second)" if logged else ""
+    return f"MLflow: {logged} runs logged{pace}, {left} left alone, {removed} deleted; {look}"

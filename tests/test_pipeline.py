@@ -1,8 +1,11 @@
 """The whole pipeline on a nano world: as a user runs it, with DVC, from an empty folder."""
 
+import contextlib
 import glob
 import os
+import shutil
 import signal
+import sqlite3
 import subprocess
 import time
 from pathlib import Path
@@ -11,6 +14,8 @@ import pytest
 import test_readme
 import yaml
 from nano_study import DVC, copy_repository, dvc, environment, reproduce
+
+from reproduce.config import load_experiments, load_params
 
 LOOKS = {
     ("dvc", "dag"), ("dvc", "stage"), ("reproduce", "check"),
@@ -81,6 +86,29 @@ def test_a_changed_arm_reruns_itself_and_what_depends_on_it(study: Path) -> None
     path.write_text(text)
     # Figures and tracking follow if the tables change, which a dry run cannot know.
     assert set(planned) == {"drivers@cold", "tables"}
+
+
+def test_a_clone_that_pulls_has_every_result_and_its_runs(study: Path, tmp_path: Path) -> None:
+    """As a team shares a study: one pushes what DVC keeps, git has the rest."""
+    clone, store = tmp_path / "clone", str(tmp_path / "store")
+    clone.mkdir()
+    copy_repository(clone)
+    assert reproduce(study, "expect").returncode == 0
+    shutil.copytree(study / "paper", clone / "paper", dirs_exist_ok=True)
+    shutil.copy(study / "dvc.lock", clone)
+    for folder in (study, clone):
+        dvc(folder, "remote", "add", "--force", "--default", "store", store)
+    dvc(study, "push")
+    dvc(clone, "pull")
+    assert ran(dvc(clone, "repro")) == ["tracking"]  # Its database is nobody's output.
+    done = reproduce(clone, "verify", "--same-bytes")
+    assert done.returncode == 0, done.stdout + done.stderr
+    with contextlib.closing(sqlite3.connect(clone / "mlflow.db")) as connection:
+        count = "SELECT COUNT(*) FROM tags WHERE key = ?"
+        found = [connection.execute(count, (key,)).fetchone()[0] for key in ("arm", "origin")]
+    arms = sum(map(len, load_experiments(clone / "experiments.yaml").values()))
+    seeds = load_params(clone / "params.yaml").seeds
+    assert found == [len(seeds) * (arms + 1) + 2, 0]
 
 
 def test_running_again_without_cache_gives_the_same_bytes(study: Path) -> None:
