@@ -17,15 +17,16 @@ import numpy as np
 import typer
 
 from aligned import as_text
-from reproduce.config import Decoding, load_params
+from reproduce.config import Decoding, Generation, load_params
 from reproduce.determinism import settle
 from reproduce.entailment.cross_encoder import MAX_LENGTH, CrossEncoder
-from reproduce.examples import example_of, read_examples, read_sets
+from reproduce.examples import Example, example_of, read_examples, read_sets
 from reproduce.files import UnusableFile, checked, read_rows, write_csv
-from reproduce.generate import respond
+from reproduce.generate import pad_left, respond
 from reproduce.judges import judge
 from reproduce.judging import judged
 from reproduce.models import load_model, load_tokenizer
+from reproduce.training.encoding import prompt_ids
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 
@@ -42,7 +43,7 @@ def sampling(
     profile: Profile = HERE.parent,
     output: Annotated[Path, typer.Option()] = HERE / "speed-sampling.csv",
 ) -> None:
-    """Time the sampling of candidates in batches, and one prompt at a time, one response each."""
+    """Time the sampling of candidates: ours, plain `generate`, and one prompt at a time."""
     params = load_params(profile / "params.yaml")
     settle(0, params.hardware.base_threads)
     folder = checked(profile / "artifacts" / "base") / "model"
@@ -50,20 +51,46 @@ def sampling(
     sets = read_sets(profile / "artifacts" / "evaluation").values()
     examples = [e for found in sets if not found[0].probe for e in found[:prompts]]
     found = []
-    for name, batch, count in (
-        ("in batches", params.generation.batch_size, samples),
-        ("one at a time", 1, 1),
+    for name, way, batch, count in (
+        ("in batches", respond, params.generation.batch_size, samples),
+        ("plain `generate` in the same batches", _plain, params.generation.batch_size, samples),
+        ("one at a time", respond, 1, 1),
     ):
         bounds = params.generation.model_copy(update={"batch_size": batch})
         decoding = Decoding(temperature=1.0, samples=count)
         began = time.perf_counter()
-        texts = respond(model, tokenizer, examples, decoding, bounds, 0)
+        texts = way(model, tokenizer, examples, decoding, bounds, 0)
         seconds = time.perf_counter() - began
         tokens = sum(len(tokenizer(text)["input_ids"]) for few in texts for text in few)
         found.append({"method": name, "responses": len(examples) * count, "tokens": tokens,
                       "seconds": round(seconds, 2),
                       "tokens_per_second": round(tokens / seconds, 1)})  # fmt: skip
     _report(found, "tokens_per_second", output)
+
+
+def _plain(
+    model: Any, tokenizer: Any, examples: Sequence[Example], decoding: Decoding,
+    bounds: Generation, seed: int,
+) -> list[list[str]]:  # fmt: skip
+    """Return responses as `respond` does, by nothing but `generate` on the same batches."""
+    import torch
+
+    torch.manual_seed(seed)
+    known = [(e.dataset, prompt_ids(tokenizer, e)) for e in examples]
+    prompts = [ids for _, ids in sorted(known, key=lambda each: (each[0], len(each[1])))]
+    found: list[list[str]] = []
+    size = max(1, bounds.batch_size // decoding.samples)
+    for begin in range(0, len(prompts), size):
+        ids, mask = pad_left(prompts[begin : begin + size], int(tokenizer.pad_token_id or 0))
+        output = model.generate(
+            input_ids=ids, attention_mask=mask, max_new_tokens=bounds.max_new_tokens,
+            do_sample=True, temperature=1.0, top_k=0, top_p=1.0,
+            num_return_sequences=decoding.samples,
+            eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id,
+        )  # fmt: skip
+        texts = tokenizer.batch_decode(output[:, ids.shape[1] :], skip_special_tokens=True)
+        found += [[text.strip()] for text in texts]
+    return found
 
 
 @app.command()
@@ -80,7 +107,8 @@ def judging(
     settle(0, params.hardware.base_threads)
     artifacts = profile / "artifacts"
     folder = checked(artifacts / "entailment") / "model"
-    asked_for = _calls(artifacts, params.judging.carriers)[:calls]
+    all_calls = _calls(artifacts, params.judging.carriers)
+    asked_for = all_calls[:calls]
     distinct = sorted({pair for call in asked_for for pair in call})
     sample = random.Random(0).sample(distinct, min(alone, len(distinct)))
     plain = CrossEncoder(folder)
@@ -97,6 +125,9 @@ def judging(
             row = _judged(name, asked, len(distinct), time.perf_counter() - began)
             difference = float(np.abs(model(sample) - scores).max())
             found.insert(0, row | {"difference": difference})
+    whole = [pair for call in all_calls for pair in call]
+    for row in found:
+        row |= {"study_pairs": len(whole), "study_distinct": len(set(whole))}
     _report(found, "pairs_per_second", output)
 
 

@@ -254,8 +254,8 @@ def summary(
 
 @app.command()
 def expect(
-    agreed: Annotated[
-        bool, typer.Option(help="leave it as it is; add this machine, where the verdicts agree")
+    beside: Annotated[
+        bool, typer.Option(help="leave it as it is, and add what came out on this machine")
     ] = False,
 ) -> None:
     """Keep the results that are here as what to expect (paper/expected.json)."""
@@ -265,9 +265,8 @@ def expect(
     params, experiments = settings()
     if found := faults(Path(params.package), ARTIFACTS):
         raise UnusableFile("; ".join(found))
-    if agreed:
-        known = comparison.read_expectations(RESULTS)
-        kept = comparison.agreeing(known, comparison.verify(known, PAPER, ARTIFACTS))
+    if beside:
+        kept = comparison.beside(comparison.read_expectations(RESULTS), PAPER, ARTIFACTS)
     else:
         made = comparison.expectations(PAPER, ARTIFACTS, by_key(experiments))
         kept = comparison.merged(made, RESULTS)

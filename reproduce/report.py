@@ -5,12 +5,15 @@ from pathlib import Path
 
 from reproduce.config import Arm, by_key, load_claims, load_experiments, load_params
 from reproduce.files import UnusableFile, read_csv, read_filled, write_text
-from reproduce.progress import spoken
+from reproduce.progress import BETWEEN, CALIBRATION, spoken
 from reproduce.wording import interval, over, percent, plural, span
 
 BEGIN, END = "<!-- results of {name}: begin -->", "<!-- results of {name}: end -->"
 
 Row = Mapping[str, str]
+
+LOOK = ("two-stage/base", "methods/MTL")
+"""Arms that show in the shortest time what tuning does."""
 
 CLAIM = ("role", "claim", "of", "minus", "measure", "effect", "verdict", "n", "seeds")
 """Columns of a table of claims that README and report cannot do without."""
@@ -51,7 +54,8 @@ def results(folder: Path) -> str:
         for row in rows
     ]
     smallest = load_claims(folder / params.claims, experiments).smallest_effect
-    lines += ["", _scale(tables, rows, smallest), "", *_controls(tables), *_base(tables)]
+    lines += ["", _scale(tables, rows, smallest), "", *_whole(arms, costs)]
+    lines += [*_controls(tables), *_base(tables)]
     return "\n".join(lines) + "\n"
 
 
@@ -83,8 +87,11 @@ def _scale(tables: Path, rows: Sequence[Row], smallest: float) -> str:
 
 
 def _command(row: Row) -> str:
-    targets = " ".join(key.replace("/", "@") for key in (row["of"], row["minus"]))
-    return f"dvc repro {targets}; reproduce summary"
+    return _look(row["of"], row["minus"])
+
+
+def _look(*arms: str) -> str:
+    return f"dvc repro {' '.join(arm.replace('/', '@') for arm in arms)}; reproduce summary"
 
 
 def _cost(row: Row, arms: Mapping[str, Arm], costs: Mapping[str, Row]) -> str:
@@ -94,6 +101,22 @@ def _cost(row: Row, arms: Mapping[str, Arm], costs: Mapping[str, Row]) -> str:
     seconds = sum(float(costs[stage]["seconds"]) for stage in stages)
     memory = [float(costs[stage].get("memory_mb") or 0) for stage in stages]
     return spoken(seconds) + (f", {max(memory) / 1000:.1f} GB" if max(memory) else "")
+
+
+def _whole(arms: Mapping[str, Arm], costs: Mapping[str, Row]) -> Iterable[str]:
+    stages = {name: row for name, row in costs.items() if name not in (BETWEEN, CALIBRATION)}
+    if not stages or BETWEEN not in costs:
+        return
+    between = float(costs[BETWEEN]["seconds"])
+    whole = sum(float(row["seconds"]) + between for row in stages.values())
+    memory = max(float(row["memory_mb"]) for row in stages.values()) / 1000
+    short = sum(float(costs[stage]["seconds"]) + between for stage in needed(LOOK, arms))
+    yield (
+        f"Its {len(stages)} stages take {spoken(whole)}, {between * len(stages) / whole:.0%} "
+        f"of that between them, and a process of them up to {memory:.1f} GB (`timings.csv` of the "
+        f"profile has each); a short look, `{_look(*LOOK)}`, takes {spoken(short)}."
+    )
+    yield ""
 
 
 def _controls(tables: Path) -> Iterable[str]:

@@ -1,6 +1,6 @@
 """What a study should come out as, and whether the working tree agrees: bytes, then statistics."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -12,6 +12,8 @@ from reproduce.wording import interval
 
 Row = Mapping[str, str]
 Status = Literal["identical", "agrees", "outside", "missing", "unexpected"]
+
+AGREEING: Collection[Status] = ("identical", "agrees")
 
 KEY = ("claim", "of", "minus", "measure")
 """What names a row of the table of claims."""
@@ -50,7 +52,7 @@ class Comparison:
         lost: the arms that the table of claims compares and that are not here.
         run: whether anything was made here at all, beyond what the repository holds.
         environments: where the expected bytes came out.
-        agreed: where other bytes came out, and every verdict.
+        elsewhere: what came out on machines with other bytes, as `beside` keeps it.
     """
 
     claims: list[Verdict]
@@ -61,12 +63,12 @@ class Comparison:
     lost: list[str]
     run: bool
     environments: list[dict[str, str]]
-    agreed: list[dict[str, str]]
+    elsewhere: list[dict[str, Any]]
 
     @property
     def holds(self) -> bool:
         """Return whether a run here came out as expected, in bytes or statistically."""
-        agreed = all(each.status in ("identical", "agrees") for each in self.claims)
+        agreed = all(each.status in AGREEING for each in self.claims)
         return self.run and not self.lost and agreed
 
     @property
@@ -101,21 +103,30 @@ def merged(found: dict[str, Any], known: Path) -> dict[str, Any]:
     if any(old[part] != found[part] for part in ("claims", "files", "artifacts")):
         return found
     others = [each for each in old["environments"] if each not in found["environments"]]
-    agreed = {"agreed": old["agreed"]} if "agreed" in old else {}
-    return {**found, "environments": [*others, *found["environments"]], **agreed}
+    elsewhere = {"elsewhere": old["elsewhere"]} if "elsewhere" in old else {}
+    return {**found, "environments": [*others, *found["environments"]], **elsewhere}
 
 
-def agreeing(expected: Mapping[str, Any], found: Comparison) -> dict[str, Any]:
-    """Return `expected` with this machine among those where other bytes had the same verdicts.
+def beside(expected: Mapping[str, Any], paper: Path, artifacts: Path) -> dict[str, Any]:
+    """Return `expected` with what came out on this machine beside it, whether it agrees or not.
 
-    Raises UnusableFile where the verdicts did not come out here, or the very bytes did.
+    Raises UnusableFile where nothing was run here, or where the expected bytes came out.
     """
-    if not found.holds:
-        raise UnusableFile("not every claim came out here as expected; `reproduce verify` says why")
+    found = verify(expected, paper, artifacts)
+    if not found.run or found.lost:
+        raise UnusableFile("not every run that the claims compare is here; run `dvc repro`")
     if found.same_bytes:
         raise UnusableFile("the expected bytes came out here: `reproduce expect` adds this machine")
-    others = [each for each in found.agreed if each != environment()]
-    return {**expected, "agreed": [*others, environment()]}
+    columns = (*KEY, *NUMBERS, *ALIKE, "comparison", "role")
+    claims = read_csv(paper / "tables" / "claims.csv")
+    here = {
+        "environment": environment(),
+        "compared": len(found.claims),
+        "agree": sum(each.status in AGREEING for each in found.claims),
+        "claims": [{name: row[name] for name in columns} for row in claims],
+    }
+    others = [each for each in found.elsewhere if each["environment"] != here["environment"]]
+    return {**expected, "elsewhere": [*others, here]}
 
 
 def read_expectations(path: Path) -> dict[str, Any]:
@@ -150,7 +161,7 @@ def verify(expected: Mapping[str, Any], paper: Path, artifacts: Path) -> Compari
         lost=sorted({row.get(arm, "") for row in claims for arm in ("of", "minus")} - set(made)),
         run=bool(made),
         environments=expected["environments"],
-        agreed=expected.get("agreed", []),
+        elsewhere=expected.get("elsewhere", []),
     )
 
 
@@ -184,8 +195,9 @@ def told(found: Comparison) -> str:
             f"{named(found.lost)}; `dvc repro` makes them"
         )
     lines += ["The expected bytes came out on:", *map(in_words, found.environments)]
-    if found.agreed:
-        lines += ["Other bytes, and the same verdicts, on:", *map(in_words, found.agreed)]
+    for each in found.elsewhere:
+        said = f"{each['agree']} of {each['compared']} comparisons agreed, on:"
+        lines += [f"Other bytes came out, and {said}", in_words(each["environment"])]
     lines += ["This is:", in_words(environment())]
     return "\n".join(lines)
 

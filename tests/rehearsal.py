@@ -1,10 +1,12 @@
 """A rehearsal of the 7B profile: tiny model, tiny data, two processes, everything else the same.
 
-`python tests/rehearsal.py FOLDER` makes the profile below FOLDER and runs the whole of it.
+`python tests/rehearsal.py FOLDER > docs/rehearsal.md` makes the profile below FOLDER, runs the
+whole of it and says how it went.
 """
 
 import json
 import os
+import re
 import shutil
 import sys
 from collections.abc import Sequence
@@ -15,6 +17,10 @@ import nano_study
 import unruly
 import yaml
 from classifiers import write_classifier
+
+from reproduce.files import read_csv, read_rows
+from reproduce.progress import spoken
+from reproduce.records import flat
 
 ROOT = Path(__file__).resolve().parent.parent
 PROFILE = ROOT / "profiles" / "llama-7b"
@@ -167,7 +173,58 @@ def _write_model(folder: Path, shape: Row, texts: Sequence[str]) -> int:
     return len(tokenizer)
 
 
+REPORT = """# The rehearsal: the 7B profile with a tiny model
+
+{stages} stages in {took} on {cores} cores, {runs} runs in their record, {claims} comparisons in
+the table of claims. Training ran in two processes under torchrun with ZeRO-3, candidates came from
+`transformers serve`, ratings from a server that speaks OpenAI's protocol and means nothing by them.
+Nothing is learnt here: that it runs from data to tables is all that it shows.
+Written by `python tests/rehearsal.py FOLDER`.
+
+| stage | seconds | MB |
+|---|--:|--:|
+{times}
+
+What differs from `profiles/llama-7b/params.yaml`:
+
+| parameter | the profile | the rehearsal |
+|---|---|---|
+{differences}
+"""
+
+
+def report(profile: Path) -> str:
+    """Return what was run, and what was small in it, as Markdown."""
+    made = read_rows(profile / "logs" / "timings.jsonl")
+    paper = profile / "paper"
+    return REPORT.format(
+        stages=len(made),
+        took=spoken(made[-1]["at"] - made[0]["at"] + made[0]["seconds"]),
+        cores=os.cpu_count(),
+        runs=len(read_rows(paper / "runs.jsonl")),
+        claims=len(read_csv(paper / "tables" / "claims.csv")),
+        times="\n".join(
+            f"| {r['stage']} | {r['seconds']:.0f} | {r['memory_mb']:.0f} |" for r in made
+        ),
+        differences="\n".join(differences(profile)),
+    )
+
+
+def differences(profile: Path) -> list[str]:
+    """Return a line of a table for each parameter that is not the 7B profile's."""
+    one, other = (
+        flat(yaml.safe_load((folder / "params.yaml").read_text(encoding="utf-8")), "")
+        for folder in (PROFILE, profile)
+    )
+    pairs = [(name, one.get(name, "–"), other.get(name, "–")) for name in sorted({*one, *other})]
+    lines = [f"| {name[1:]} | {old} | {new} |" for name, old, new in pairs if old != new]
+    folder = str(profile.parent.parent)
+    return [re.sub(r":[0-9]+", ":PORT", line.replace(folder, "FOLDER")) for line in lines]
+
+
 if __name__ == "__main__":
     os.environ["DS_ACCELERATOR"] = "cpu"
     with judged() as judge:
-        print(run(rehearsal(Path(sys.argv[1]).resolve(), judge.url)))
+        made = rehearsal(Path(sys.argv[1]).resolve(), judge.url)
+        print(run(made), file=sys.stderr)
+    print(report(made), end="")

@@ -61,6 +61,17 @@ def test_a_claim_alone_takes_the_time_of_all_that_it_needs(folder: Path) -> None
     assert lines["| ReSet beats MTL"].endswith("| – |")
 
 
+def test_the_whole_study_takes_its_stages_and_what_goes_by_between_them(folder: Path) -> None:
+    stages = ("data", "entailment", "base", "two-stage/base", "methods/MTL", "tables")
+    rows = [{"stage": s, "seconds": 10.0, "memory_mb": 100 * n} for n, s in enumerate(stages)]
+    gap = {"stage": "(between)", "seconds": 2.0, "memory_mb": ""}
+    write_csv(folder / "timings.csv", [*rows, gap])
+    (line,) = [line for line in results(folder).splitlines() if line.startswith("Its 6 stages")]
+    # 6 x (10 + 2) seconds, a sixth of them between; 5 stages for the short look.
+    assert "take 72 s, 17% of that between them, and a process of them up to 0.5 GB" in line
+    assert "`dvc repro two-stage@base methods@MTL; reproduce summary`, takes 60 s" in line
+
+
 def test_an_arm_needs_its_start_and_what_it_reads() -> None:
     arms = {
         f"{e}/{a}": arm for e, found in synthetic.all_arms().items() for a, arm in found.items()

@@ -9,11 +9,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import typer
 
 from reproduce.base import make_base
 from reproduce.config import load_params
 from reproduce.data import make_data
-from reproduce.files import sealed_folder
+from reproduce.files import read_csv, sealed_folder
 
 ROOT = Path(__file__).parent.parent
 
@@ -41,8 +42,8 @@ def run(profile: Path, *arguments: str) -> list[dict[str, str]]:
 
 
 def test_sampling_is_compared_with_one_prompt_at_a_time(profile: Path) -> None:
-    batches, single = run(profile, "sampling", "--prompts", "2", "--samples", "2")
-    assert (batches["responses"], single["responses"]) == ("24", "12")
+    batches, plain, single = run(profile, "sampling", "--prompts", "2", "--samples", "2")
+    assert (batches["responses"], plain["responses"], single["responses"]) == ("24", "24", "12")
     assert batches["first_is_times"] == "1.0" and float(single["first_is_times"]) > 0
 
 
@@ -56,3 +57,26 @@ def test_judging_gives_the_same_scores(profile: Path, encoder: Callable[..., Pat
     assert all(float(row["difference"]) <= 1e-6 for row in rows)
     assert rows[0]["pairs"] == rows[1]["pairs"] and int(rows[0]["pairs"]) > 20
     assert rows[2]["pairs"] == "20"
+
+
+def test_commands_are_timed_as_whole_processes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(ROOT / "analysis")
+    import clock
+
+    output = tmp_path / "wall-times.csv"
+    wanted = {"slow": "sleep 0.3", "files": "touch {scratch}/a; ls {scratch}/a", "long": "true"}
+    monkeypatch.setattr(clock, "COMMANDS", {**wanted, "fails": "no-such-command"})
+    monkeypatch.setattr(clock, "LONG", ("long", "fails"))
+    clock.main(repeats=2, output=output)
+    clock.main(["lon"], output=output)
+    rows = {row["what"]: row for row in read_csv(output)}
+    assert {what: row["repeats"] for what, row in rows.items()} == {
+        "slow": "2", "files": "2", "long": "1",
+    }  # fmt: skip
+    assert float(rows["slow"]["seconds"]) >= 0.3 and float(rows["slow"]["memory_mb"]) > 0
+    with pytest.raises(SystemExit, match="no-such-command failed; what it said is in"):
+        clock.main(["fails"], output=output)
+    with pytest.raises(typer.BadParameter, match="there are: slow; files; long; fails"):
+        clock.main(["other"], output=output)

@@ -435,6 +435,12 @@ def test_a_stable_schedule_decays_over_its_share(
     assert rates[13:] == sorted(rates[13:], reverse=True) and rates[-1] < 0.1
 
 
+def test_a_run_of_one_step_learns_something(make_model: Maker, run: Maker, rows: list[Row]) -> None:
+    """A warm-up begins at rate 0, which would be the only one."""
+    (only,) = run(make_model(), rows[:8], batch_size=8, micro_batch_size=8, epochs=1, warmup=0.05)
+    assert (only["step"], only["learning_rate"]) == (1, 1e-3)
+
+
 def test_another_beta2_gives_other_weights(make_model: Maker, run: Maker, rows: list[Row]) -> None:
     one, two = make_model(), make_model()
     run(one, rows, beta2=0.9)

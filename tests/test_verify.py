@@ -137,21 +137,30 @@ def test_the_same_bytes_from_another_machine_are_added(study: Path) -> None:
     assert verify.merged(found, known)["environments"] == [environment()]
 
 
-def test_a_machine_where_only_the_verdicts_agree_is_kept_apart(study: Path) -> None:
+def test_what_comes_out_elsewhere_is_kept_beside_it(study: Path) -> None:
     path = study / "paper" / "expected.json"
     expected = verify.read_expectations(path)
+
+    def add() -> None:
+        known = verify.read_expectations(path)
+        write_json(path, verify.beside(known, study / "paper", study / "artifacts"))
+
     with pytest.raises(UnusableFile, match="the expected bytes came out here"):
-        verify.agreeing(expected, compare(study))
+        add()
     row = read_csv(study / "paper" / "tables" / "claims.csv")[0]
-    change_claim(study, effect=row["effect_low"])
+    change_claim(study, effect=row["effect_low"], verdict="another")
     for _ in range(2):
-        write_json(path, verify.agreeing(verify.read_expectations(path), compare(study)))
+        add()
     kept = verify.read_expectations(path)
-    assert kept == {**expected, "agreed": [environment()]}
-    assert "Other bytes, and the same verdicts, on:" in verify.told(compare(study))
-    change_claim(study, verdict="another")
-    with pytest.raises(UnusableFile, match="not every claim came out here"):
-        verify.agreeing(expected, compare(study))
+    (here,) = kept.pop("elsewhere")
+    assert kept == expected and here["environment"] == environment()
+    assert here["compared"] == len(expected["claims"]) == here["agree"] + 1
+    assert here["claims"][0]["verdict"] == "another"
+    said = f"and {here['agree']} of {here['compared']} comparisons agreed, on:"
+    assert said in verify.told(compare(study))
+    shutil.rmtree(study / "artifacts" / "methods" / "MTL")
+    with pytest.raises(UnusableFile, match="not every run that the claims compare is here"):
+        add()
 
 
 @pytest.mark.parametrize(

@@ -93,7 +93,8 @@ def training_arguments(
         learning_rate=settings.learning_rate,
         lr_scheduler_type=settings.schedule,
         lr_scheduler_kwargs=_schedule_options(settings, steps),
-        warmup_steps=math.ceil(settings.warmup * steps),
+        # The first step of a warm-up has rate 0: a run of one step would learn nothing.
+        warmup_steps=min(math.ceil(settings.warmup * steps), steps - 1),
         weight_decay=settings.weight_decay,
         adam_beta2=settings.beta2,
         optim="adamw_torch_fused",
