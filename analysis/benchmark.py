@@ -18,7 +18,7 @@ from typing import Annotated, Any
 
 import typer
 
-from aligned import as_text
+from aligned import as_called, as_text
 from reproduce.arms import training_examples
 from reproduce.config import (
     Arm,
@@ -347,7 +347,7 @@ def training(
             speed = found[-1]["tokens"] / found[-1]["seconds"]
             print(f"{number + 1}/{repeats} {method}: {speed:.0f} tokens/s", flush=True)
     rows = summarised(found)
-    write_csv(output, rows)
+    write_csv(output, [{**row, "command": as_called()} for row in rows])
     print(f"\n{arm}, {repeats} repeats, {_machine()}\n\n{as_text(rows)}\n")
     print(*(f"{name}: {METHODS[name]}" for name in wanted), DIFFERENCES, sep="\n")
 

@@ -1,30 +1,27 @@
-"""The README's table of speeds, from what the benchmarks beside this file wrote.
+"""What the README says of times and speeds, from what the benchmarks beside this file wrote.
 
 `python analysis/measured.py` writes it between the README's markers.
 """
 
-import csv
 from pathlib import Path
+
+from reproduce.files import read_csv
+from reproduce.progress import spoken
 
 HERE = Path(__file__).resolve().parent
 README = HERE.parent / "README.md"
-BEGIN, END = "<!-- speeds: begin -->\n", "<!-- speeds: end -->\n"
+MARK = "<!-- {name}: {end} -->\n"
 
 BENCHMARKS = {
-    # file: (what is measured, its column, the command)
+    # file: (what is measured, its column)
     "benchmark-training.csv": (
-        "fine-tuning, default profile, real tokens a second", "tokens_per_second",
-        "python analysis/benchmark.py training",
-    ),
-    "speed-sampling.csv": (
-        "sampling, SmolLM2, tokens a second", "tokens_per_second",
-        "python analysis/speed.py sampling --profile profiles/smollm2 --prompts 2 --samples 16",
-    ),
-    "speed-judging.csv": (
-        "judging, SmolLM2, pairs a second", "pairs_per_second",
-        "python analysis/speed.py judging --profile profiles/smollm2 --alone 150 --calls 5",
-    ),
+        "fine-tuning, default profile, real tokens a second", "tokens_per_second"),
+    "benchmark-training-smollm2.csv": (
+        "fine-tuning, SmolLM2, real tokens a second", "tokens_per_second"),
+    "speed-sampling.csv": ("sampling, SmolLM2, tokens a second", "tokens_per_second"),
+    "speed-judging.csv": ("judging, SmolLM2, pairs a second", "pairs_per_second"),
 }  # fmt: skip
+WALL_TIMES = "wall-times.csv"
 INSTEAD = {
     "ours": "this package",
     "trl": "TRL's SFTTrainer as it comes",
@@ -34,26 +31,61 @@ INSTEAD = {
 """What the benchmarks call a way, as a reader would; others speak for themselves."""
 
 
-def table() -> str:
-    """Return the speeds as Markdown; a ratio is how many times as fast the first way is."""
+def takes() -> str:
+    """Return how long the two commands and their set-up take, as a sentence."""
+    found = {row["what"]: spoken(float(row["seconds"])) for row in read_csv(HERE / WALL_TIMES)}
+    return (
+        f"Measured: `make study` {found['the whole study again, without any cache']}, `make test` "
+        f"{found['the tests']}, their set-up {found['set-up in a fresh clone']}, once.\n"
+    )
+
+
+def times() -> str:
+    """Return what each command takes, as a table."""
+    lines = ["| what | command | takes | largest process |", "|---|---|--:|--:|"]
+    lines += [
+        f"| {row['what']} | `{row['command']}` | {_clock(float(row['seconds']))} "
+        f"| {float(row['memory_mb']) / 1000:.1f} GB |"
+        for row in read_csv(HERE / WALL_TIMES)
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def speeds() -> str:
+    """Return the speeds as a table; a ratio is how many times as fast the first way is."""
     lines = ["| what | how | speed | ratio | measured by |", "|---|---|--:|--:|---|"]
-    for name, (what, column, command) in BENCHMARKS.items():
-        with (HERE / name).open(encoding="utf-8") as stream:
-            rows = list(csv.DictReader(stream))
-        for number, row in enumerate(rows):
+    for name, (what, column) in BENCHMARKS.items():
+        for number, row in enumerate(read_csv(HERE / name)):
             speed, ratio = float(row[column]), float(row["first_is_times"])
             lines.append(
                 f"| {what if not number else ''} | {INSTEAD.get(row['method'], row['method'])} "
                 f"| {speed:,.0f} | {f'{ratio:.2f}' if number else ''} "
-                f"| {f'`{command}`' if not number else ''} |"
+                f"| {'' if number else '`' + row['command'] + '`'} |"
             )
-    return "\n".join(lines) + "\n"
+    judged = read_csv(HERE / "speed-judging.csv")[0]
+    asked, distinct = (int(judged[f"study_{name}"]) for name in ("pairs", "distinct"))
+    return "\n".join(lines) + (
+        f"\n\nScores of pairs judged together differ by {float(judged['difference']):.1e} at most "
+        f"from those one by one. The whole study asks for {asked:,} pairs, {distinct:,} of them "
+        "distinct.\n"
+    )
+
+
+def _clock(seconds: float) -> str:
+    whole = round(seconds)
+    return f"{seconds:.1f} s" if whole < 60 else f"{whole // 60} min {whole % 60} s"
+
+
+BLOCKS = {"takes": takes, "times": times, "speeds": speeds}
 
 
 def filled(readme: str) -> str:
-    """Return the README with the table between its markers; ValueError where one is missing."""
-    before, after = readme.index(BEGIN) + len(BEGIN), readme.index(END)
-    return readme[:before] + table() + readme[after:]
+    """Return the README with each block between its markers; ValueError where one is missing."""
+    for name, block in BLOCKS.items():
+        begin, end = (MARK.format(name=name, end=end) for end in ("begin", "end"))
+        before, after = readme.index(begin) + len(begin), readme.index(end)
+        readme = readme[:before] + block() + readme[after:]
+    return readme
 
 
 if __name__ == "__main__":

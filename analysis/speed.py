@@ -16,7 +16,7 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
-from aligned import as_text
+from aligned import as_called, as_text
 from reproduce.config import Decoding, Generation, load_params
 from reproduce.determinism import settle
 from reproduce.entailment.cross_encoder import MAX_LENGTH, CrossEncoder
@@ -81,7 +81,8 @@ def _plain(
     found: list[list[str]] = []
     size = max(1, bounds.batch_size // decoding.samples)
     for begin in range(0, len(prompts), size):
-        ids, mask = pad_left(prompts[begin : begin + size], int(tokenizer.pad_token_id or 0))
+        padded = pad_left(prompts[begin : begin + size], int(tokenizer.pad_token_id or 0))
+        ids, mask = (tensor.to(model.device) for tensor in padded)
         output = model.generate(
             input_ids=ids, attention_mask=mask, max_new_tokens=bounds.max_new_tokens,
             do_sample=True, temperature=1.0, top_k=0, top_p=1.0,
@@ -144,7 +145,7 @@ def _alone(model: CrossEncoder, premise: str, text: str) -> Any:
 
 
 def _calls(artifacts: Path, carriers: Mapping[str, str]) -> list[list[Pair]]:
-    """Return what each judging of the study asks the entailment model, in the order of stages."""
+    """Return what each judging asks the entailment model: of trials, arms by name, candidates."""
     calls: list[list[Pair]] = []
 
     def asked(pairs: Sequence[Pair]) -> Any:
@@ -174,7 +175,9 @@ def _judged(name: str, asked: int, distinct: int, seconds: float) -> Row:
 
 
 def _report(found: Sequence[Row], speed: str, output: Path) -> None:
-    rows = [{**row, "first_is_times": round(found[0][speed] / row[speed], 1)} for row in found]
+    first = found[0][speed]
+    rows = [{**row, "first_is_times": round(first / row[speed], 1), "command": as_called()}
+            for row in found]  # fmt: skip
     write_csv(output, rows)
     print(as_text(rows))
 

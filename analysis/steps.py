@@ -24,7 +24,7 @@ from reproduce.config import (
 from reproduce.examples import Example, read_examples
 from reproduce.files import UnusableFile, read_rows, write_csv
 from reproduce.models import load_tokenizer
-from reproduce.progress import finished, stages
+from reproduce.progress import finished, logged, stages
 from reproduce.training.encoding import encode_example, encode_text
 
 HERE = Path(__file__).resolve().parent
@@ -38,7 +38,7 @@ def steps(profile: Profile = HERE.parent, output: Output = HERE / "benchmark-ste
     params = load_params(profile / "params.yaml")
     experiments = load_experiments(profile / "experiments.yaml")
     log = profile / "logs" / "timings.jsonl"
-    entries = read_rows(log)
+    entries = logged(log)
     latest = {row["stage"]: row for row in entries}
     order = stages(params, experiments)
     count = Counter(profile / "artifacts", params)

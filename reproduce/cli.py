@@ -24,10 +24,10 @@ from reproduce.config import (
     refuse_unpinned,
     refuse_unset,
 )
-from reproduce.files import UnusableFile, write_json
+from reproduce.files import UnusableFile, put_aside, write_json
 from reproduce.plan.command import plan
 from reproduce.preflight.command import preflight
-from reproduce.progress import forecast, mark_run, save_expected, stage, stages
+from reproduce.progress import forecast, made_here, mark_run, save_expected, stage, stages
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 
@@ -202,7 +202,9 @@ def tracking() -> None:
         print(f"Nothing was run here: the runs come from {kept}, without their responses")
         track(params.profile, kept_runs(kept), ARTIFACTS, PAPER / "tables")
         return
-    with stage("tracking", LOG, stages(params, experiments)):
+    # Called by hand it may have nothing to do, and its time would tell nothing.
+    timed = stage("tracking", LOG, stages(params, experiments))
+    with timed if "DVC_STAGE" in os.environ else contextlib.nullcontext():
         runs = stage_runs(params, ARTIFACTS) | runs_here(params, experiments, ARTIFACTS)
         keep_runs(kept, runs)
         receipt = track(params.profile, runs, ARTIFACTS, PAPER / "tables")
@@ -265,6 +267,11 @@ def expect(
     params, experiments = settings()
     if found := faults(Path(params.package), ARTIFACTS):
         raise UnusableFile("; ".join(found))
+    if not made_here(LOG, by_key(experiments)):
+        raise UnusableFile(
+            f"{ARTIFACTS}: not all of it was made on this machine ({LOG} tells), so this machine "
+            "has nothing to say of it; `dvc repro --force --no-run-cache` makes it here"
+        )
     if beside:
         kept = comparison.beside(comparison.read_expectations(RESULTS), PAPER, ARTIFACTS)
     else:
@@ -282,14 +289,20 @@ def verify(
 ) -> None:
     """Compare the results that are here with what to expect, claim by claim and file by file."""
     from reproduce import verify as comparison
-    from reproduce.faults import faults
+    from reproduce.faults import faults, misplaced
     from reproduce.index import state_of_index
+    from reproduce.judging import CACHE as SCORES
 
     params, experiments = load_params(), load_experiments()
     if rerun:
-        expected = comparison.expectations(PAPER, ARTIFACTS)
+        # Before the work: what is missing, and code of another place.
+        expected = comparison.expectations(PAPER, ARTIFACTS, by_key(experiments))
+        if found_wrong := misplaced(Path(params.package)):
+            raise UnusableFile(found_wrong[0])
         command = [sys.executable, "-m", "dvc", "repro", "dvc.yaml", "--force", "--no-run-cache"]
-        if status := subprocess.run(command, check=False).returncode:
+        with put_aside(SCORES):
+            status = subprocess.run(command, check=False).returncode
+        if status:
             raise typer.Exit(status)
     else:
         expected = comparison.read_expectations(RESULTS)

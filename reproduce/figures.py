@@ -69,18 +69,19 @@ def trade_off(tables: Path) -> Figure:
     return figure
 
 
-def ladder(studies: Sequence[tuple[str, Sequence[Mapping[str, str]]]]) -> Figure:
-    """Return the effect that decides each claim at every scale, the smallest model first.
+def ladder(studies: Sequence[tuple[str, Sequence[Mapping[str, str]]]], note: str = "") -> Figure:
+    """Return the effect that decides each claim in every study, the smallest model first.
 
     `studies` are titles with the deciding rows of their tables of claims; effects too small to
-    count lie in a grey band. Raises UnusableFile where a study has other claims than the first.
+    count lie in a grey band. `note` is what is said of n and intervals. Raises UnusableFile where a
+    study has other claims than the first.
     """
     rows = studies[0][1]
     figure, panels = new_figure(
         1.1 + 0.32 * len(rows) * len(studies),
-        "The effect that decides each claim, at every scale",
-        "Grey band: effects too small to count. Bars: bootstrap intervals, over seeds and prompts "
-        "where there are several seeds. The arrow points to the claimed side.",
+        "The effect that decides each claim, in every study",
+        "Grey band: effects too small to count. The arrow points to the claimed side. The studies "
+        f"differ in far more than size: data, base model, judges, seeds. {note}",
         nrows=len(rows), sharex=True, squeeze=False,
     )  # fmt: skip
     for axes, row in zip(panels[:, 0], rows, strict=True):
@@ -206,6 +207,7 @@ def mechanism(tables: Path) -> Figure:
     )
     axes.set(xlabel="Share of wrong answers that is the remembered fact")
     if not known:
+        axes.axis("off")
         axes.text(0.5, 0.5, "no question with a known remembered fact", ha="center")
         return figure
     for place, row in rows.iterrows():
@@ -227,9 +229,8 @@ def controls(tables: Path) -> Figure:
     first, second = read_table(tables, "controls"), _flipped(read_table(tables, "drivers"))
     blocks = {"Controls": first, "Variants of ReSet": second}
     both = pd.concat(blocks.values())
-    note = interval_note(
-        tables, both["instruction_difference_prompts"], both["instruction_difference_seeds"]
-    )
+    counts = [n for name in OBJECTIVES for n in both[f"{name}_difference_prompts"]]
+    note = interval_note(tables, counts, both["instruction_difference_seeds"])
     figure, panels = new_figure(
         4.6,
         "ReSet against its controls and against its variants",
@@ -377,5 +378,6 @@ def _forest(axes: Axes, rows: Any, name: str) -> None:
 def _loss(axes: Axes, run: Any, colour: Any) -> None:
     points, label = run.groupby("point"), run["label"].iloc[0]
     steps, values = points["step"].mean(), points["loss"]
-    axes.plot(steps, values.mean(), color=colour, label=label)
+    # A line through a single point would not be seen.
+    axes.plot(steps, values.mean(), color=colour, label=label, marker="." if len(steps) < 2 else "")
     axes.fill_between(steps, values.min(), values.max(), color=colour, alpha=0.12, linewidth=0)

@@ -147,6 +147,20 @@ def fingerprint(folder: Path) -> str:
     return digest(_sums(folder))
 
 
+@contextlib.contextmanager
+def put_aside(folder: Path) -> Iterator[None]:
+    """Let a folder be empty for as long as the block runs, then be as it was before."""
+    aside = folder.with_name(f"{folder.name}.aside")
+    if folder.exists() and not aside.exists():
+        folder.rename(aside)
+    try:
+        yield
+    finally:
+        if aside.exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            aside.rename(folder)
+
+
 def text_id(*parts: str) -> str:
     """Return a stable 12-digit hexadecimal name for a text made of `parts`."""
     return hashlib.sha256("\x1f".join(parts).encode()).hexdigest()[:12]

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from reproduce.config import Arm, Params, by_key
+from reproduce.environment import machine
 from reproduce.files import UnusableFile, read_csv, write_csv
 
 FIRST = ("data", "entailment", "base")
@@ -57,17 +58,18 @@ def stage(
     Args:
         name: of the stage, as `stages` names it.
         log: JSON Lines of {stage, seconds, at (Unix time of the end), memory_mb (of the largest
-            process)}, to be kept by no tool.
+            process), machine (see `environment`)}, to be kept by no tool.
         order: all stages; without it only the name is said.
         expected: CSV of stage and seconds; without it no time is said.
     """
-    done = finished(_read_log(log), time.time(), _run_began())
+    done = finished(logged(log), time.time(), _run_began())
     found = estimate(name, order, _read_expected(expected), done)
     print(headline(name, order, found), flush=True)
     began = time.monotonic()
     yield
     seconds = round(time.monotonic() - began, 2)
-    row = {"stage": name, "seconds": seconds, "at": round(time.time()), "memory_mb": _memory()}
+    row = {"stage": name, "seconds": seconds, "at": round(time.time()), "memory_mb": _memory(),
+           "machine": machine()}  # fmt: skip
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("a", encoding="utf-8") as stream:
         # A kill may have cut off the line before: it must not take this one with it.
@@ -183,7 +185,7 @@ def save_expected(log: Path, order: Sequence[str], target: Path = EXPECTED) -> N
 
     Raises UnusableFile naming the stages that the log lacks.
     """
-    found = _read_log(log)
+    found = logged(log)
     latest = {row["stage"]: row for row in found}
     missing = [name for name in order if name not in latest]
     if missing:
@@ -243,7 +245,17 @@ def _memory() -> int:
     return round(peak * (1 if sys.platform == "darwin" else 1024) / 1e6)
 
 
-def _read_log(log: Path) -> list[Row]:
+def made_here(log: Path, arms: Iterable[str]) -> bool:
+    """Return whether the latest run of each arm that `log` knows was on a machine like this one.
+
+    The log is kept by no tool, so results that were pulled have no entry in it.
+    """
+    latest = {row["stage"]: row for row in logged(log)}
+    here = machine()
+    return all(arm in latest and latest[arm].get("machine", here) == here for arm in arms)
+
+
+def logged(log: Path) -> list[Row]:
     """Return the rows of a log; a line that a kill cut off is left out."""
     rows: list[Row] = []
     for line in log.read_text(encoding="utf-8").splitlines() if log.is_file() else []:

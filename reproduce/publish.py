@@ -191,7 +191,11 @@ def _draw_ladder(studies: Sequence[Study], target: Path) -> None:
     from reproduce.figures import ladder
     from reproduce.plotting import save
 
-    save(ladder([(study.title, study.claims) for study in studies]), target)
+    note = " ".join(
+        f"{each.title}: n = {each.prompts} prompts, {each.level} bootstrap intervals {each.over}."
+        for each in studies
+    )
+    save(ladder([(study.title, study.claims) for study in studies], note), target)
     target.with_suffix(".pdf").unlink()
 
 

@@ -18,9 +18,11 @@ from reproduce.files import (
     SUMS,
     UnusableFile,
     checked,
+    digest,
     fingerprint,
     read_json,
     read_rows,
+    text_id,
     write_rows,
 )
 from reproduce.results import FAITHFULNESS, OBJECTIVES, Arms, read_trials
@@ -38,13 +40,15 @@ Point = tuple[str, float, int]
 class Cell:
     """One arm and seed: a child run, and a cell of a table.
 
-    `record` is the fingerprint of its artifacts; `kept` says that they are not here.
+    `record` is the fingerprint of its artifacts, `scored` that of what else its means depend on:
+    which judges were found sound, and this module. `kept` says that its artifacts are not here.
     """
 
     experiment: str
     arm: str
     seed: int
     record: str
+    scored: str = ""
     kept: bool = False
 
     @property
@@ -101,7 +105,8 @@ def keep_runs(target: Path, runs: Runs) -> None:
     if target.is_file() and list(kept_runs(target)) == [replace(c, kept=True) for c in runs]:
         return
     write_rows(target, [
-        {"experiment": cell.experiment, "arm": cell.arm, "seed": cell.seed, "record": cell.record,
+        {"experiment": cell.experiment, "arm": cell.arm, "seed": cell.seed,
+         "record": cell.record, "scored": cell.scored,
          "parameters": found.parameters, "inputs": found.inputs, "points": found.points}
         for cell, read in runs.items() for found in [read()]
     ])  # fmt: skip
@@ -111,7 +116,7 @@ def kept_runs(source: Path) -> Runs:
     """Return the runs of a file of `keep_runs`; raise UnusableFile where it is none."""
     try:
         return {
-            Cell(row["experiment"], row["arm"], row["seed"], row["record"], kept=True):
+            Cell(row["experiment"], row["arm"], row["seed"], row["record"], row["scored"], True):
             partial(Content, row["parameters"], row["inputs"], list(map(tuple, row["points"])), "")
             for row in read_rows(source)
         }  # fmt: skip
@@ -191,12 +196,18 @@ def cells_of(params: Params, experiments: Arms, artifacts: Path) -> list[Cell]:
         raise UnusableFile(
             f"missing or unfinished: {', '.join(missing)}; run `dvc repro` to make what is missing"
         )
+    scored = _scored(params, artifacts)
     return [
-        Cell(experiment, arm, seed, record)
+        Cell(experiment, arm, seed, record, scored)
         for experiment, arm, folder in names
         for record in [fingerprint(folder)]
         for seed in params.seeds
     ]
+
+
+def _scored(params: Params, artifacts: Path) -> str:
+    settings = json.dumps([params.validation.model_dump(mode="json"), params.judging.carriers])
+    return text_id(fingerprint(artifacts / "validation"), settings, digest(Path(__file__)))
 
 
 def content(

@@ -10,13 +10,14 @@ import os
 import re
 import sqlite3
 import time
+import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from reproduce.files import text_id
+from reproduce.files import text_id, write_text
 from reproduce.records import Cell, Content, Runs
 
 NAME = "dancing-in-chains"
@@ -45,6 +46,7 @@ class Store:
     client: Any
     experiment: str
     profile: str
+    owner: str
 
 
 def track(profile: str, runs: Runs, artifacts: Path, tables: Path | None = None) -> Receipt:
@@ -52,8 +54,9 @@ def track(profile: str, runs: Runs, artifacts: Path, tables: Path | None = None)
 
     A parent run an experiment, with its files of the folder `tables`, and a child run an arm and
     seed. Runs of an unfinished call, of an older record or of an arm that is no more are
-    deleted, runs that are right are left alone, other people's runs are not touched. A run whose
-    responses are here takes the place of one that was logged without.
+    deleted, runs that are right are left alone, other people's runs are not touched: those that
+    `track` did not log, and on a server those of another clone. A run whose responses are here
+    takes the place of one that was logged without.
 
     Returns experiment -> arm -> seed -> record hash, the same on every call.
 
@@ -61,8 +64,9 @@ def track(profile: str, runs: Runs, artifacts: Path, tables: Path | None = None)
     """
     cells, experiments = list(runs), list(dict.fromkeys(cell.experiment for cell in runs))
     uri, files = tracking_uri(artifacts)
-    with _opened(uri, files, profile) as store:
-        wanted = {c.name: c.record for c in cells} | dict.fromkeys(experiments, "")
+    with _opened(uri, files, profile, _owner(artifacts) if files is None else "") as store:
+        wanted = {c.name: (c.record, c.scored) for c in cells}
+        wanted |= dict.fromkeys(experiments, ("", ""))
         kept, wrong = sift(_runs(store), wanted, any(cell.kept for cell in cells))
         for run in wrong:
             store.client.delete_run(run)
@@ -90,18 +94,31 @@ def tracking_uri(artifacts: Path) -> tuple[str, str | None]:
     return f"sqlite:///{(folder / 'mlflow.db').as_posix()}", (folder / "mlartifacts").as_uri()
 
 
+def _owner(artifacts: Path) -> str:
+    """Return a name of this clone, by which it knows its runs among those of a team."""
+    kept = artifacts.parent / ".cache" / "owner"
+    if not kept.is_file():
+        write_text(kept, uuid.uuid4().hex[:12])
+    return kept.read_text(encoding="utf-8")
+
+
+def _owned(store: Store) -> dict[str, str]:
+    return {"owner": store.owner} if store.owner else {}
+
+
 def shown(text: str) -> str:
     """Return `text` with the user, password and query of every URI in it left out."""
     return re.sub(r"(://[^\s?]*)\?\S*", r"\1", re.sub(r"://[^/\s]*@", "://", text))
 
 
 def sift(
-    runs: Iterable[Any], wanted: Mapping[str, str], bare: bool = False
+    runs: Iterable[Any], wanted: Mapping[str, tuple[str, str]], bare: bool = False
 ) -> tuple[dict[str, Any], list[str]]:
     """Return cell -> the MLflow run to keep for it, and the ids of the runs to delete.
 
-    A run is kept that is complete and has the record hash that `wanted` gives for its cell; of
-    equal ones the first. One without responses is kept where those to log have none (`bare`).
+    A run is kept that is complete and has the hashes that `wanted` gives for its cell, of its
+    artifacts and of what its scores were reckoned with; of equal ones the first. One without
+    responses is kept where those to log have none (`bare`).
     """
     kept: dict[str, Any] = {}
     wrong: list[str] = []
@@ -110,7 +127,8 @@ def sift(
         cell = tags["cell"]
         right = tags.get("complete") == "true" and run.info.status == "FINISHED"
         right = right and (bare or tags.get("origin") != KEPT)
-        if right and cell not in kept and wanted.get(cell) == tags.get("record", ""):
+        hashes = (tags.get("record", ""), tags.get("scored", ""))
+        if right and cell not in kept and wanted.get(cell) == hashes:
             kept[cell] = run
         else:
             wrong.append(run.info.run_id)
@@ -118,7 +136,7 @@ def sift(
 
 
 @contextlib.contextmanager
-def _opened(uri: str, files: str | None, profile: str) -> Iterator[Store]:
+def _opened(uri: str, files: str | None, profile: str, owner: str) -> Iterator[Store]:
     """Yield the MLflow experiment of a profile, made if need be; its errors hold no password."""
     _quieten()
     from mlflow import MlflowClient
@@ -130,7 +148,7 @@ def _opened(uri: str, files: str | None, profile: str) -> Iterator[Store]:
             if files:
                 _refuse_damaged(uri.removeprefix("sqlite:///"))
             client = MlflowClient(uri, registry_uri=uri)
-            yield Store(client, _experiment(client, f"{NAME}/{profile}", files), profile)
+            yield Store(client, _experiment(client, f"{NAME}/{profile}", files), profile, owner)
         except (MlflowException, SQLAlchemyError, sqlite3.Error) as error:
             hint = f" ({MOVE_AWAY})" if files else ""
             raise TrackingError(f"MLflow at {shown(uri)}{hint}: {_masked(error, uri)}") from None
@@ -195,7 +213,7 @@ def _experiment(client: Any, name: str, files: str | None) -> str:
 
 
 def _runs(store: Store) -> list[Any]:
-    """Return the runs of the experiment that `track` made, finished or not."""
+    """Return the runs of the experiment that `track` made for this owner, finished or not."""
     runs: list[Any] = []
     token = None
     while True:
@@ -203,7 +221,8 @@ def _runs(store: Store) -> list[Any]:
         runs += page
         token = page.token
         if not token:
-            return [run for run in runs if "cell" in run.data.tags]
+            tags = [(run, run.data.tags) for run in runs]
+            return [r for r, t in tags if "cell" in t and t.get("owner", "") == store.owner]
 
 
 def _parents(
@@ -212,7 +231,7 @@ def _parents(
     """Return experiment -> id of its parent run, each with the tables of the experiment."""
     parents: dict[str, str] = {}
     for name in experiments:
-        tags = {"profile": store.profile, "experiment": name, "cell": name}
+        tags = {"profile": store.profile, "experiment": name, "cell": name, **_owned(store)}
         files = sorted(tables.glob(f"{name}.*")) if tables else []
         content = text_id(*(part for f in files for part in (f.name, f.read_bytes().hex())))
         run = kept.get(name)
@@ -261,7 +280,9 @@ def _log(store: Store, cell: Cell, parent: str, content: Content) -> None:
         "seed": str(cell.seed),
         "cell": cell.name,
         "record": cell.record,
+        "scored": cell.scored,
         PARENT: parent,
+        **_owned(store),
         **({"origin": KEPT} if cell.kept else {}),
         **({TABLES: json.dumps([{"path": SAMPLES, "type": "table"}])} if content.samples else {}),
     }

@@ -239,7 +239,8 @@ def _digests(paper: Path) -> dict[str, str]:
         if not files:
             raise UnusableFile(f"{paper / name}: nothing there; run `dvc repro`")
         found |= {f"{name}/{file.name}": digest(file) for file in files}
-    return found
+    record = paper / "runs.jsonl"
+    return {**found, **({record.name: digest(record)} if record.is_file() else {})}
 
 
 def _fingerprints(artifacts: Path) -> dict[str, str]:

@@ -13,6 +13,7 @@ from reproduce.files import (
     UnusableFile,
     checked,
     fingerprint,
+    put_aside,
     read_json,
     read_rows,
     replacing,
@@ -227,3 +228,18 @@ def test_what_a_killed_run_has_left_is_swept_away(tmp_path: Path) -> None:
     with replacing(tmp_path / "target") as draft:
         draft.write_text("whole")
     assert {path.name for path in tmp_path.iterdir()} == {"target", ".other.abcd1234"}
+
+
+def test_a_folder_that_is_put_aside_comes_back(tmp_path: Path) -> None:
+    folder = tmp_path / "cache"
+    with put_aside(folder):  # There is none, and none is made.
+        pass
+    assert not folder.exists()
+    folder.mkdir()
+    (folder / "old").write_text("x")
+    with pytest.raises(ValueError, match="stopped"), put_aside(folder):
+        assert not folder.exists()
+        folder.mkdir()
+        (folder / "new").write_text("y")
+        raise ValueError("stopped")
+    assert [path.name for path in folder.iterdir()] == ["old"]

@@ -103,6 +103,7 @@ def test_a_clone_that_pulls_has_every_result_and_its_runs(study: Path, tmp_path:
     assert ran(dvc(clone, "repro")) == ["tracking"]  # Its database is nobody's output.
     done = reproduce(clone, "verify", "--same-bytes")
     assert done.returncode == 0, done.stdout + done.stderr
+    assert "made on this machine" in reproduce(clone, "expect").stderr
     with contextlib.closing(sqlite3.connect(clone / "mlflow.db")) as connection:
         count = "SELECT COUNT(*) FROM tags WHERE key = ?"
         found = [connection.execute(count, (key,)).fetchone()[0] for key in ("arm", "origin")]

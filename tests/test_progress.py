@@ -17,6 +17,7 @@ from reproduce.progress import (
     finished,
     forecast,
     headline,
+    made_here,
     save_expected,
     spoken,
     stage,
@@ -128,7 +129,10 @@ def test_a_stage_is_logged_once_it_succeeds(
         raise KeyError
     rows = [json.loads(line) for line in log.read_text("utf-8").splitlines() if line]
     assert [row["stage"] for row in rows] == ["a"]
-    assert set(rows[0]) == {"stage", "seconds", "at", "memory_mb"} and rows[0]["memory_mb"] > 10
+    assert (
+        set(rows[0]) == {"stage", "seconds", "at", "memory_mb", "machine"}
+        and rows[0]["memory_mb"] > 10
+    )
     assert "[1/2] a — at most about 2 min left of 2 min" in capsys.readouterr().out
 
 
@@ -201,3 +205,14 @@ def test_the_run_begins_with_the_dvc_process_above(tmp_path: Path) -> None:
     assert float(began(DVC_STAGE="data")) > 1e9
     environment.pop("DVC_STAGE", None)
     assert began() == "None"
+
+
+def test_what_was_pulled_was_not_made_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    log = tmp_path / "timings.jsonl"
+    with stage("a/b", log):
+        pass
+    assert made_here(log, ["a/b"])
+    assert not made_here(log, ["a/b", "a/c"])
+    monkeypatch.setenv("ATEN_CPU_CAPABILITY", "avx2")
+    assert not made_here(log, ["a/b"])
+    assert not made_here(tmp_path / "none.jsonl", ["a/b"])

@@ -71,13 +71,26 @@ def test_a_command_exists(document: str, words: list[str]) -> None:
         assert rest[0] in ("commit", "dag", "stage", "status", "pull")
 
 
-def test_the_speeds_are_those_that_the_benchmarks_wrote(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_times_and_speeds_are_those_that_the_benchmarks_wrote(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.syspath_prepend(ROOT / "analysis")
     import measured
 
     text = measured.README.read_text(encoding="utf-8")
     assert measured.filled(text) == text, "run `python analysis/measured.py`"
     assert text.count("python analysis/benchmark.py training") >= 1
+
+
+GENERATED = re.compile(r"<!-- (.+?): begin -->.*?<!-- \1: end -->", re.DOTALL)
+UNITS = "s|min|h|seconds|minutes|hours|tokens/s|pairs/s|runs/s"
+A_TIME = re.compile(rf"\d[\d.,]* (?:{UNITS})(?!\w)")
+
+
+def test_no_time_or_speed_of_the_readme_is_typed() -> None:
+    typed = GENERATED.sub("", (ROOT / "README.md").read_text(encoding="utf-8"))
+    assert not A_TIME.findall(typed)
+    assert A_TIME.findall("in 19 min 12 s, at 7.5 tokens/s") == ["19 min", "12 s", "7.5 tokens/s"]
 
 
 ELSEWHERE = {
@@ -88,7 +101,8 @@ ELSEWHERE = {
     "make twice": "tests/test_faults.py::test_the_command_says_so_and_exits_accordingly",
     "make verify": "tests/test_verify.py::test_what_was_kept_is_found_again",
     "make ui": "tests/test_records.py::test_a_server_holds_the_runs_and_their_files",
-    "make smollm2": "17 minutes on 2 cores",
+    "make smollm2": "a process of them up to",
+    "python analysis/clock.py": "tests/test_speed.py::test_commands_are_timed_as_whole_processes",
     "python analysis/benchmark.py": "tests/test_benchmark.py::test_every_method_trains",
     "python analysis/speed.py": "tests/test_speed.py::test_sampling_is_compared",
     "reproduce plan": "tests/test_plan.py::test_the_command_writes_markdown",

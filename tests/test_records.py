@@ -295,6 +295,35 @@ def test_the_environment_names_the_store(
     assert (tmp_path / "mlflow.db").read_bytes() == database
 
 
+def test_means_that_other_judges_carry_are_logged_again(study: Study) -> None:
+    """The limit from which a judge is sound decides a mean, and is no part of an arm."""
+    study.track()
+    first = study.run(CELL)
+    validation = study.params.validation.model_copy(update={"least_auc": 0.9})
+    study.params = study.params.model_copy(update={"validation": validation})
+    study.track()
+    second = study.run(CELL)
+    assert second.info.run_id != first.info.run_id
+    assert second.data.tags["record"] == first.data.tags["record"]
+
+
+def test_runs_of_another_clone_on_a_server_are_left_alone(
+    study: Study, tmp_path: Path, database: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    team = tmp_path / "team.db"
+    team.write_bytes(database)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{team}")
+    (tmp_path / "other").mkdir()
+    other = Study(tmp_path / "other")
+    write_arm(other.artifacts, other.params, "two-stage/CD", ARMS["two-stage"]["CD"], loss=9.0)
+    study.track()
+    first = {run.info.run_id for run in study.runs()}
+    for _ in range(2):
+        other.track()
+        assert len(study.runs()) == 2 * len(first)
+        assert first < {run.info.run_id for run in study.runs()}
+
+
 def test_a_missing_arm_is_named(study: Study, tmp_path: Path) -> None:
     (study.artifacts / "methods/MTL/SHA256SUMS").unlink()
     with pytest.raises(UnusableFile, match=r"methods/MTL; run `dvc repro`"):

@@ -298,14 +298,20 @@ def write_arm(target: Path, sizes: dict[str, int]) -> list[Example]:
 
 def test_seen_prompts_are_prompts_of_the_arm(tmp_path: Path) -> None:
     examples = write_arm(tmp_path / "arm", {"b": 10, "a": 3})
-    found = seen_prompts(tmp_path / "arm", 0, 5)
+    found = seen_prompts(tmp_path / "arm", 0, 5, lambda _: True)
     assert Counter(e.dataset for e in found) == {"a": 3, "b": 5}
     assert all(e in examples for e in found) and len({e.id for e in found}) == 8
-    assert found == seen_prompts(tmp_path / "arm", 0, 5)
+    assert found == seen_prompts(tmp_path / "arm", 0, 5, lambda _: True)
+
+
+def test_what_was_too_long_to_be_trained_on_was_not_seen(tmp_path: Path) -> None:
+    write_arm(tmp_path / "arm", {"b": 10, "a": 3})
+    found = seen_prompts(tmp_path / "arm", 0, 5, lambda e: e.prompt != "a 1" and e.dataset == "a")
+    assert sorted(e.prompt for e in found) == ["a 0", "a 2"]
 
 
 def test_seen_prompts_of_a_damaged_arm_are_refused(tmp_path: Path) -> None:
     write_arm(tmp_path / "arm", {"a": 3})
     (tmp_path / "arm" / "seed-0" / "train.jsonl").write_text("{}\n")
     with pytest.raises(UnusableFile, match=r"train\.jsonl"):
-        seen_prompts(tmp_path / "arm", 0, 5)
+        seen_prompts(tmp_path / "arm", 0, 5, lambda _: True)

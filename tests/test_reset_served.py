@@ -31,7 +31,7 @@ from reproduce.config import (
 )
 from reproduce.endpoint import EndpointError
 from reproduce.examples import Example, read_examples, write_examples
-from reproduce.files import read_rows, sealed_folder
+from reproduce.files import read_rows, sealed_folder, write_json
 from reproduce.judges.rated import rater
 from reproduce.reset.sampling import sample_candidates
 from reproduce.reset.served import options, served
@@ -236,6 +236,7 @@ def arm(folder: Path, model: Any, tokenizer: Any, examples: list[Example]) -> No
     """Write what candidates are sampled from: an arm's training examples and its model."""
     with sealed_folder(folder) as draft:
         write_examples(draft / "seed-0" / "train.jsonl", examples)
+        write_json(draft / "record.json", {"training": {"max_length": 512}})
         model.save_pretrained(draft / "seed-0" / "model")
         tokenizer.save_pretrained(draft / "seed-0" / "model")
 

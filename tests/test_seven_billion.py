@@ -134,3 +134,11 @@ def test_a_rehearsal_goes_from_data_to_scores(
     assert '"loss"' in losses
     # What a run needs to go on after it was stopped is gone once it is done.
     assert not list((profile / ".cache" / "training").glob("*"))
+
+
+def test_the_report_of_the_rehearsal_is_of_this_profile(tmp_path: Path) -> None:
+    made = rehearsal.rehearsal(tmp_path, "http://127.0.0.1:1/v1")
+    kept = (ROOT / "docs" / "rehearsal.md").read_text(encoding="utf-8")
+    told = "\n".join(rehearsal.differences(made))
+    assert told.count("\n") > 30
+    assert kept.endswith(f"{told}\n"), "run `python tests/rehearsal.py FOLDER > docs/rehearsal.md`"

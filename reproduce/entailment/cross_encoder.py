@@ -3,6 +3,7 @@
 import hashlib
 from collections import defaultdict
 from collections.abc import Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,7 +38,9 @@ class CrossEncoder:
         self.model, self.tokenizer = load_classifier(folder)
         self.columns = label_columns(self.model.config.label2id)
         names = ("model.safetensors", "config.json", "tokenizer.json")
-        self.name = text_id(str(MAX_LENGTH), *(digest(folder / name) for name in names))
+        # Another version of the library, or another device, rounds otherwise.
+        made_by = (version("torch"), self.model.device.type, str(MAX_LENGTH))
+        self.name = text_id(*made_by, *(digest(folder / name) for name in names))
         self.store = _opened(cache)
 
     def __call__(self, pairs: Sequence[Text]) -> Table:

@@ -1,4 +1,4 @@
-"""ReSet: sample candidates from the MTL model, score them, select; training is train.py's.
+"""ReSet: sample candidates from the MTL model, score them, select; training is that of any arm.
 
 Wu et al. (2024), caption of figure 8: responses to seen prompts by several decoding
 strategies are rated by a weighted score of task performance, faithfulness and instruction

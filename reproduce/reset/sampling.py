@@ -11,10 +11,11 @@ from typing import Any
 from reproduce.config import Decoding, Params
 from reproduce.determinism import named_seed, settle
 from reproduce.examples import Example, read_examples, write_examples
-from reproduce.files import checked, sealed_folder, write_rows
+from reproduce.files import checked, read_json, sealed_folder, write_rows
 from reproduce.generate import respond
 from reproduce.models import checkpoint, load_model, load_tokenizer
 from reproduce.parallel import over_seeds
+from reproduce.training.encoding import encode_example
 
 Row = dict[str, Any]
 Respond = Callable[[Sequence[Example], Decoding, int], list[list[str]]]
@@ -29,9 +30,16 @@ def sample_candidates(params: Params, start: Path, target: Path) -> None:
 
 def _sample_seed(params: Params, start: Path, folder: Path, seed: int) -> None:
     settle(named_seed("candidates", seed), params.hardware.threads)
-    prompts = seen_prompts(start, seed, params.candidates.prompts)
+    model = checkpoint(start, seed)
+    tokenizer = load_tokenizer(model)
+    longest = int(read_json(start / "record.json")["training"]["max_length"])
+
+    def trained(example: Example) -> bool:
+        return encode_example(tokenizer, example, longest) is not None
+
+    prompts = seen_prompts(start, seed, params.candidates.prompts, trained)
     rows: list[Row] = []
-    with _responder(params, checkpoint(start, seed)) as drawn:
+    with _responder(params, model) as drawn:
         for name, decoding in params.candidates.strategies.items():
             texts = drawn(prompts, decoding, named_seed("candidates", seed, name))
             rows += [
@@ -64,11 +72,16 @@ def _responder(params: Params, model: Path) -> Iterator[Respond]:
     yield respond_here
 
 
-def seen_prompts(arm: Path, seed: int, count: int) -> list[Example]:
-    """Return at most `count` training examples a data set of the arm at `arm`."""
+def seen_prompts(
+    arm: Path, seed: int, count: int, trained: Callable[[Example], bool]
+) -> list[Example]:
+    """Return at most `count` training examples a data set of the arm at `arm`.
+
+    `trained` says of an example whether the arm saw it: some are too long to be trained on.
+    """
     examples = read_examples(checked(arm) / f"seed-{seed}" / "train.jsonl")
     sets: dict[str, list[Example]] = defaultdict(list)
-    for example in examples:
+    for example in filter(trained, examples):
         sets[example.dataset].append(example)
     rng = random.Random(f"prompts-{seed}")
     return [e for name in sorted(sets) for e in rng.sample(sets[name], min(count, len(sets[name])))]

@@ -10,7 +10,7 @@ from typing import Any
 from reproduce.config import ConfigError, Hardware, Training
 from reproduce.config.strict import Strict
 from reproduce.determinism import settle
-from reproduce.files import read_json, read_rows, text_id, write_json, write_rows
+from reproduce.files import digest, read_json, read_rows, text_id, write_json, write_rows
 from reproduce.models import load_model, load_tokenizer
 from reproduce.training.trainer import train, training_arguments
 
@@ -139,7 +139,6 @@ def _work(job: Job) -> Path:
         return Path(job.target) / "work"
     # Named by all that decides the run, so that another run never goes on from here.
     rows = Path(job.rows).read_text(encoding="utf-8")
-    weights = sorted(Path(job.start).glob("*.safetensors"))
-    sizes = [f"{path.name} {path.stat().st_size} {path.stat().st_mtime_ns}" for path in weights]
-    told = job.model_dump_json(exclude={"target", "rows"})
-    return kept(job.keeper) / text_id(told, rows, *sizes)
+    weights = [digest(path) for path in sorted(Path(job.start).glob("*.safetensors"))]
+    told = job.model_dump_json(exclude={"target", "rows", "start"})
+    return kept(job.keeper) / text_id(told, rows, *weights)
