@@ -16,8 +16,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 from reproduce.files import text_id, write_text
+from reproduce.local_runs import Entry, insert
+from reproduce.progress import told
 from reproduce.records import Cell, Content, Runs
 
 NAME = "dancing-in-chains"
@@ -29,6 +32,8 @@ BATCH = 800
 
 MOVE_AWAY = "move the file away if it is damaged or of another MLflow: the next call builds another"
 
+COMPLETE = "complete"
+"""Tag of a run that was logged to its end."""
 PARENT = "mlflow.parentRunId"
 TABLES = "mlflow.loggedArtifacts"
 
@@ -47,6 +52,8 @@ class Store:
     experiment: str
     profile: str
     owner: str
+    files: Path | None
+    """Where the runs' files lie, if the database is of this folder; None: the store decides."""
 
 
 def track(profile: str, runs: Runs, artifacts: Path, tables: Path | None = None) -> Receipt:
@@ -125,7 +132,7 @@ def sift(
     for run in runs:
         tags = run.data.tags
         cell = tags["cell"]
-        right = tags.get("complete") == "true" and run.info.status == "FINISHED"
+        right = tags.get(COMPLETE) == "true" and run.info.status == "FINISHED"
         right = right and (bare or tags.get("origin") != KEPT)
         hashes = (tags.get("record", ""), tags.get("scored", ""))
         if right and cell not in kept and wanted.get(cell) == hashes:
@@ -148,7 +155,9 @@ def _opened(uri: str, files: str | None, profile: str, owner: str) -> Iterator[S
             if files:
                 _refuse_damaged(uri.removeprefix("sqlite:///"))
             client = MlflowClient(uri, registry_uri=uri)
-            yield Store(client, _experiment(client, f"{NAME}/{profile}", files), profile, owner)
+            experiment = _experiment(client, f"{NAME}/{profile}", files)
+            folder = Path(url2pathname(urlsplit(files).path)) if files else None
+            yield Store(client, experiment, profile, owner, folder)
         except (MlflowException, SQLAlchemyError, sqlite3.Error) as error:
             hint = f" ({MOVE_AWAY})" if files else ""
             raise TrackingError(f"MLflow at {shown(uri)}{hint}: {_masked(error, uri)}") from None
@@ -243,7 +252,7 @@ def _parents(
                 store.client.log_artifact(parents[name], str(file), "tables")
             store.client.set_tag(parents[name], "tables", content)
         if name not in kept:
-            store.client.set_tag(parents[name], "complete", "true")
+            store.client.set_tag(parents[name], COMPLETE, "true")
             store.client.set_terminated(parents[name])
     return parents
 
@@ -259,20 +268,21 @@ def _adopt(
 
 
 def _log_all(store: Store, runs: Runs, parents: Mapping[str, str]) -> float:
-    """Log runs and return the seconds that it took."""
-    began = said = time.monotonic()
-    for number, (cell, read) in enumerate(runs.items()):
-        now = time.monotonic()
-        if number and now - said > 2:
-            said, left = now, (now - began) / number * (len(runs) - number)
-            print(f"  {number} of {len(runs)} runs logged, about {left:.0f} s left", flush=True)
-        _log(store, cell, parents[cell.experiment], read())
+    """Log runs and return the seconds that it took once they were read."""
+    entries = [
+        _entry(store, cell, parents[cell.experiment], read())
+        for cell, read in told(list(runs.items()), "reading runs")
+    ]
+    began = time.monotonic()
+    if store.files:
+        insert(store.client._tracking_client.store, store.experiment, store.files, entries)
+    else:
+        for entry in told(entries, "logging runs"):
+            _send(store, entry)
     return time.monotonic() - began
 
 
-def _log(store: Store, cell: Cell, parent: str, content: Content) -> None:
-    from mlflow.entities import Metric, Param, RunTag
-
+def _entry(store: Store, cell: Cell, parent: str, content: Content) -> Entry:
     tags = {
         "profile": store.profile,
         "experiment": cell.experiment,
@@ -285,17 +295,29 @@ def _log(store: Store, cell: Cell, parent: str, content: Content) -> None:
         **_owned(store),
         **({"origin": KEPT} if cell.kept else {}),
         **({TABLES: json.dumps([{"path": SAMPLES, "type": "table"}])} if content.samples else {}),
+        **content.inputs,
+        COMPLETE: "true",
     }
-    client, name = store.client, cell.name.split("/", 1)[1]
-    run = client.create_run(store.experiment, tags={**tags, **content.inputs}, run_name=name)
+    texts = {SAMPLES: content.samples} if content.samples else {}
+    name = cell.name.split("/", 1)[1]
+    return Entry(name, tags, content.parameters, content.points, texts)
+
+
+def _send(store: Store, entry: Entry) -> None:
+    """Log a run by MLflow's calls, the mark that it is complete last."""
+    from mlflow.entities import Metric, Param, RunTag
+
+    client = store.client
+    tags = {key: value for key, value in entry.tags.items() if key != COMPLETE}
+    run = client.create_run(store.experiment, tags=tags, run_name=entry.name)
     run_id, now = run.info.run_id, int(time.time() * 1000)
-    if content.samples:
-        client.log_text(run_id, content.samples, SAMPLES)
-    metrics = [Metric(key, value, now, step) for key, value, step in content.points]
+    for name, text in entry.texts.items():
+        client.log_text(run_id, text, name)
+    metrics = [Metric(key, value, now, step) for key, value, step in entry.points]
     for start in range(BATCH, len(metrics), BATCH):
         client.log_batch(run_id, metrics[start : start + BATCH])
-    parameters = [Param(key, value) for key, value in content.parameters.items()]
-    client.log_batch(run_id, metrics[:BATCH], parameters, [RunTag("complete", "true")])
+    parameters = [Param(key, value) for key, value in entry.parameters.items()]
+    client.log_batch(run_id, metrics[:BATCH], parameters, [RunTag(COMPLETE, "true")])
     client.set_terminated(run_id)
 
 

@@ -96,15 +96,21 @@ def expectations(paper: Path, artifacts: Path, arms: Iterable[str] = ()) -> dict
 
 
 def merged(found: dict[str, Any], known: Path) -> dict[str, Any]:
-    """Return `found`, with the other machines of the file `known` if its bytes are the same."""
+    """Return `found` with what the file `known` says of other machines, as far as it holds.
+
+    What came out elsewhere holds for the same runs, where the same bytes came out for the same
+    tables, too.
+    """
     if not known.is_file():
         return found
     old = read_expectations(known)
-    if any(old[part] != found[part] for part in ("claims", "files", "artifacts")):
+    if old["artifacts"] != found["artifacts"]:
         return found
+    kept = {"elsewhere": old["elsewhere"]} if "elsewhere" in old else {}
+    if any(old[part] != found[part] for part in ("claims", "files")):
+        return {**found, **kept}
     others = [each for each in old["environments"] if each not in found["environments"]]
-    elsewhere = {"elsewhere": old["elsewhere"]} if "elsewhere" in old else {}
-    return {**found, "environments": [*others, *found["environments"]], **elsewhere}
+    return {**found, "environments": [*others, *found["environments"]], **kept}
 
 
 def beside(expected: Mapping[str, Any], paper: Path, artifacts: Path) -> dict[str, Any]:

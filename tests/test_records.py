@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from reproduce import records, tracking
+from reproduce import local_runs, records, tracking
 from reproduce.config import Arm, Params, Training, load_params, training_of
 from reproduce.examples import Example, write_examples
 from reproduce.files import UnusableFile, fingerprint, sealed_folder, write_json, write_rows
@@ -295,6 +295,37 @@ def test_the_environment_names_the_store(
     assert (tmp_path / "mlflow.db").read_bytes() == database
 
 
+def whole(study: Study) -> dict[str, Any]:
+    """Return cell -> all that MLflow holds of its run, but for ids, times and places."""
+    found = {}
+    for run in study.runs():
+        folder, client = run.info.run_id, study.client
+        files = [file.path for file in client.list_artifacts(folder)]
+        histories = {
+            name: [(point.step, point.value) for point in client.get_metric_history(folder, name)]
+            for name in run.data.metrics
+        }
+        tags = {k: v for k, v in run.data.tags.items() if k not in ("owner", "mlflow.parentRunId")}
+        found[tags["cell"]] = (
+            run.info.status, run.info.run_name, run.info.user_id, run.info.lifecycle_stage, files,
+            run.data.metrics, histories, run.data.params, tags,
+            [Path(client.download_artifacts(folder, name)).read_bytes() for name in files],
+        )  # fmt: skip
+    return found
+
+
+def test_what_is_inserted_is_what_mlflow_would_have_logged(
+    study: Study, tmp_path: Path, database: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study.track()
+    inserted = whole(study)
+    (tmp_path / "team.db").write_bytes(database)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'team.db'}")
+    monkeypatch.chdir(tmp_path)
+    study.track()
+    assert whole(study) == inserted and len(inserted) == 8
+
+
 def test_means_that_other_judges_carry_are_logged_again(study: Study) -> None:
     """The limit from which a judge is sound decides a mean, and is no part of an arm."""
     study.track()
@@ -469,24 +500,35 @@ def test_a_database_of_another_mlflow_is_named_and_left_as_it_is(
     assert (tmp_path / "mlflow.db").read_bytes() == before
 
 
-def test_a_rebuild_that_was_stopped_goes_on(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole, done = tracking._log, []
+@pytest.mark.parametrize("shared", [False, True])
+def test_a_rebuild_that_was_stopped_goes_on(
+    study: Study, tmp_path: Path, database: bytes, monkeypatch: pytest.MonkeyPatch, shared: bool
+) -> None:
+    """The database of a folder has all runs or none, that of a team those that were logged."""
+    if shared:
+        (tmp_path / "team.db").write_bytes(database)
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'team.db'}")
+        monkeypatch.chdir(tmp_path)
+    module, name = (tracking, "_send") if shared else (local_runs, "write_text")
+    done, carried_out = [], getattr(module, name)
 
     def stopped(*arguments: Any) -> None:
         if len(done) == 2:
             raise KeyboardInterrupt
-        done.append(whole(*arguments))
+        done.append(carried_out(*arguments))
 
-    monkeypatch.setattr(tracking, "_log", stopped)
-    with pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(module, name, stopped)
         study.track()
-    arms = [f"{e}/{a}" for e, found in ARMS.items() for a in found]
-    assert "holds 2 of the 6 runs" in state_of_index(study.artifacts, arms, [0, 1])
     first = {run.info.run_id for run in study.runs() if "seed" in run.data.tags}
-    monkeypatch.setattr(tracking, "_log", whole)
+    assert len(first) == (2 if shared else 0)
+    arms = [f"{e}/{a}" for e, found in ARMS.items() for a in found]
+    if not shared:
+        assert "holds 0 of the 6 runs" in state_of_index(study.artifacts, arms, [0, 1])
     study.track()
     assert state_of_index(study.artifacts, arms, [0, 1]) == ""
-    assert first <= {run.info.run_id for run in study.runs()}
+    runs = {run.info.run_id for run in study.runs() if "seed" in run.data.tags}
+    assert first <= runs and len(runs) == 6
 
 
 def test_nothing_secret_is_said_or_logged(

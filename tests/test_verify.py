@@ -133,8 +133,12 @@ def test_the_same_bytes_from_another_machine_are_added(study: Path) -> None:
     other = [{"processor": "another"}]
     write_json(known, {**found, "environments": other})
     assert verify.merged(found, known)["environments"] == [*other, environment()]
-    write_json(known, {**found, "environments": other, "files": {"a": "b"}})
-    assert verify.merged(found, known)["environments"] == [environment()]
+    elsewhere = [{"environment": other[0], "claims": [], "compared": 0, "agree": 0}]
+    write_json(known, {**found, "environments": other, "files": {"a": "b"}, "elsewhere": elsewhere})
+    merged = verify.merged(found, known)
+    assert merged["environments"] == [environment()] and merged["elsewhere"] == elsewhere
+    write_json(known, {**found, "artifacts": {"a": "b"}, "elsewhere": elsewhere})
+    assert verify.merged(found, known) == found
 
 
 def test_what_comes_out_elsewhere_is_kept_beside_it(study: Path) -> None:
