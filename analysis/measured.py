@@ -44,7 +44,7 @@ def times() -> str:
     """Return what each command takes, as a table."""
     lines = ["| what | command | takes | largest process |", "|---|---|--:|--:|"]
     lines += [
-        f"| {row['what']} | `{row['command']}` | {_clock(float(row['seconds']))} "
+        f"| {row['what']} | `{row['command'].replace('{scratch}', 'FOLDER')}` | {_clock(float(row['seconds']))} "
         f"| {float(row['memory_mb']) / 1000:.1f} GB |"
         for row in read_csv(HERE / WALL_TIMES)
     ]
