@@ -225,6 +225,8 @@ def differences(profile: Path) -> list[str]:
 if __name__ == "__main__":
     os.environ["DS_ACCELERATOR"] = "cpu"
     with judged() as judge:
-        made = rehearsal(Path(sys.argv[1]).resolve(), judge.url)
+        folder = Path(sys.argv[1]).resolve()
+        folder.mkdir(parents=True, exist_ok=True)
+        made = rehearsal(folder, judge.url)
         print(run(made), file=sys.stderr)
     print(report(made), end="")

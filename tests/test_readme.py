@@ -106,9 +106,9 @@ ELSEWHERE = {
     "python analysis/benchmark.py": "tests/test_benchmark.py::test_every_method_trains",
     "python analysis/speed.py": "tests/test_speed.py::test_sampling_is_compared",
     "reproduce verify": "tests/test_faults.py::test_the_command_says_so_and_exits_accordingly",
-    "reproduce expect": "tests/test_pipeline.py::test_a_clone_that_pulls_has_every_result_and_its_runs",
+    "reproduce expect": "tests/test_pipeline.py::test_a_clone_that_pulls",
     "reproduce paper": "tests/test_publish.py::test_the_report_is_the_same_twice_and_takes_nothing",
-    "reproduce tracking": "tests/test_pipeline.py::test_a_clone_that_pulls_has_every_result_and_its",
+    "reproduce tracking": "tests/test_pipeline.py::test_a_clone_that_pulls",
     "reproduce plan": "tests/test_plan.py::test_the_command_writes_markdown",
     "reproduce preflight": "tests/test_preflight.py::test_the_command",
 }
