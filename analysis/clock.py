@@ -25,7 +25,7 @@ LOG = HERE.parent / "logs" / "timings.jsonl"
 COMMANDS = {
     # what: the command; {scratch} is an empty folder
     "set-up in a fresh clone": "git clone --quiet . {scratch}/new; "
-    "make -C {scratch}/new .venv/ready",
+    "cd {scratch}/new; make .venv/ready",
     "the tests": "make test",
     "the whole study again, without any cache": "make twice",
     "`dvc repro` with nothing to do": "dvc repro",

@@ -43,11 +43,10 @@ def takes() -> str:
 def times() -> str:
     """Return what each command takes, as a table."""
     lines = ["| what | command | takes | largest process |", "|---|---|--:|--:|"]
-    lines += [
-        f"| {row['what']} | `{row['command'].replace('{scratch}', 'FOLDER')}` | {_clock(float(row['seconds']))} "
-        f"| {float(row['memory_mb']) / 1000:.1f} GB |"
-        for row in read_csv(HERE / WALL_TIMES)
-    ]
+    for row in read_csv(HERE / WALL_TIMES):
+        command = row["command"].replace("{scratch}", "FOLDER")
+        took, memory = _clock(float(row["seconds"])), float(row["memory_mb"]) / 1000
+        lines.append(f"| {row['what']} | `{command}` | {took} | {memory:.1f} GB |")
     return "\n".join(lines) + "\n"
 
 

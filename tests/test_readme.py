@@ -98,6 +98,7 @@ ELSEWHERE = {
     "dvc repro": "tests/test_pipeline.py::test_every_stage_leaves_its_outputs",
     "make study": "tests/test_pipeline.py::test_every_stage_leaves_its_outputs",
     "make test": ".ci/run",
+    "make .venv/ready": ".ci/run",
     "make twice": "tests/test_faults.py::test_the_command_says_so_and_exits_accordingly",
     "make verify": "tests/test_verify.py::test_what_was_kept_is_found_again",
     "make ui": "tests/test_records.py::test_a_server_holds_the_runs_and_their_files",
