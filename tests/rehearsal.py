@@ -175,7 +175,7 @@ def _write_model(folder: Path, shape: Row, texts: Sequence[str]) -> int:
 
 REPORT = """# The rehearsal: the 7B profile with a tiny model
 
-{stages} stages in {took} on {cores} cores, {runs} runs in their record, {claims} comparisons in
+{stages} stages of {took} together on {cores} cores, {runs} runs in their record, {claims} comparisons in
 the table of claims. Training ran in two processes under torchrun with ZeRO-3, candidates came from
 `transformers serve`, ratings from a server that speaks OpenAI's protocol and means nothing by them.
 Nothing is learnt here: that it runs from data to tables is all that it shows.
@@ -199,7 +199,7 @@ def report(profile: Path) -> str:
     paper = profile / "paper"
     return REPORT.format(
         stages=len(made),
-        took=spoken(made[-1]["at"] - made[0]["at"] + made[0]["seconds"]),
+        took=spoken(sum(row["seconds"] for row in made)),
         cores=os.cpu_count(),
         runs=len(read_rows(paper / "runs.jsonl")),
         claims=len(read_csv(paper / "tables" / "claims.csv")),
