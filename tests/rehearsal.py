@@ -175,10 +175,10 @@ def _write_model(folder: Path, shape: Row, texts: Sequence[str]) -> int:
 
 REPORT = """# The rehearsal: the 7B profile with a tiny model
 
-{stages} stages of {took} together on {cores} cores, {runs} runs in their record, {claims} comparisons in
-the table of claims. Training ran in two processes under torchrun with ZeRO-3, candidates came from
-`transformers serve`, ratings from a server that speaks OpenAI's protocol and means nothing by them.
-Nothing is learnt here: that it runs from data to tables is all that it shows.
+{stages} stages of {took} together on {cores} cores, {runs} runs in their record, {claims}
+comparisons in the table of claims. Training ran in two processes under torchrun with ZeRO-3,
+candidates came from `transformers serve`, ratings from a server that speaks OpenAI's protocol and
+means nothing by them. Nothing is learnt here: that it runs from data to tables is all it shows.
 Written by `python tests/rehearsal.py FOLDER`.
 
 | stage | seconds | MB |
