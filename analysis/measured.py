@@ -45,8 +45,9 @@ def times() -> str:
     lines = ["| what | command | takes | largest process |", "|---|---|--:|--:|"]
     for row in read_csv(HERE / WALL_TIMES):
         command = row["command"].replace("{scratch}", "FOLDER")
-        took, memory = _clock(float(row["seconds"])), float(row["memory_mb"]) / 1000
-        lines.append(f"| {row['what']} | `{command}` | {took} | {memory:.1f} GB |")
+        took = _clock(float(row["seconds"]))
+        memory = f"{float(row['memory_mb']) / 1000:.1f} GB" if row["memory_mb"] else "–"
+        lines.append(f"| {row['what']} | `{command}` | {took} | {memory} |")
     return "\n".join(lines) + "\n"
 
 

@@ -38,6 +38,8 @@ def steps(profile: Profile = HERE.parent, output: Output = HERE / "benchmark-ste
     params = load_params(profile / "params.yaml")
     experiments = load_experiments(profile / "experiments.yaml")
     log = profile / "logs" / "timings.jsonl"
+    if not log.is_file():
+        raise UnusableFile(f"{log}: missing; run `dvc repro`")
     entries = logged(log)
     latest = {row["stage"]: row for row in entries}
     order = stages(params, experiments)

@@ -1,7 +1,6 @@
 """What tests measured, as tables: the page docs/evidence.md.
 
-`pytest tests/test_distributed.py tests/test_misbehaviour.py --junitxml REPORT.xml`, then
-`python tests/evidence.py REPORT.xml > docs/evidence.md`.
+`pytest --junitxml REPORT.xml`, then `python tests/evidence.py REPORT.xml > docs/evidence.md`.
 """
 
 import json
@@ -21,7 +20,8 @@ def page(report: Path) -> str:
     tables: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for each in ElementTree.parse(report).iter("property"):
         tables[each.attrib["name"]].append(json.loads(each.attrib["value"]))
-    return "\n".join(f"## {title}\n\n{table(tables[title])}" for title in sorted(tables))
+    parts = (f"## {title}\n\n{table(tables[title])}" for title in sorted(tables))
+    return "\n".join(["# What tests measured\n", *parts])
 
 
 def table(rows: list[dict[str, Any]]) -> str:

@@ -95,7 +95,7 @@ def compared(
     """Hold the losses of a run to those that are expected, and note how near they are."""
     furthest = max(abs(one - other) for one, other in zip(found, expected, strict=True))
     note("Losses of runs that are to be equal", {
-        "run": run, "steps": len(found), "largest difference": f"{furthest:.1e}",
+        "run": run, "steps": len(found), "largest difference (nats)": f"{furthest:.1e}",
         "allowed": f"{allowed:.0e}",
     })  # fmt: skip
     assert furthest <= allowed

@@ -213,9 +213,11 @@ def test_the_server_goes_with_the_pipeline_however_that_ends(
     number: int, made_up: Callable[..., Served], tmp_path: Path
 ) -> None:
     code = textwrap.dedent(f"""
-        import time
+        import signal, time
         from pathlib import Path
         from reproduce.config import Generation, SamplerServer, Served
+        # A shell that starts the tests in the background has them ignore it.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         from reproduce.reset.served import served
         bounds = Generation(max_new_tokens=8, batch_size=8)
         settings = Served.model_validate_json({made_up().model_dump_json()!r})
