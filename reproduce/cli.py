@@ -72,8 +72,6 @@ def settings() -> Settings:
 @app.command()
 def check() -> None:
     """Check params.yaml and experiments.yaml and say what the study consists of."""
-    from reproduce.faults import misplaced
-
     params, experiments = settings()
     if params.judging.rated:
         from reproduce.judging import rater_of
@@ -85,6 +83,12 @@ def check() -> None:
     print(f"profile {params.profile}: {len(experiments)} experiments, {arms} arms, {seeds} seeds")
     if said := forecast(stages(params, experiments)):
         print(said)
+    _refuse_misplaced(params)
+
+
+def _refuse_misplaced(params: Params) -> None:
+    from reproduce.faults import misplaced
+
     if found := misplaced(Path(params.package)):
         raise UnusableFile(found[0])
 
@@ -294,18 +298,18 @@ def verify(
 ) -> None:
     """Compare the results that are here with what to expect, claim by claim and file by file."""
     from reproduce import verify as comparison
-    from reproduce.faults import faults, misplaced
+    from reproduce.faults import faults
     from reproduce.index import state_of_index
-    from reproduce.judging import CACHE as SCORES
 
     params, experiments = load_params(), load_experiments()
     if rerun:
+        from reproduce.judging import CACHE
+
         # Before the work: what is missing, and code of another place.
         expected = comparison.expectations(PAPER, ARTIFACTS, by_key(experiments))
-        if found_wrong := misplaced(Path(params.package)):
-            raise UnusableFile(found_wrong[0])
+        _refuse_misplaced(params)
         command = [sys.executable, "-m", "dvc", "repro", "dvc.yaml", "--force", "--no-run-cache"]
-        with put_aside(SCORES):
+        with put_aside(CACHE):
             status = subprocess.run(command, check=False).returncode
         if status:
             raise typer.Exit(status)

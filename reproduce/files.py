@@ -151,7 +151,9 @@ def fingerprint(folder: Path) -> str:
 def put_aside(folder: Path) -> Iterator[None]:
     """Let a folder be empty for as long as the block runs, then be as it was before."""
     aside = folder.with_name(f"{folder.name}.aside")
-    if folder.exists() and not aside.exists():
+    if aside.exists():
+        shutil.rmtree(folder, ignore_errors=True)  # Left by a block that was killed.
+    elif folder.exists():
         folder.rename(aside)
     try:
         yield

@@ -243,3 +243,9 @@ def test_a_folder_that_is_put_aside_comes_back(tmp_path: Path) -> None:
         (folder / "new").write_text("y")
         raise ValueError("stopped")
     assert [path.name for path in folder.iterdir()] == ["old"]
+    # Killed in between: what was put aside is still there, and so is what came in its place.
+    folder.rename(tmp_path / "cache.aside")
+    folder.mkdir()
+    with put_aside(folder):
+        assert not folder.exists()
+    assert [path.name for path in folder.iterdir()] == ["old"]
