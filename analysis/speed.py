@@ -25,7 +25,7 @@ from reproduce.files import UnusableFile, checked, read_rows, write_csv
 from reproduce.generate import pad_left, respond
 from reproduce.judges import judge
 from reproduce.judging import judged
-from reproduce.models import load_model, load_tokenizer
+from reproduce.models import checkpoint, load_model, load_tokenizer
 from reproduce.training.encoding import prompt_ids
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
@@ -45,8 +45,8 @@ def sampling(
 ) -> None:
     """Time the sampling of candidates: ours, plain `generate`, and one prompt at a time."""
     params = load_params(profile / "params.yaml")
-    settle(0, params.hardware.base_threads)
-    folder = checked(profile / "artifacts" / "base") / "model"
+    settle(0, params.hardware.cores)
+    folder = checkpoint(profile / "artifacts" / "base", params.seeds[0])
     model, tokenizer = load_model(folder, params.hardware, generates=True), load_tokenizer(folder)
     sets = read_sets(profile / "artifacts" / "evaluation").values()
     examples = [e for found in sets if not found[0].probe for e in found[:prompts]]
@@ -105,7 +105,7 @@ def judging(
 ) -> None:
     """Time the entailment scores that the study asked for, and some one by one, uncached."""
     params = load_params(profile / "params.yaml")
-    settle(0, params.hardware.base_threads)
+    settle(0, params.hardware.cores)
     artifacts = profile / "artifacts"
     folder = checked(artifacts / "entailment") / "model"
     all_calls = _calls(artifacts, params.judging.carriers)

@@ -23,7 +23,7 @@ from reproduce.config import (
 )
 from reproduce.examples import Example, read_examples
 from reproduce.files import UnusableFile, read_rows, write_csv
-from reproduce.models import load_tokenizer
+from reproduce.models import checkpoint, load_tokenizer
 from reproduce.progress import finished, logged, stages
 from reproduce.training.encoding import encode_example, encode_text
 
@@ -82,7 +82,8 @@ class Counter:
             return None
         length = settings.max_length
         rows = (encode_text(self._words(), row["text"], length) for row in read_rows(source))
-        return round(settings.epochs * int(sum(row["length"] for row in rows)))
+        runs = len(self.params.seeds)
+        return round(runs * settings.epochs * int(sum(row["length"] for row in rows)))
 
     def _length(self, example: Example, settings: Training) -> int:
         key = (example.id, example.response)
@@ -93,7 +94,8 @@ class Counter:
 
     def _words(self) -> Any:
         if self.tokenizer is None:
-            self.tokenizer = load_tokenizer(self.artifacts / "base" / "model")
+            base = checkpoint(self.artifacts / "base", self.params.seeds[0])
+            self.tokenizer = load_tokenizer(base)
         return self.tokenizer
 
 

@@ -1,16 +1,23 @@
-"""The base model: pretrained on the profile's texts, or imported."""
+"""The base models: pretrained on the profile's texts, one a seed, or one that was imported."""
 
 import shutil
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from reproduce.config import Params, TinyModel, Training
 from reproduce.determinism import named_seed, settle
 from reproduce.examples import read_sets
 from reproduce.files import checked, read_rows, sealed_folder
+from reproduce.parallel import over_seeds
 
 
 def make_base(params: Params, training: Path, pretraining: Path, target: Path) -> None:
-    """Write `target/model`: model and tokenizer in safetensors, with the history of its loss."""
+    """Write model and tokenizer in safetensors, as `models.checkpoint` finds them.
+
+    What is imported is one for all seeds. What is pretrained is another for each, with the history
+    of its loss, so that intervals over seeds are intervals over base models, too.
+    """
     with sealed_folder(target) as folder:
         if params.base.imported:
             from reproduce.sources.fetch import given_mirror
@@ -38,24 +45,40 @@ def _pretrain(
     pretraining: Path,
     folder: Path,
 ) -> None:
-    from reproduce.models import new_llama
     from reproduce.training.encoding import encode_text
-    from reproduce.training.jobs import Job, carried_out
     from reproduce.world.tokenizer import build_tokenizer
 
     texts = [row["text"] for row in read_rows(checked(pretraining) / "texts.jsonl")]
     tasks = [t for s in read_sets(training).values() for e in s for t in (e.prompt, e.response)]
-    seed, start = named_seed("base", params.base.seed), folder / "start"
-    settle(seed, params.hardware.base_threads)
     tokenizer = build_tokenizer([*texts, *tasks])
+    rows = [encode_text(tokenizer, text, settings.max_length) for text in texts]
+    work = partial(_pretrain_seed, params, shape, settings, tokenizer, rows, folder)
+    over_seeds(work, params.seeds, params.hardware)
+
+
+def _pretrain_seed(
+    params: Params,
+    shape: TinyModel,
+    settings: Training,
+    tokenizer: Any,
+    rows: list[dict[str, Any]],
+    target: Path,
+    number: int,
+) -> None:
+    from reproduce.models import new_llama
+    from reproduce.training.jobs import Job, carried_out
+
+    seed, folder = named_seed("base", number), target / f"seed-{number}"
+    settle(seed, params.hardware.threads)
+    start = folder / "start"
     new_llama(shape, tokenizer).save_pretrained(start)
     tokenizer.save_pretrained(start)
     job = Job(
-        title="pretraining", start=str(start), rows=str(folder / "rows.jsonl"), target=str(folder),
-        seed=seed, order=named_seed("base order", params.base.seed),
-        threads=params.hardware.base_threads, stops=0, training=settings, hardware=params.hardware,
+        title=f"pretraining, seed {number}", start=str(start), rows=str(folder / "rows.jsonl"),
+        target=str(folder), seed=seed, order=named_seed("base order", number),
+        threads=params.hardware.threads, stops=0, training=settings, hardware=params.hardware,
         keeper="base",
     )  # fmt: skip
-    carried_out(job, [encode_text(tokenizer, text, settings.max_length) for text in texts])
+    carried_out(job, rows)
     (folder / "rows.jsonl").unlink()
     shutil.rmtree(start)

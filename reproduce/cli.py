@@ -72,7 +72,10 @@ def settings() -> Settings:
 @app.command()
 def check() -> None:
     """Check params.yaml and experiments.yaml and say what the study consists of."""
+    from reproduce.results import refuse_incomplete
+
     params, experiments = settings()
+    refuse_incomplete(experiments)
     if params.judging.rated:
         from reproduce.judging import rater_of
 
@@ -117,7 +120,7 @@ def entailment() -> None:
 
 @app.command()
 def base() -> None:
-    """Pretrain or import the base model."""
+    """Pretrain a base model for each seed, or import one."""
     from reproduce.base import make_base
 
     with step("base") as (params, _):

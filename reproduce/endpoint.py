@@ -135,7 +135,8 @@ def _side_by_side(work: Callable[[int], R], count: int, workers: int, title: str
         for _ in told(range(count), title):
             next(done).result()
     except BaseException:
-        # After Ctrl-C nobody waits for a minute; what arrives until the process ends is kept.
+        # After Ctrl-C nobody waits for answers that are on their way; those that arrive until
+        # the process ends are kept.
         pool.shutdown(wait=False, cancel_futures=True)
         raise
     pool.shutdown()

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from reproduce.files import write_text
+from reproduce.records import Point
 
-Point = tuple[str, float, int]
 Row = dict[str, Any]
 
 

@@ -62,7 +62,7 @@ def load_tokenizer(folder: Path) -> "PreTrainedTokenizerBase":
 def checkpoint(start: Path, seed: int) -> Path:
     """Return the folder of the model that an arm of this seed starts from, checked to be whole.
 
-    `start` is the base model (one for all seeds) or an arm with one model a seed.
+    `start` has one model a seed, or is an imported base model: one for all.
     """
     checked(start)
     of_seed = start / f"seed-{seed}" / "model"

@@ -120,10 +120,9 @@ def _elsewhere(expected: Path, rows: Sequence[Row]) -> Iterable[str]:
         ]
         name = machine.get("limited by", in_words(machine))
         yield (
-            f"Where numbers are rounded otherwise (`{name}`) another base model comes out of the "
-            "same pretraining, and the intervals do not cover that: "
-            f"{each['agree']} of {each['compared']} comparisons agree, with the same verdict and "
-            "an effect inside the interval. Of the claims above differ: "
+            f"Where numbers are rounded otherwise (`{name}`) other base models come out of the "
+            f"same pretraining: {each['agree']} of {each['compared']} comparisons agree, with "
+            "the same verdict and an effect inside the interval. Of the claims above differ: "
             f"{'; '.join(others) or 'none'}."
         )
         yield ""

@@ -29,14 +29,14 @@ def arms() -> dict[str, dict[str, Arm]]:
 def profile(**changes: Any) -> Params:
     """Return a profile of LLaMA-7B on eight GPUs; `changes` are by dotted names with __."""
     told = yaml.safe_load((ROOT / "params.yaml").read_text("utf-8"))
-    told["base"] = {"seed": 0, "published": {"model": str(ROOT), "shape": LLAMA}}
+    told["base"] = {"published": {"model": str(ROOT), "shape": LLAMA}}
     told["training"] |= {"batch_size": 64, "micro_batch_size": 4, "max_length": 1024}
     told["generation"] = {"max_new_tokens": 256, "batch_size": 32}
     told["judging"] |= {"entailment": "published", "published": {"model": str(ROOT)},
                         "rated": {"model": "judge"}}  # fmt: skip
     told["servers"] = {"judge": JUDGE}
     told["hardware"] = {
-        "workers": 1, "threads": 1, "base_threads": 1, "precision": "bf16", "devices": 8,
+        "workers": 1, "threads": 1, "cores": 1, "precision": "bf16", "devices": 8,
         "deepspeed": str(ROOT / "deepspeed" / "zero3.json"), "gradient_checkpointing": True,
         "launch": "torchrun --nproc_per_node 8 --no-python", "save_every": 50,
     }  # fmt: skip

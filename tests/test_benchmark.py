@@ -113,7 +113,7 @@ def test_stages_are_counted_from_the_log_and_the_training_files(
     (folder / "logs" / "timings.jsonl").write_text(text)
     done = run_steps("--profile", folder, "--output", tmp_path / "steps.csv")
     assert done.returncode == 0, done.stderr
-    tokenizer = load_tokenizer(folder / "artifacts" / "base" / "model")
+    tokenizer = load_tokenizer(folder / "artifacts" / "base" / "seed-0" / "model")
     lengths = [len(encode_example(tokenizer, e, 128)["input_ids"]) for e in examples[:4]]
     tokens = sum(lengths[:3]) + sum(lengths)
     read = {row["stage"]: row for row in rows(tmp_path / "steps.csv")}

@@ -313,6 +313,17 @@ def test_a_file_of_another_form_is_refused_by_name(folder: Path, content: str) -
     assert "params.yaml" in refusal(load_params)
 
 
+def test_check_refuses_a_study_without_an_arm_that_its_tables_need(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    claims = yaml.safe_load((folder / "paper" / "claims.yaml").read_text())["claims"]
+    change(folder / "paper" / "claims.yaml", ("claims", claims[2:3]))
+    change(folder / "experiments.yaml", ("experiments.methods.ReSet-S", GONE))
+    monkeypatch.setattr(sys, "argv", ["reproduce", "check"])
+    assert command() == 1
+    assert "the tables need an arm 'methods/ReSet-S'" in capsys.readouterr().err
+
+
 def test_a_missing_file_is_refused_by_name(tmp_path: Path) -> None:
     path = tmp_path / "experiments.yaml"
     assert f"{path}: missing" in refusal(lambda: load_experiments(path))

@@ -215,7 +215,7 @@ def profile(tmp_path: Path, make_model: Any, tokenizer: Any) -> Iterator[Path]:
         "alpaca": settings("o/alpaca", "alpaca", revision=hub.REVISION),
         "nq": settings("o/nq", "mrqa-nq", revision=hub.REVISION),
     }}}  # fmt: skip
-    params["base"] = {"seed": 0, "published": {"model": "o/llama", "revision": hub.REVISION}}
+    params["base"] = {"published": {"model": "o/llama", "revision": hub.REVISION}}
     params["claims"] = str(ROOT / "paper" / "claims.yaml")
     (folder / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
     arms = yaml.safe_load((ROOT / "experiments.yaml").read_text(encoding="utf-8"))
@@ -311,7 +311,7 @@ def test_pickled_shards_become_safetensors_once(
             {key: state[key] for key in names}, source / f"pytorch_model-0000{number}-of-00002.bin"
         )
     import_published(PublishedBase(model=str(source)), tmp_path / "model")
-    found = load_model(tmp_path / "model", Hardware(workers=1, threads=1, base_threads=1))
+    found = load_model(tmp_path / "model", Hardware(workers=1, threads=1, cores=1))
     for name, tensor in found.state_dict().items():
         assert torch.equal(tensor.cpu(), state[name]), name
 

@@ -94,7 +94,7 @@ def told(**changes: Any) -> Params:
 def spread(**changes: Any) -> Params:
     """Return the nano profile on two devices with DeepSpeed."""
     hardware = {
-        "workers": 1, "threads": 1, "base_threads": 1, "devices": 2, "precision": "bf16",
+        "workers": 1, "threads": 1, "cores": 1, "devices": 2, "precision": "bf16",
         "deepspeed": str(ROOT / "deepspeed" / "zero3.json"), "launch": "torchrun --no-python",
     }  # fmt: skip
     return told(training__micro_batch_size=4, base__training__micro_batch_size=16,
@@ -331,7 +331,7 @@ def test_each_shape_is_tried_once() -> None:
         (32, 128),
     ]
     same = params.base.training.model_copy(update={"micro_batch_size": 8})  # type: ignore[union-attr]
-    base = Base(seed=0, tiny=params.base.tiny, training=same)
+    base = Base(tiny=params.base.tiny, training=same)
     assert len(steps.shapes(params.model_copy(update={"base": base}))) == 1
     (name,) = steps.step_checks(params, Path("none"), wanted=False)
     assert name == "steps"
@@ -349,7 +349,7 @@ def test_a_step_in_each_shape_of_a_tiny_model(
         make_model().save_pretrained(folder / "model")
         tokenizer.save_pretrained(folder / "model")
     small: Training = params.training.model_copy(update={"max_length": 16})
-    params = params.model_copy(update={"training": small, "base": Base(seed=0, imported="smollm2")})
+    params = params.model_copy(update={"training": small, "base": Base(imported="smollm2")})
     found = lines.carried_out(steps.step_checks(params, tmp_path / "base", wanted=True))
     assert [line.status for line in found] == ["pass", "pass"], found
     assert found[0].check == "step of 2 × 16 tokens" and found[0].said.startswith(
@@ -357,7 +357,7 @@ def test_a_step_in_each_shape_of_a_tiny_model(
     )
     assert found[1].check == "forward of 3 × 16 tokens" and "3 rows of 16" in found[1].said
     assert not list(steps.WORK.iterdir())
-    broken = Hardware(workers=1, threads=1, base_threads=1, launch="false")
+    broken = Hardware(workers=1, threads=1, cores=1, launch="false")
     params = params.model_copy(update={"hardware": broken})
     found = lines.carried_out(steps.step_checks(params, tmp_path / "base", wanted=True))
     assert found[0].status == "fail" and "`false reproduce train" in found[0].said

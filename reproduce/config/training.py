@@ -89,9 +89,8 @@ class PublishedBase(Strict):
 
 
 class Base(Strict):
-    """The base model: pretrained here (`tiny` with `training`), imported by name or published."""
+    """The base model: pretrained here (`tiny`, `training`; one a seed), imported or published."""
 
-    seed: int
     tiny: TinyModel | None = None
     training: Training | None = None
     imported: Literal["smollm2"] | None = None
@@ -110,6 +109,7 @@ class Hardware(Strict):
     """How many runs go side by side, and the threads of each.
 
     Attributes:
+        cores: threads of a step that is one process, such as the training of the entailment model.
         precision: of training (weights stay fp32 under "bf16", the products are taken in bf16) and
             of generation. "bf16" is fast on GPUs and on CPUs with bf16 products (Intel's AMX), slow
             on others.
@@ -126,7 +126,7 @@ class Hardware(Strict):
 
     workers: Count
     threads: Count
-    base_threads: Count
+    cores: Count
     precision: Literal["fp32", "bf16"] = "fp32"
     deepspeed: str | None = None
     launch: str = ""

@@ -222,7 +222,7 @@ def _disk(setting: Setting, work: Work) -> tuple[int, int]:
         # Imported models are written in fp32, published ones as they are downloaded.
         published = round(setting.shape.parameters * setting.assumed.bytes_per_downloaded)
         size = published if params.base.published else 4 * setting.shape.parameters
-        return kept + copies * size, 0
+        return kept + copies * work.runs * size, 0
     if work.stage == "entailment":
         return kept + copies * kept, 0
     # A new checkpoint is whole before the one before it goes.

@@ -209,7 +209,7 @@ def _base(params: Params) -> Work:
         return Work("base", saved=1)
     texts = params.data.world.pretraining_texts if params.data.world else 0
     return Work(
-        "base", examples=texts, seen=texts * settings.epochs,
+        "base", runs=len(params.seeds), examples=texts, seen=texts * settings.epochs,
         steps=steps_in(texts, settings), saved=1, pretrains=True,
     )  # fmt: skip
 

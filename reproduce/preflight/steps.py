@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from reproduce.config import Params, Training
-from reproduce.files import checked
+from reproduce.models import checkpoint
 from reproduce.preflight.lines import Check, Found, not_applicable, passed
 
 WORK = Path(".cache/preflight")
@@ -51,12 +51,12 @@ def step_taken(params: Params, settings: Training, base: Path) -> Found:
     from reproduce.training.encoding import Row
     from reproduce.training.jobs import Job, carried_out
 
-    checked(base)
+    start = checkpoint(base, params.seeds[0])
     row: Row = {"input_ids": [1] * settings.max_length, "labels": [1] * settings.max_length,
                 "length": settings.max_length}  # fmt: skip
     with _folder() as folder:
         job = Job(
-            title="preflight", start=str(base / "model"), rows=str(folder / "rows.jsonl"),
+            title="preflight", start=str(start), rows=str(folder / "rows.jsonl"),
             target=str(folder), seed=0, order=0, threads=params.hardware.threads, stops=0,
             training=settings.model_copy(update={"epochs": 1.0}),
             hardware=params.hardware.model_copy(update={"save_every": None}), keeper="preflight",
@@ -73,8 +73,8 @@ def forward(params: Params, base: Path) -> Found:
 
     from reproduce.models import load_model
 
-    checked(base)
-    model = load_model(base / "model", params.hardware, generates=True).eval()
+    start = checkpoint(base, params.seeds[0])
+    model = load_model(start, params.hardware, generates=True).eval()
     rows, tokens = params.generation.batch_size, params.training.max_length
     with torch.inference_mode():
         ids = torch.ones((rows, tokens), dtype=torch.long, device=model.device)

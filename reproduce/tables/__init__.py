@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from reproduce.config import Claims, Params
-from reproduce.files import checked, replacing, write_csv, write_text
+from reproduce.files import replacing, write_csv, write_text
+from reproduce.models import checkpoint
 from reproduce.results import MAIN, Arms, load, read_trials, refuse_incomplete
 from reproduce.tables import arms
 from reproduce.tables.claims import claims
@@ -51,7 +52,7 @@ def make_tables(
         "losses": losses(results),
         "reward-distribution": reward_distribution(found),
         "generations": generations(results),
-        "study": study(params, results, checked(artifacts / "base") / "model"),
+        "study": study(params, results, checkpoint(artifacts / "base", results.seeds[0])),
     }
     own = params.data.world is not None  # Texts of others may be fetched, but not passed on.
     if own:

@@ -39,8 +39,11 @@ def _retelling(names: tuple[str, ...], rng: random.Random) -> str:
     for name in people:
         facts = _random_facts(rng.choice((2, 3, 4)), rng)
         told += _sentences(name, facts, rng)
-        again += _sentences(name, {a: facts[a] for a in in_order(facts)}, rng)
+        again += _sentences(name, facts, rng)
     rng.shuffle(told)
+    # Told again in another order, a fact is found by its person and attribute, not by its place;
+    # with one order some base models never learnt to, and then no tuning taught them to answer.
+    rng.shuffle(again)
     return " ".join(told) + "\n" + " ".join(again)
 
 
