@@ -109,7 +109,7 @@ def test_a_clone_that_pulls_has_every_result_and_its_runs(study: Path, tmp_path:
         found = [connection.execute(count, (key,)).fetchone()[0] for key in ("arm", "origin")]
     arms = sum(map(len, load_experiments(clone / "experiments.yaml").values()))
     seeds = load_params(clone / "params.yaml").seeds
-    assert found == [len(seeds) * (arms + 1) + 2, 0]
+    assert found == [len(seeds) * (arms + 2) + 1, 0]  # base and rewards a seed, judges once
 
 
 def test_running_again_without_cache_gives_the_same_bytes(study: Path) -> None:

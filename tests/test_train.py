@@ -165,8 +165,8 @@ def test_the_first_logged_loss_with_accumulation_is_that_of_the_whole_batch(
     assert history[0]["loss"] == pytest.approx(expected, abs=2e-4)
 
 
-KEPT = [5.54251, 5.51439, 5.49303, 5.48955, 5.47087, 5.43537, 5.33945, 5.25147, 5.22567, 5.15472,
-        5.18392, 5.14779]  # fmt: skip
+KEPT = [5.52521, 5.5226, 5.49388, 5.495, 5.48145, 5.4253, 5.36823, 5.26116, 5.2619, 5.19663,
+        5.18293, 5.13478]  # fmt: skip
 """Losses of two epochs, kept from one machine: an upgrade that changes training shows here."""
 
 
