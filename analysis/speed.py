@@ -45,7 +45,7 @@ def sampling(
 ) -> None:
     """Time the sampling of candidates: ours, plain `generate`, and one prompt at a time."""
     params = load_params(profile / "params.yaml")
-    settle(0, params.hardware.cores)
+    settle(0, params.hardware.threads_alone)
     folder = checkpoint(profile / "artifacts" / "base", params.seeds[0])
     model, tokenizer = load_model(folder, params.hardware, generates=True), load_tokenizer(folder)
     sets = read_sets(profile / "artifacts" / "evaluation").values()
@@ -105,7 +105,7 @@ def judging(
 ) -> None:
     """Time the entailment scores that the study asked for, and some one by one, uncached."""
     params = load_params(profile / "params.yaml")
-    settle(0, params.hardware.cores)
+    settle(0, params.hardware.threads_alone)
     artifacts = profile / "artifacts"
     folder = checked(artifacts / "entailment") / "model"
     all_calls = _calls(artifacts, params.judging.carriers)

@@ -3,13 +3,18 @@
 import shutil
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from reproduce.config import Params, TinyModel, Training
 from reproduce.determinism import named_seed, settle
 from reproduce.examples import read_sets
 from reproduce.files import checked, read_rows, sealed_folder
 from reproduce.parallel import over_seeds
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+    from reproduce.training.encoding import Row
 
 
 def make_base(params: Params, training: Path, pretraining: Path, target: Path) -> None:
@@ -60,22 +65,22 @@ def _pretrain_seed(
     params: Params,
     shape: TinyModel,
     settings: Training,
-    tokenizer: Any,
-    rows: list[dict[str, Any]],
+    tokenizer: "PreTrainedTokenizerBase",
+    rows: "list[Row]",
     target: Path,
-    number: int,
+    seed: int,
 ) -> None:
     from reproduce.models import new_llama
     from reproduce.training.jobs import Job, carried_out
 
-    seed, folder = named_seed("base", number), target / f"seed-{number}"
-    settle(seed, params.hardware.threads)
+    own, folder = named_seed("base", seed), target / f"seed-{seed}"
+    settle(own, params.hardware.threads)
     start = folder / "start"
     new_llama(shape, tokenizer).save_pretrained(start)
     tokenizer.save_pretrained(start)
     job = Job(
-        title=f"pretraining, seed {number}", start=str(start), rows=str(folder / "rows.jsonl"),
-        target=str(folder), seed=seed, order=named_seed("base order", number),
+        title=f"pretraining, seed {seed}", start=str(start), rows=str(folder / "rows.jsonl"),
+        target=str(folder), seed=own, order=named_seed("base order", seed),
         threads=params.hardware.threads, stops=0, training=settings, hardware=params.hardware,
         keeper="base",
     )  # fmt: skip

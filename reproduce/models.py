@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from reproduce.config import Hardware, TinyModel
-from reproduce.files import checked
+from reproduce.files import UnusableFile, checked
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -62,8 +62,11 @@ def load_tokenizer(folder: Path) -> "PreTrainedTokenizerBase":
 def checkpoint(start: Path, seed: int) -> Path:
     """Return the folder of the model that an arm of this seed starts from, checked to be whole.
 
-    `start` has one model a seed, or is an imported base model: one for all.
+    `start` has one model a seed, or is an imported base model: one for all. Raises UnusableFile
+    where there is neither.
     """
     checked(start)
-    of_seed = start / f"seed-{seed}" / "model"
-    return of_seed if of_seed.is_dir() else start / "model"
+    for folder in (start / f"seed-{seed}", start):
+        if (folder / "model").is_dir():
+            return folder / "model"
+    raise UnusableFile(f"{start}: has no model of seed {seed}; run `dvc repro` to make it")

@@ -120,8 +120,8 @@ def _elsewhere(expected: Path, rows: Sequence[Row]) -> Iterable[str]:
         ]
         name = machine.get("limited by", in_words(machine))
         yield (
-            f"Where numbers are rounded otherwise (`{name}`) other base models come out of the "
-            f"same pretraining: {each['agree']} of {each['compared']} comparisons agree, with "
+            f"Where numbers are rounded otherwise (`{name}`), other models come out of the same "
+            f"training: {each['agree']} of {each['compared']} comparisons agree, with "
             "the same verdict and an effect inside the interval. Of the claims above differ: "
             f"{'; '.join(others) or 'none'}."
         )
@@ -165,7 +165,7 @@ def _base(tables: Path) -> Iterable[str]:
     if shares.get("Base") and shares.get("IF"):
         said = {label: interval(found[label], "probe:probe-copy", sign=False) for label in shares}
         yield (
-            "Asked to restate what a passage says, which no training set asks for, the base model "
-            f"gives the right value in a share of {said['Base']}, after IF tuning of {said['IF']} "
-            f"(n = {found['IF']['probe:probe-copy_prompts']} prompts; `mechanism.md`)."
+            "Asked to restate what a passage says, which no training set asks for, a model without "
+            f"tuning gives the right value in a share of {said['Base']}, after IF tuning of "
+            f"{said['IF']} (n = {found['IF']['probe:probe-copy_prompts']} prompts; `mechanism.md`)."
         )

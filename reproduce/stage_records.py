@@ -9,7 +9,6 @@ from typing import Any
 
 from reproduce.config import Params
 from reproduce.files import checked, fingerprint, read_json, read_rows
-from reproduce.models import checkpoint
 from reproduce.records import Cell, Content, Point, Runs, flat, loss_points
 from reproduce.results import OBJECTIVES, read_trials
 from reproduce.validation import reached
@@ -22,15 +21,18 @@ Points = Callable[[], list[Point]]
 
 
 def stage_runs(params: Params, artifacts: Path) -> Runs:
-    """Return a run of the judges, and one of the base model and of the rewards for each seed.
+    """Return a run of the judges, of each base model, and of the rewards of each seed.
 
-    Raises UnusableFile where an artifact is missing or, once a run is read, damaged.
+    An imported base model is one for all seeds, and its run is that of the first. Raises
+    UnusableFile where an artifact is missing or, once a run is read, damaged.
     """
     base, judges, scores = (artifacts / name for name in ("base", "validation", "scores"))
     soundness = partial(_soundness, params, artifacts)
     made = [_run("judges", params.validation.seed, judges, params, "judging", soundness)]
+    for seed in params.seeds if params.base.tiny else params.seeds[:1]:
+        losses = partial(_losses, base / f"seed-{seed}" / "history.json")
+        made += [_run("base", seed, base, params, "base", losses)]
     for seed in params.seeds:
-        made += [_run("base", seed, base, params, "base", partial(_losses, base, seed))]
         rewards = partial(_rewards, scores / f"scores-{seed}.jsonl")
         made += [_run("rewards", seed, scores, params, "candidates", rewards)]
     return dict(made)
@@ -59,8 +61,8 @@ def _run(
     return Cell(EXPERIMENT, name, seed, fingerprint(folder)), cache(read)
 
 
-def _losses(base: Path, seed: int) -> list[Point]:
-    history = checkpoint(base, seed).parent / "history.json"  # An imported model has none.
+def _losses(history: Path) -> list[Point]:
+    # An imported model has none.
     return loss_points(read_json(history)) if history.is_file() else []
 
 

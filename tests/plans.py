@@ -36,7 +36,7 @@ def profile(**changes: Any) -> Params:
                         "rated": {"model": "judge"}}  # fmt: skip
     told["servers"] = {"judge": JUDGE}
     told["hardware"] = {
-        "workers": 1, "threads": 1, "cores": 1, "precision": "bf16", "devices": 8,
+        "workers": 1, "threads": 1, "threads_alone": 1, "precision": "bf16", "devices": 8,
         "deepspeed": str(ROOT / "deepspeed" / "zero3.json"), "gradient_checkpointing": True,
         "launch": "torchrun --nproc_per_node 8 --no-python", "save_every": 50,
     }  # fmt: skip

@@ -88,7 +88,7 @@ def scaled_down(params: Row, hub: Path, judge: str) -> Row:
     params["validation"] |= {"trials": 8, "least_trials": 1, "least_auc": 0.5}
     params["statistics"]["resamples"] = 100
     params["hardware"] |= {
-        "threads": 1, "cores": 1, "launch": TORCHRUN, "devices": 2, "save_every": 2
+        "threads": 1, "threads_alone": 1, "launch": TORCHRUN, "devices": 2, "save_every": 2
     }  # fmt: skip
     return dict(params)
 

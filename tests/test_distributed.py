@@ -21,7 +21,7 @@ from reproduce.files import write_json, write_rows
 from reproduce.training.jobs import Job, carried_out, kept, read_job
 
 ROOT = Path(__file__).parent.parent
-PLAIN: dict[str, Any] = {"workers": 1, "threads": 1, "cores": 1}
+PLAIN: dict[str, Any] = {"workers": 1, "threads": 1, "threads_alone": 1}
 BATCH = 16
 Maker = Callable[..., Job]
 

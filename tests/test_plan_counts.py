@@ -90,6 +90,8 @@ def test_counts_of_the_default_study_by_hand() -> None:
     assert found["candidates"].sampling == (Sampling(900, 4),) * 4
     assert found["score"].faithful == 3 * 16 * 450
     assert found["base"].examples == 50000 and found["base"].pretrains
+    assert found["base"].runs == 3
+    assert {work.stage: work for work in works(profile(), arms())}["base"].runs == 1
     assert not any(work.ratings for work in found.values())
 
 

@@ -94,7 +94,7 @@ def told(**changes: Any) -> Params:
 def spread(**changes: Any) -> Params:
     """Return the nano profile on two devices with DeepSpeed."""
     hardware = {
-        "workers": 1, "threads": 1, "cores": 1, "devices": 2, "precision": "bf16",
+        "workers": 1, "threads": 1, "threads_alone": 1, "devices": 2, "precision": "bf16",
         "deepspeed": str(ROOT / "deepspeed" / "zero3.json"), "launch": "torchrun --no-python",
     }  # fmt: skip
     return told(training__micro_batch_size=4, base__training__micro_batch_size=16,

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from reproduce import local_runs, records, tracking
-from reproduce.config import Arm, Params, Training, load_params, training_of
+from reproduce.config import Arm, Base, Params, Training, load_params, training_of
 from reproduce.examples import Example, write_examples
 from reproduce.files import UnusableFile, fingerprint, sealed_folder, write_json, write_rows
 from reproduce.index import state_of_index
@@ -419,9 +419,11 @@ def test_runs_that_are_logged_are_not_read_again(
 
 
 def test_stages_that_are_no_arm_have_runs(study: Study) -> None:
-    losses = [{"step": n, "loss": 1 / n, "learning_rate": 0.1} for n in (1, 2)]
+    losses = [{"step": n, "loss": 1 / n, "learning_rate": 0.1} for n in (1, 2, 4)]
     with sealed_folder(study.artifacts / "base") as draft:
-        write_json(draft / "history.json", losses)
+        for seed in study.params.seeds:
+            (draft / f"seed-{seed}").mkdir()
+            write_json(draft / f"seed-{seed}" / "history.json", losses[: 2 + seed])
     given = [("warm", 1.0, None, 0.5), ("warm", 0.0, 1.0, None), ("cold", 0.5, None, None)]
     rows = [{"strategy": s, "task": t, "faithfulness": f, "instruction": i} for s, t, f, i in given]
     with sealed_folder(study.artifacts / "scores") as draft:
@@ -430,12 +432,16 @@ def test_stages_that_are_no_arm_have_runs(study: Study) -> None:
     runs = stage_runs(study.params, study.artifacts)
     receipt = track(study.params.profile, runs, study.artifacts)
     assert set(receipt["pipeline"]) == {"base", "judges", "rewards"}
-    base = study.run("pipeline/base/seed-0")
-    assert base.data.metrics["loss"] == 0.5 and base.data.params["base.tiny.layers"] == "3"
+    base = [study.run(f"pipeline/base/seed-{seed}") for seed in (0, 1)]
+    assert [run.data.metrics["loss"] for run in base] == [0.5, 0.25]
+    assert base[1].data.params["base.tiny.layers"] == "3"
     assert study.run("pipeline/judges/seed-0").data.metrics == {"auc/answers": 1.0}
     assert study.run("pipeline/rewards/seed-1").data.metrics == {
         "task/warm": 0.5, "task/cold": 0.5, "faithfulness/warm": 1.0, "instruction/warm": 0.5,
     }  # fmt: skip
+    imported = study.params.model_copy(update={"base": Base(imported="smollm2")})
+    runs = stage_runs(imported, study.artifacts)
+    assert [(cell.arm, cell.seed) for cell in runs if cell.arm == "base"] == [("base", 0)]
 
 
 def test_a_record_of_another_form_is_named(tmp_path: Path) -> None:

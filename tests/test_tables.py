@@ -370,7 +370,7 @@ def test_a_summary_decides_the_claims_whose_arms_are_there(study: Path, tmp_path
 def test_a_table_without_the_base_model_says_what_it_reaches(study: Path, name: str) -> None:
     base = named(table(study, "methods"), arm="base")
     text = (study.parent / "tables" / f"{name}.md").read_text(encoding="utf-8")
-    assert f"The base model has IF {float(base['instruction']):.3f}, Faithfulness" in text
+    assert f"Without tuning: IF {float(base['instruction']):.3f}, Faithfulness" in text
 
 
 def test_the_filter_for_the_runs_stands_below_a_table_of_arms(study: Path) -> None:

@@ -235,6 +235,20 @@ def test_the_corpus_tells_the_memory_and_other_things(world: World) -> None:
     }
 
 
+def test_passages_are_told_again_in_any_order(world: World) -> None:
+    """Where the order was the same, place was enough to restate, and questions went unanswered."""
+    told = [text.split("\n") for text in pretraining_texts(world, 2000, 3)]
+    halves = [[[read_fact(unit) for unit in sentences(half)] for half in pair] for pair in told]
+    halves = [pair for pair in halves if len(pair) == 2]
+    retold = [(a, b) for a, b in halves if all(a) and all(b) and len(a) > 3]
+    assert len(retold) > 300
+    assert all(sorted(a) == sorted(b) for a, b in retold)
+    attributes = list(VALUES)
+    places = [[attributes.index(fact[1]) for fact in b] for _, b in retold]
+    assert sum(a == b for a, b in retold) < len(retold) / 10
+    assert sum(found == sorted(found) for found in places) < len(retold) / 10
+
+
 YES, NO, OPEN = [1, 0, 0], [0, 1, 0], [0, 0, 1]
 
 

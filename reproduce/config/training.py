@@ -109,7 +109,8 @@ class Hardware(Strict):
     """How many runs go side by side, and the threads of each.
 
     Attributes:
-        cores: threads of a step that is one process, such as the training of the entailment model.
+        threads_alone: threads of a step that runs by itself, such as the tuning of the entailment
+            model; `threads` are those of each of the `workers`.
         precision: of training (weights stay fp32 under "bf16", the products are taken in bf16) and
             of generation. "bf16" is fast on GPUs and on CPUs with bf16 products (Intel's AMX), slow
             on others.
@@ -126,7 +127,7 @@ class Hardware(Strict):
 
     workers: Count
     threads: Count
-    cores: Count
+    threads_alone: Count
     precision: Literal["fp32", "bf16"] = "fp32"
     deepspeed: str | None = None
     launch: str = ""

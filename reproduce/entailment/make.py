@@ -26,7 +26,7 @@ def make_entailment(params: Params, artifacts: Path) -> None:
     # A missing key is refused before the model is trained.
     rater_of(params.judging, params.servers.judge)
     pairs = checked(artifacts / "pairs")
-    settle(named_seed("entailment"), params.hardware.cores)
+    settle(named_seed("entailment"), params.hardware.threads_alone)
     with (
         sealed_folder(artifacts / "entailment") as folder,
         sealed_folder(artifacts / "validation") as validation,

@@ -19,7 +19,7 @@ def step_checks(params: Params, base: Path, wanted: bool) -> dict[str, Check]:
 
     Args:
         params: the profile.
-        base: folder of the base model that `reproduce base` made.
+        base: folder of what `reproduce base` made; of several models the first is tried.
         wanted: really take the steps; else their lines say how to ask for them.
     """
     if not wanted:

@@ -46,10 +46,10 @@ def note(results: Results, rows: Iterable[Row]) -> str:
 
 
 def base_rates(results: Results) -> str:
-    """Return the sentence on what the base model reaches, for tables that have no row of it."""
+    """Return the sentence on what is reached without tuning, for tables that have no row of it."""
     found = [(measure.title, results.estimate(measure, BASE)) for measure in OBJECTIVES]
     said = ", ".join(f"{title} {each.interval.mean:.3f}" for title, each in found if each)
-    return f"The base model has {said}."
+    return f"Without tuning: {said}."
 
 
 def two_stage(results: Results) -> Table:

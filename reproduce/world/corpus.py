@@ -41,7 +41,7 @@ def _retelling(names: tuple[str, ...], rng: random.Random) -> str:
         told += _sentences(name, facts, rng)
         again += _sentences(name, facts, rng)
     rng.shuffle(told)
-    # Told again in another order, a fact is found by its person and attribute, not by its place;
+    # Told again in any order, a fact is found by its person and attribute, not by its place;
     # with one order some base models never learnt to, and then no tuning taught them to answer.
     rng.shuffle(again)
     return " ".join(told) + "\n" + " ".join(again)

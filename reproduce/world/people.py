@@ -87,9 +87,10 @@ def pick_attributes(rng: random.Random, count: int) -> list[str]:
 
 
 def in_order(attributes: Iterable[str]) -> list[str]:
-    """Return attributes in the order in which texts of the world go through them.
+    """Return attributes in the order in which texts about one person go through them.
 
     A fixed order tells a small model what it has said already; without one it repeats itself.
+    Passages that are told and told again have none.
     """
     return [a for a in VALUES if a in set(attributes)]
 
