@@ -1,11 +1,12 @@
-"""Seconds and trained tokens per second of every stage of the last run, from its log.
+"""Seconds, tokens per second, memory and use of the device of every stage, from a profile's logs.
 
-Needs the artifacts and the log of a profile (`dvc repro` makes them); writes a CSV.
+Needs the artifacts and the logs of a profile (`dvc repro` makes them); writes a CSV.
 """
 
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from statistics import fmean
 from typing import Annotated, Any
 
 import typer
@@ -24,8 +25,10 @@ from reproduce.config import (
 from reproduce.examples import Example, read_examples
 from reproduce.files import UnusableFile, read_rows, write_csv
 from reproduce.models import checkpoint, load_tokenizer
+from reproduce.plan.assumptions import GPUS
 from reproduce.progress import finished, logged, stages
 from reproduce.training.encoding import encode_example, encode_text
+from reproduce.training.speed import LOG, model_flops_utilisation
 
 HERE = Path(__file__).resolve().parent
 Row = dict[str, Any]
@@ -33,8 +36,15 @@ Profile = Annotated[Path, typer.Option(help="folder of the profile: params.yaml 
 Output = Annotated[Path, typer.Option(help="CSV to write")]
 
 
-def steps(profile: Profile = HERE.parent, output: Output = HERE / "benchmark-steps.csv") -> None:
-    """Print seconds and trained tokens per second of every stage of the last run."""
+def steps(
+    profile: Profile = HERE.parent,
+    output: Output = HERE / "benchmark-steps.csv",
+    gpu: Annotated[str, typer.Option(help="A100-80G, H100-80G, ...: to say the MFU")] = "",
+    tflops: Annotated[
+        float | None, typer.Option(help="peak of dense bf16 of another, 10^12 a second")
+    ] = None,
+) -> None:
+    """Print what every stage took, and how fast its training runs were, of the last run."""
     params = load_params(profile / "params.yaml")
     experiments = load_experiments(profile / "experiments.yaml")
     log = profile / "logs" / "timings.jsonl"
@@ -45,7 +55,12 @@ def steps(profile: Profile = HERE.parent, output: Output = HERE / "benchmark-ste
     order = stages(params, experiments)
     count = Counter(profile / "artifacts", params)
     arms = by_key(experiments)
-    rows = [_step(latest[name], count.of(name, arms)) for name in order if name in latest]
+    runs = _runs(profile / "logs" / LOG.name)
+    peak = _peak(gpu, tflops)
+    rows = [
+        {**_step(latest[name], count.of(name, arms)), **_trained(runs.get(name, []), peak)}
+        for name in order if name in latest
+    ]  # fmt: skip
     if not rows:
         raise UnusableFile(f"{log}: no stage of this study; run `dvc repro`")
     rows.append(_total(rows))
@@ -119,6 +134,38 @@ def _total(rows: Sequence[Row]) -> Row:
         "seconds": round(sum(row["seconds"] for row in rows), 2),
         "trained_tokens": tokens,
         "tokens_per_second": round(tokens / seconds) if seconds else "",
+        **_trained([], None),
+    }
+
+
+def _runs(log: Path) -> dict[str, list[Row]]:
+    """Return stage -> the latest of each of its training runs."""
+    latest = {row["run"]: row for row in logged(log)}
+    found: dict[str, list[Row]] = {}
+    for row in latest.values():
+        found.setdefault(row["stage"], []).append(row)
+    return found
+
+
+def _peak(gpu: str, tflops: float | None) -> float | None:
+    if not gpu and tflops is None:
+        return None
+    known = GPUS.get(gpu)
+    if tflops is None and known is None:
+        raise ConfigError(f"--gpu {gpu}: give its --tflops, or one of {', '.join(GPUS)}")
+    return (tflops if tflops is not None else known.tflops) * 1e12
+
+
+def _trained(runs: Sequence[Row], peak: float | None) -> Row:
+    """Return how fast the training runs of a stage were, each by itself, without anything else."""
+    speeds = [run["tokens"] / run["seconds"] for run in runs]
+    memory = [run["device_memory_mb"] for run in runs if "device_memory_mb" in run]
+    return {
+        "runs": len(runs) or "",
+        "run_tokens_per_second": round(fmean(speeds)) if speeds else "",
+        "mfu": round(model_flops_utilisation(runs, peak), 4) if runs and peak else "",
+        "device_memory_mb": max(memory, default=""),
+        "device": ", ".join(sorted({run["device"] for run in runs})),
     }
 
 

@@ -141,6 +141,7 @@ def trajectories(tables: Path) -> Figure:
 def data_size(tables: Path) -> Figure:
     """Return both objectives by the number of training examples, with MTL as a line."""
     rows = read_table(tables, "data-size")
+    rows = rows[rows["examples"] > 0]
     mtl = rows[rows["arm"] == "MTL"].iloc[0]
     counts = [*rows["instruction_prompts"], *rows["faithfulness_prompts"]]
     note = interval_note(tables, counts, rows["instruction_seeds"])
@@ -226,7 +227,10 @@ def mechanism(tables: Path) -> Figure:
 
 def controls(tables: Path) -> Figure:
     """Return a forest plot: ReSet (or ReSet-S) minus each control, and minus each variant."""
-    first, second = read_table(tables, "controls"), _flipped(read_table(tables, "drivers"))
+    first, second = (
+        _compared(read_table(tables, "controls")),
+        _flipped(read_table(tables, "drivers")),
+    )
     blocks = {"Controls": first, "Variants of ReSet": second}
     both = pd.concat(blocks.values())
     counts = [n for name in OBJECTIVES for n in both[f"{name}_difference_prompts"]]
@@ -356,9 +360,13 @@ def _stairs(axes: Axes, rows: Any, label: str, colour: Any, filled: bool) -> Non
     )  # fmt: skip
 
 
+def _compared(rows: Any) -> Any:
+    return rows[rows["instruction_difference"].notna()].copy()
+
+
 def _flipped(rows: Any) -> Any:
     """Return the drivers' differences the other way round: ReSet minus the variant."""
-    rows = rows[rows["instruction_difference"].notna()].copy()
+    rows = _compared(rows)
     for name in (f"{objective}_difference" for objective in OBJECTIVES):
         low, high = -rows[f"{name}_high"], -rows[f"{name}_low"]
         rows[name], rows[f"{name}_low"], rows[f"{name}_high"] = -rows[name], low, high

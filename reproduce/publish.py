@@ -12,7 +12,7 @@ import yaml
 
 from reproduce.config import Claims, load_claims, load_experiments
 from reproduce.files import UnusableFile, read_filled
-from reproduce.report import CLAIM
+from reproduce.report import CLAIM, compared_controls
 from reproduce.wording import interval, over, percent, plural, span
 
 Row = Mapping[str, str]
@@ -126,6 +126,7 @@ def as_markdown(root: Path, target: Path, studies: Sequence[Study], asked: Claim
         "reported": _reported,
         "values": _values,
         "origin": Study.origin,
+        "beside": _beside,
     }
     errata = _errata(root).read_text(encoding="utf-8").strip()
     template = environment.get_template("report.md.j2")
@@ -170,10 +171,23 @@ def _study(root: Path, folder: Path) -> Study:
         figures=figures.as_posix(),
         scale=scale[0],
         claims=[row for row in read_filled(claims, CLAIM) if row["role"] == "primary"],
-        controls=read_filled(tables / "controls.csv", ("method", "label")),
+        controls=compared_controls(tables),
         judges=[row for row in read_filled(judges, ("carries",)) if row["carries"]],
         provenance=provenance(lock, folder / "paper"),
     )
+
+
+def _beside(studies: Sequence[Study]) -> list[dict[str, Any]]:
+    """Return a row a difference that decides a claim, with what each study found of it, or None."""
+    found = [
+        {(row["claim"], row["of"], row["minus"], row["measure"]): row for row in study.claims}
+        for study in studies
+    ]
+    keys = list(dict.fromkeys(key for each in found for key in each))
+    return [
+        {"claim": key[0], "measure": key[3], "found": [each.get(key) for each in found]}
+        for key in keys
+    ]
 
 
 def _reported(found: Iterable[Any]) -> str:

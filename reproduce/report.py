@@ -17,7 +17,7 @@ Row = Mapping[str, str]
 LOOK = ("two-stage/base", "methods/MTL")
 """Arms that show in the shortest time what tuning does."""
 
-CLAIM = ("role", "claim", "of", "minus", "measure", "effect", "verdict", "n", "seeds")
+CLAIM = ("role", "claim", "of", "minus", "measure", "base", "effect", "verdict", "n", "seeds")
 """Columns of a table of claims that README and report cannot do without."""
 
 
@@ -47,13 +47,14 @@ def results(folder: Path) -> str:
     timings = folder / "timings.csv"
     costs = {row["stage"]: row for row in read_csv(timings)} if timings.is_file() else {}
     lines = [
-        "| claim | measured | verdict | to repeat it alone, in the profile's folder "
-        "| time, largest process |",
-        "|---|---|---|---|---|",
+        "| claim | measured | without tuning | verdict "
+        "| to repeat it alone, in the profile's folder | time, largest process |",
+        "|---|---|---|---|---|---|",
     ]
     lines += [
         f"| {row['claim']} | {row['comparison']}, {row['measure']}: {interval(row, 'effect')} "
-        f"| {row['verdict']} | `{_command(row)}` | {_cost(row, arms, costs)} |"
+        f"| {interval(row, 'base', sign=False)} | {row['verdict']} "
+        f"| `{_command(row)}` | {_cost(row, arms, costs)} |"
         for row in rows
     ]
     smallest = load_claims(folder / params.claims, experiments).smallest_effect
@@ -86,7 +87,7 @@ def _scale(tables: Path, rows: Sequence[Row], smallest: float) -> str:
         f"{plural(seeds, 'seed')}, {span(int(row['n']) for row in rows)} prompts a difference; in "
         f"brackets {level} intervals {over(seeds)}. An effect below {percent(smallest)} of a "
         "measure's range does not count (faithfulness runs from −1, contradicted, to 1, entailed; "
-        "all else from 0 to 1)."
+        "all else from 0 to 1). Without tuning: the measure as the base model has it."
     )
 
 
@@ -144,10 +145,16 @@ def _whole(arms: Mapping[str, Arm], costs: Mapping[str, Row]) -> Iterable[str]:
     yield ""
 
 
+def compared_controls(tables: Path) -> list[dict[str, str]]:
+    """Return the controls that a method is compared with: the table's rows but the base model."""
+    found = read_filled(tables / "controls.csv", ("method", "label"))
+    return [row for row in found if row["method"]]
+
+
 def _controls(tables: Path) -> Iterable[str]:
     yield "| ReSet minus a control | instruction following | faithfulness |"
     yield "|---|---|---|"
-    for row in read_filled(tables / "controls.csv", ("method", "label")):
+    for row in compared_controls(tables):
         differences = (interval(row, f"{m}_difference") for m in ("instruction", "faithfulness"))
         yield f"| {row['method']} − {row['label']} | {' | '.join(differences)} |"
     yield ""

@@ -52,7 +52,7 @@ def bootstrap_ratio(
 ) -> Interval:
     """Return sum(hits) / sum(cases) over all data sets together, with its interval.
 
-    Both are grids of 0 and 1. Resamples without a case say nothing of the ratio and are left
+    Both are grids of counts. Resamples without a case say nothing of the ratio and are left
     out. Raises ValueError as `bootstrap` does, and where there is no case at all.
     """
     seeds = _checked([*hits, *cases])

@@ -10,9 +10,11 @@ from reproduce.arms import training_examples
 from reproduce.config import Arm, Selection, load_params
 from reproduce.endpoint import EndpointError
 from reproduce.examples import Example, write_examples
-from reproduce.files import checked, read_json, sealed_folder, write_rows
+from reproduce.files import checked, read_json, read_rows, sealed_folder, write_rows
 from reproduce.judging import TooMuchLost
+from reproduce.progress import logged
 from reproduce.training import jobs
+from reproduce.training.speed import LOG
 
 ROOT = Path(__file__).parent.parent
 
@@ -77,3 +79,7 @@ def test_a_stop_in_evaluation_costs_no_training(
     assert len(read_json(made / "seed-0" / "history.json")["losses"]) > 2
     assert (made / "seed-0" / "model" / "model.safetensors").is_file()
     assert not list(jobs.CHECKPOINTS.glob("*"))
+    (run,) = logged(LOG)
+    rows = read_rows(made / "seed-0" / "train.jsonl")
+    assert run["stage"] == "two-stage/IF" and run["parameters"] == make_model().num_parameters()
+    assert run["tokens"] > 3 * len(rows) and run["seconds"] > 0

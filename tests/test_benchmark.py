@@ -111,7 +111,12 @@ def test_stages_are_counted_from_the_log_and_the_training_files(
     text = "".join(json.dumps({"stage": n, "seconds": s, "at": t}) + "\n" for n, s, t in log)
     (folder / "logs").mkdir()
     (folder / "logs" / "timings.jsonl").write_text(text)
-    done = run_steps("--profile", folder, "--output", tmp_path / "steps.csv")
+    trained = {"stage": "methods/MTL", "parameters": 1000, "devices": 1, "device": "a", "at": 9}
+    seeds = [{"run": f"seed {n}", "tokens": 300 + n, "seconds": 2.0} for n in (0, 1, 1)]
+    seeds[1]["tokens"] = 9  # an earlier run of the same seed
+    lines = [json.dumps({**trained, **seed, "device_memory_mb": 50}) + "\n" for seed in seeds]
+    (folder / "logs" / "training.jsonl").write_text("".join(lines))
+    done = run_steps("--profile", folder, "--output", tmp_path / "steps.csv", "--tflops", "1e-6")
     assert done.returncode == 0, done.stderr
     tokenizer = load_tokenizer(folder / "artifacts" / "base" / "seed-0" / "model")
     lengths = [len(encode_example(tokenizer, e, 128)["input_ids"]) for e in examples[:4]]
@@ -120,6 +125,10 @@ def test_stages_are_counted_from_the_log_and_the_training_files(
     assert (read["data"]["seconds"], read["data"]["trained_tokens"]) == ("4.0", "")
     assert read["methods/MTL"]["trained_tokens"] == str(tokens)
     assert read["methods/MTL"]["tokens_per_second"] == str(round(tokens / 5))
+    assert (read["methods/MTL"]["runs"], read["data"]["runs"]) == ("2", "")
+    assert read["methods/MTL"]["run_tokens_per_second"] == str(round((150 + 150.5) / 2))
+    assert float(read["methods/MTL"]["mfu"]) == pytest.approx(6e3 * 150.25 / 1e6, abs=1e-4)
+    assert read["methods/MTL"]["device_memory_mb"] == "50"
     assert read["total"]["seconds"] == "12.0"
     assert "2 stages in 15 s, 9 s inside the stages; 40.0% between" in done.stdout
     assert "Not in the log: entailment, base, two-stage/IF" in done.stdout

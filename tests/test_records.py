@@ -1,26 +1,15 @@
 """The MLflow runs of a small study, against a database of its own."""
 
-import contextlib
 import json
-import logging
-import os
-import signal
-import socket
-import sqlite3
-import subprocess
-import sys
-import time
-import urllib.request
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tracked import ARMS, CELL, ROOT, SETS, Study, examples, judged, study_here, write_arm
 
-from reproduce import local_runs, records, tracking
-from reproduce.config import Arm, Base, Params, Training, load_params, training_of
-from reproduce.examples import Example, write_examples
+from reproduce import records
+from reproduce.config import Base, Training, load_params
 from reproduce.files import UnusableFile, fingerprint, sealed_folder, write_json, write_rows
-from reproduce.index import state_of_index
 from reproduce.records import (
     SAMPLES_A_SET,
     flat,
@@ -31,126 +20,13 @@ from reproduce.records import (
     score_points,
 )
 from reproduce.stage_records import stage_runs
-from reproduce.tracking import SAMPLES, TrackingError, shown, track, tracking_uri
+from reproduce.tracking import SAMPLES, track
 from reproduce.training.batches import steps_in
-
-ROOT = Path(__file__).parent.parent
-SETS = {"answers": "extractive", "orders": "instruction", "probe": "extractive"}
-ARMS = {
-    "two-stage": {
-        "base": Arm(label="Base", start="base", reads="training"),
-        "CD": Arm(label="CD → x", start="base", reads="training", mixture={"CD": 1}, trajectory=1),
-    },
-    "methods": {
-        "MTL": Arm(
-            label="MTL", start="base", reads="training", mixture={"IF/1": 0.5}, continues=True
-        )
-    },
-}
-CELL = "two-stage/CD/seed-1"
-
-
-def examples() -> list[Example]:
-    return [
-        Example(name, kind, f"{name} {n}?", "gold", "a context", ("gold",), probe=name == "probe")  # type: ignore[arg-type]
-        for name, kind in SETS.items()
-        for n in range(SAMPLES_A_SET + 2)
-    ]
-
-
-def judged(progress: float, seed: int) -> list[dict[str, Any]]:
-    scores = {
-        "answers": (0.5 * progress, 0.75, None),
-        "orders": (0.1, None, 0.25),
-        "probe": (0.0, 1.0, None),
-    }
-    return [
-        {"dataset": e.dataset, "example": e.id, "response": f"r {e.id}", "details": {},
-         "task": task, "faithfulness": faithfulness, "instruction": instruction,
-         "progress": progress, "seed": seed}
-        for e in examples()
-        for task, faithfulness, instruction in [scores[e.dataset]]
-    ]  # fmt: skip
-
-
-def trials() -> list[dict[str, Any]]:
-    """Return judged trials by which the measure of "answers" is sound."""
-    return [
-        {"dataset": "answers", "kind": "extractive", "example": f"{n}", "variant": variant,
-         "details": {"entailed": score}}
-        for n in range(30)
-        for variant, score in (("right", 1.0), ("same passage", 0.0))
-    ]  # fmt: skip
-
-
-def write_arm(artifacts: Path, params: Params, name: str, arm: Arm, loss: float = 1.0) -> None:
-    with sealed_folder(artifacts / name) as draft:
-        for seed in params.seeds:
-            folder = draft / f"seed-{seed}"
-            points = [0.5, 1.0] if arm.trajectory else [1.0]
-            write_rows(folder / "evaluation.jsonl", [r for p in points for r in judged(p, seed)])
-            if arm.mixture:
-                write_examples(folder / "train.jsonl", examples() * 10)
-                losses = [{"step": n, "loss": loss / n, "learning_rate": 0.1} for n in (1, 2, 3)]
-                write_json(folder / "history.json", {"losses": losses, "too_long": 2})
-        inputs = {"base": "b" * 64, "evaluation": "e" * 64}
-        record = {"arm": name, "settings": arm.model_dump(mode="json"), "inputs": inputs}
-        record["training"] = training_of(params, arm).model_dump(mode="json")
-        write_json(draft / "record.json", record)
-
-
-class Study:
-    """A profile folder with its artifacts, and a client of its MLflow database."""
-
-    def __init__(self, folder: Path) -> None:
-        self.params = load_params(ROOT / "params.yaml").model_copy(update={"seeds": [0, 1]})
-        self.artifacts = folder / "artifacts"
-        with sealed_folder(self.artifacts / "evaluation") as draft:
-            for name in SETS:
-                chosen = [e for e in examples() if e.dataset == name]
-                write_examples(draft / f"{name}.jsonl", chosen)
-        with sealed_folder(self.artifacts / "validation") as draft:
-            write_rows(draft / "judged.jsonl", trials())
-        for experiment, arms in ARMS.items():
-            for name, arm in arms.items():
-                write_arm(self.artifacts, self.params, f"{experiment}/{name}", arm)
-
-    def track(self, tables: Path | None = None) -> Any:
-        runs = runs_here(self.params, ARMS, self.artifacts)
-        return track(self.params.profile, runs, self.artifacts, tables)
-
-    @property
-    def client(self) -> Any:
-        from mlflow import MlflowClient
-
-        return MlflowClient(tracking_uri(self.artifacts)[0])
-
-    def runs(self, where: str = "", name: str = "dancing-in-chains/tiny") -> list[Any]:
-        experiment = self.client.get_experiment_by_name(name)
-        return list(self.client.search_runs([experiment.experiment_id], where))
-
-    def run(self, cell: str) -> Any:
-        (run,) = self.runs(f"tags.cell = '{cell}'")
-        return run
-
-
-@pytest.fixture(scope="session")
-def database(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    """An empty MLflow database: making the tables takes seconds, copying them does not."""
-    from mlflow import MlflowClient
-
-    logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
-    path = tmp_path_factory.mktemp("empty") / "mlflow.db"
-    MlflowClient(f"sqlite:///{path}").search_experiments()
-    return path.read_bytes()
 
 
 @pytest.fixture
 def study(tmp_path: Path, database: bytes, monkeypatch: pytest.MonkeyPatch) -> Study:
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "mlflow.db").write_bytes(database)
-    return Study(tmp_path)
+    return study_here(tmp_path, database, monkeypatch)
 
 
 def test_a_filter_leads_from_a_cell_to_its_run(study: Study) -> None:
@@ -284,48 +160,6 @@ def test_a_moved_folder_keeps_its_files(study: Study, tmp_path: Path) -> None:
     assert str(tmp_path / "moved") in run.info.artifact_uri
 
 
-def test_the_environment_names_the_store(
-    study: Study, tmp_path: Path, database: bytes, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    other = tmp_path / "other.db"
-    other.write_bytes(database)
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{other}")
-    study.track()
-    assert study.run(CELL)
-    assert (tmp_path / "mlflow.db").read_bytes() == database
-
-
-def whole(study: Study) -> dict[str, Any]:
-    """Return cell -> all that MLflow holds of its run, but for ids, times and places."""
-    found = {}
-    for run in study.runs():
-        folder, client = run.info.run_id, study.client
-        files = [file.path for file in client.list_artifacts(folder)]
-        histories = {
-            name: [(point.step, point.value) for point in client.get_metric_history(folder, name)]
-            for name in run.data.metrics
-        }
-        tags = {k: v for k, v in run.data.tags.items() if k not in ("owner", "mlflow.parentRunId")}
-        found[tags["cell"]] = (
-            run.info.status, run.info.run_name, run.info.user_id, run.info.lifecycle_stage, files,
-            run.data.metrics, histories, run.data.params, tags,
-            [Path(client.download_artifacts(folder, name)).read_bytes() for name in files],
-        )  # fmt: skip
-    return found
-
-
-def test_what_is_inserted_is_what_mlflow_would_have_logged(
-    study: Study, tmp_path: Path, database: bytes, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    study.track()
-    inserted = whole(study)
-    (tmp_path / "team.db").write_bytes(database)
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'team.db'}")
-    monkeypatch.chdir(tmp_path)
-    study.track()
-    assert whole(study) == inserted and len(inserted) == 8
-
-
 def test_means_that_other_judges_carry_are_logged_again(study: Study) -> None:
     """The limit from which a judge is sound decides a mean, and is no part of an arm."""
     study.track()
@@ -336,23 +170,6 @@ def test_means_that_other_judges_carry_are_logged_again(study: Study) -> None:
     second = study.run(CELL)
     assert second.info.run_id != first.info.run_id
     assert second.data.tags["record"] == first.data.tags["record"]
-
-
-def test_runs_of_another_clone_on_a_server_are_left_alone(
-    study: Study, tmp_path: Path, database: bytes, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    team = tmp_path / "team.db"
-    team.write_bytes(database)
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{team}")
-    (tmp_path / "other").mkdir()
-    other = Study(tmp_path / "other")
-    write_arm(other.artifacts, other.params, "two-stage/CD", ARMS["two-stage"]["CD"], loss=9.0)
-    study.track()
-    first = {run.info.run_id for run in study.runs()}
-    for _ in range(2):
-        other.track()
-        assert len(study.runs()) == 2 * len(first)
-        assert first < {run.info.run_id for run in study.runs()}
 
 
 def test_a_missing_arm_is_named(study: Study, tmp_path: Path) -> None:
@@ -448,119 +265,6 @@ def test_a_record_of_another_form_is_named(tmp_path: Path) -> None:
     write_rows(tmp_path / "runs.jsonl", [{"experiment": "two-stage"}])
     with pytest.raises(UnusableFile, match=r"runs.jsonl: lacks 'arm'"):
         kept_runs(tmp_path / "runs.jsonl")
-
-
-def test_a_server_holds_the_runs_and_their_files(
-    study: Study, tmp_path: Path, database: bytes, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """As on a team's server, which keeps the files itself."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    (tmp_path / "server.db").write_bytes(database)
-    command = [
-        str(Path(sys.executable).with_name("mlflow")), "server", "--workers", "1",
-        "--host", "127.0.0.1", "--port", str(port),
-        "--backend-store-uri", f"sqlite:///{tmp_path / 'server.db'}",
-        "--artifacts-destination", str(tmp_path / "files"),
-    ]  # fmt: skip
-    uri = f"http://127.0.0.1:{port}"
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
-    with subprocess.Popen(command, start_new_session=True, stderr=subprocess.DEVNULL) as server:
-        try:
-            until = time.monotonic() + 120
-            while not answers(f"{uri}/health") and time.monotonic() < until:
-                time.sleep(0.2)
-            first = study.track()
-            assert study.track() == first
-            run = study.run(CELL)
-            assert run.info.artifact_uri.startswith("mlflow-artifacts:")
-            assert [f.path for f in study.client.list_artifacts(run.info.run_id)] == [SAMPLES]
-        finally:
-            os.killpg(server.pid, signal.SIGKILL)
-    assert (tmp_path / "mlflow.db").read_bytes() == database
-
-
-def answers(address: str) -> bool:
-    try:
-        with urllib.request.urlopen(address, timeout=2):
-            return True
-    except OSError:
-        return False
-
-
-def test_a_damaged_database_is_one_message(study: Study, tmp_path: Path) -> None:
-    (tmp_path / "mlflow.db").write_bytes(b"no database" * 1000)
-    with pytest.raises(TrackingError, match="move the file away"):
-        study.track()
-
-
-def test_a_database_of_another_mlflow_is_named_and_left_as_it_is(
-    study: Study, tmp_path: Path
-) -> None:
-    with contextlib.closing(sqlite3.connect(tmp_path / "mlflow.db")) as connection, connection:
-        connection.execute("UPDATE alembic_version SET version_num = '451aebb31d03'")
-    before = (tmp_path / "mlflow.db").read_bytes()
-    with pytest.raises(TrackingError, match=r"of another MLflow.*451aebb31d03"):
-        study.track()
-    assert (tmp_path / "mlflow.db").read_bytes() == before
-
-
-@pytest.mark.parametrize("shared", [False, True])
-def test_a_rebuild_that_was_stopped_goes_on(
-    study: Study, tmp_path: Path, database: bytes, monkeypatch: pytest.MonkeyPatch, shared: bool
-) -> None:
-    """The database of a folder has all runs or none, that of a team those that were logged."""
-    if shared:
-        (tmp_path / "team.db").write_bytes(database)
-        monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'team.db'}")
-        monkeypatch.chdir(tmp_path)
-    module, name = (tracking, "_send") if shared else (local_runs, "write_text")
-    done, carried_out = [], getattr(module, name)
-
-    def stopped(*arguments: Any) -> None:
-        if len(done) == 2:
-            raise KeyboardInterrupt
-        done.append(carried_out(*arguments))
-
-    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
-        patched.setattr(module, name, stopped)
-        study.track()
-    first = {run.info.run_id for run in study.runs() if "seed" in run.data.tags}
-    assert len(first) == (2 if shared else 0)
-    arms = [f"{e}/{a}" for e, found in ARMS.items() for a in found]
-    if not shared:
-        assert "holds 0 of the 6 runs" in state_of_index(study.artifacts, arms, [0, 1])
-    study.track()
-    assert state_of_index(study.artifacts, arms, [0, 1]) == ""
-    runs = {run.info.run_id for run in study.runs() if "seed" in run.data.tags}
-    assert first <= runs and len(runs) == 6
-
-
-def test_nothing_secret_is_said_or_logged(
-    study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("REPRODUCE_TOKEN", "s3cr3t-value")
-    study.track()
-    assert b"s3cr3t-value" not in (tmp_path / "mlflow.db").read_bytes()
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://me:s3cr3t@127.0.0.1:9/x?key=s3cr3t")
-    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    with pytest.raises(TrackingError) as caught:
-        study.track()
-    assert "s3cr3t" not in str(caught.value)
-
-
-@pytest.mark.parametrize(
-    ("uri", "expected"),
-    [
-        ("https://me:pass@host:5000/a", "https://host:5000/a"),
-        ("https://me:p@ss@host", "https://host"),
-        ("postgresql://host/db?password=x", "postgresql://host/db"),
-        ("sqlite:////home/a@b/mlflow.db", "sqlite:////home/a@b/mlflow.db"),
-    ],
-)
-def test_shown(uri: str, expected: str) -> None:
-    assert shown(uri) == expected
 
 
 def test_score_points_leave_probes_out_of_means() -> None:

@@ -4,12 +4,13 @@ import csv
 import json
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import synthetic
 
-from reproduce.config import ConfigError, RealData
+from reproduce.config import ConfigError
 from reproduce.examples import read_examples
 from reproduce.files import UnusableFile, read_rows, sealed_folder, write_rows
 from reproduce.results import (
@@ -25,6 +26,7 @@ from reproduce.results import (
 )
 from reproduce.statistics import Interval
 from reproduce.tables import make_tables
+from reproduce.tables.arms import followed
 from reproduce.tables.claims import verdict
 from reproduce.tables.judges import judges
 from reproduce.tables.render import Table, cell, escaped, latex, markdown
@@ -32,7 +34,7 @@ from reproduce.tables.study import parameters
 from reproduce.tables.summary import write_summary
 
 NAMES = ("two-stage", "trajectory", "methods", "data-size", "drivers", "controls", "mechanism",
-         "outcomes", "rewards", "health", "judges", "claims")  # fmt: skip
+         "outcomes", "rewards", "data-sets", "health", "judges", "claims")  # fmt: skip
 ROOT = Path(__file__).parent.parent
 PARAMS = synthetic.small_params()
 ASKED = synthetic.all_claims()
@@ -367,10 +369,25 @@ def test_a_summary_decides_the_claims_whose_arms_are_there(study: Path, tmp_path
 
 
 @pytest.mark.parametrize("name", ["data-size", "drivers", "controls"])
-def test_a_table_without_the_base_model_says_what_it_reaches(study: Path, name: str) -> None:
+def test_a_table_of_arms_begins_with_the_base_model(study: Path, name: str) -> None:
+    base, row = named(table(study, "methods"), arm="base"), table(study, name)[0]
+    assert row["label"] == "Base" and row["faithfulness_low"] == base["faithfulness_low"]
+    assert row.get("instruction_difference", "") == ""
+
+
+def test_a_claim_stands_beside_what_is_reached_without_tuning(study: Path) -> None:
     base = named(table(study, "methods"), arm="base")
-    text = (study.parent / "tables" / f"{name}.md").read_text(encoding="utf-8")
-    assert f"Without tuning: IF {float(base['instruction']):.3f}, Faithfulness" in text
+    found = {row["measure"]: row["base"] for row in table(study, "claims")}
+    assert found["IF"] == base["instruction"] and found["Faithfulness"] == base["faithfulness"]
+
+
+def test_a_remark_of_the_profile_stands_below_its_table(study: Path, tmp_path: Path) -> None:
+    told = PARAMS.model_copy(update={"captions": {"controls": "Mind the gap."}})
+    make_tables(told, synthetic.all_arms(), ASKED, study, tmp_path / "tables")
+    assert "Mind the gap." in (tmp_path / "tables" / "controls.md").read_text(encoding="utf-8")
+    told = PARAMS.model_copy(update={"captions": {"control": "Mind the gap."}})
+    with pytest.raises(ConfigError, match="captions: no table is called 'control'; there are: tw"):
+        make_tables(told, synthetic.all_arms(), ASKED, study, tmp_path / "tables")
 
 
 def test_the_filter_for_the_runs_stands_below_a_table_of_arms(study: Path) -> None:
@@ -382,20 +399,16 @@ def test_the_filter_for_the_runs_stands_below_a_table_of_arms(study: Path) -> No
     assert "tags.cell" not in (study.parent / "tables" / "judges.md").read_text(encoding="utf-8")
 
 
-def test_the_texts_of_others_are_not_in_the_tables(study: Path, tmp_path: Path) -> None:
-    assert PARAMS.data.world and (study.parent / "tables" / "prompts.csv").is_file()
-    real = PARAMS.data.model_copy(update={"world": None, "real": RealData(sets={})})
-    fetched = PARAMS.model_copy(update={"data": real})
-    make_tables(fetched, synthetic.all_arms(), ASKED, study, tmp_path / "tables")
-    assert not (tmp_path / "tables" / "prompts.csv").exists()
-    text = (tmp_path / "tables" / "samples.md").read_text(encoding="utf-8")
-    whole = (study.parent / "tables" / "samples.md").read_text(encoding="utf-8")
-    assert text.count("###") == whole.count("###") and text.count("**") == whole.count("**")
-    assert "Gold:" in whole and "Gold:" not in text and "\n> " not in text
-    assert "`reproduce summary`" in text
-
-
-@pytest.mark.parametrize("tables", ROOT.glob("profiles/*/paper/tables"), ids=lambda p: p.parts[-3])
-def test_no_committed_profile_passes_on_the_texts_of_others(tables: Path) -> None:
-    assert not (tables / "prompts.csv").exists()
-    assert "\n> " not in (tables / "samples.md").read_text(encoding="utf-8")
+def test_an_instruction_counts_alike_whatever_prompt_it_is_of(study: Path) -> None:
+    """As IFEval counts them (Zhou et al., 2023)."""
+    results = loaded(study)
+    found = results.sets[IF_SETS[0]]
+    found[0] = replace(found[0], instructions=found[0].instructions * 5)
+    asked = {e.id: len(e.instructions) for name in IF_SETS for e in results.sets[name]}
+    rows = [row for row in final(study, MTL) if row["example"] in asked]
+    count = sum(asked[row["example"]] for row in rows)
+    share = sum(row["instruction"] * asked[row["example"]] for row in rows) / count
+    level = followed(results, MTL, INSTRUCTION)
+    assert level and level.interval.mean == pytest.approx(share)
+    assert level.interval.mean != pytest.approx(macro(rows, "instruction", IF_SETS), abs=1e-4)
+    assert level.interval.low < share < level.interval.high

@@ -21,7 +21,7 @@ class Statistics(Strict):
 
 
 class Params(Strict):
-    """The whole params.yaml of a profile."""
+    """The whole params.yaml of a profile; `captions` are remarks below tables, by their names."""
 
     profile: str
     package: str
@@ -38,6 +38,7 @@ class Params(Strict):
     validation: Validation
     statistics: Statistics
     hardware: Hardware
+    captions: dict[str, str] = Field(default={})
     servers: Servers = Servers()
 
     @model_validator(mode="after")

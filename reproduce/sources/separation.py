@@ -24,17 +24,22 @@ def held_out_group(group: str) -> bool:
     return int(text_id(group), 16) < EVALUATION_SHARE * 16**12
 
 
-def seen_runs(sets: Iterable[Sequence[Example]]) -> set[str]:
-    """Return every run of OVERLAP_WORDS words of the training prompts."""
-    return {run for examples in sets for example in examples for run in _runs(example)}
+def seen_runs(sets: Iterable[Sequence[Example]], words: int = OVERLAP_WORDS) -> set[str]:
+    """Return every run of so many words of the training passages, or prompts without one."""
+    return {run for examples in sets for example in examples for run in _runs(example, words)}
 
 
-def overlap(examples: Sequence[Example], seen: set[str]) -> float:
+def overlap(examples: Sequence[Example], seen: set[str], words: int = OVERLAP_WORDS) -> float:
     """Return the share of the examples that have a run of words in common with `seen`."""
-    hits = sum(not _runs(example).isdisjoint(seen) for example in examples)
+    hits = sum(not _runs(example, words).isdisjoint(seen) for example in examples)
     return round(hits / len(examples), 4) if examples else 0.0
 
 
-def _runs(example: Example) -> set[str]:
-    words = (example.context or example.prompt).casefold().split()
-    return {" ".join(words[i : i + OVERLAP_WORDS]) for i in range(len(words) - OVERLAP_WORDS + 1)}
+def _runs(example: Example, words: int) -> set[str]:
+    return runs(example.context or example.prompt, words)
+
+
+def runs(text: str, words: int) -> set[str]:
+    """Return every run of so many words of a text, without regard to case."""
+    found = text.casefold().split()
+    return {" ".join(found[i : i + words]) for i in range(len(found) - words + 1)}

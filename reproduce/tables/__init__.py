@@ -1,18 +1,21 @@
 """All tables of the study: CSV, Markdown and LaTeX from the artifacts."""
 
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from reproduce.config import Claims, Params
+from reproduce.config import Claims, ConfigError, Params
 from reproduce.files import replacing, write_csv, write_text
 from reproduce.models import checkpoint
 from reproduce.results import MAIN, Arms, load, read_trials, refuse_incomplete
 from reproduce.tables import arms
 from reproduce.tables.claims import claims
+from reproduce.tables.data_sets import data_sets
 from reproduce.tables.health import health, losses
 from reproduce.tables.judges import judges
 from reproduce.tables.mechanism import mechanism
 from reproduce.tables.outcomes import outcomes
-from reproduce.tables.render import flat, write_table
+from reproduce.tables.render import Table, flat, write_table
 from reproduce.tables.rewards import choices, reward_distribution, rewards
 from reproduce.tables.samples import generations, prompts, samples
 from reproduce.tables.study import study
@@ -28,11 +31,12 @@ def make_tables(
     `scores.csv`, `losses.csv`, `reward-distribution.csv`, `generations.csv`, `prompts.csv` and
     `study.csv` are for programs only. The texts of prompts are written where the project made them;
     those of others are not passed on. The bytes are the same on every run. Raises UnusableFile or
-    ConfigError as `results.load` does.
+    ConfigError as `results.load` does, and where `captions` names no table.
     """
     refuse_incomplete(experiments)
     results = load(artifacts, experiments, params)
     found = choices(results, artifacts)
+    own = params.data.world is not None  # Texts of others may be fetched, but not passed on.
     tables = [
         arms.two_stage(results),
         arms.trajectory(results),
@@ -43,6 +47,7 @@ def make_tables(
         mechanism(results),
         outcomes(results),
         rewards(results, found),
+        data_sets(artifacts),
         health(results),
         judges(read_trials(artifacts), params),
         claims(results, asked),
@@ -51,16 +56,31 @@ def make_tables(
         "scores": arms.scores(results),
         "losses": losses(results),
         "reward-distribution": reward_distribution(found),
-        "generations": generations(results),
+        "generations": generations(results, {*MAIN, *_compared(asked)}, texts=own),
         "study": study(params, results, checkpoint(artifacts / "base", results.seeds[0])),
     }
-    own = params.data.world is not None  # Texts of others may be fetched, but not passed on.
     if own:
         long["prompts"] = prompts(results)
     with replacing(target) as draft:
         draft.mkdir()
-        for table in tables:
+        for table in _with_remarks(tables, params.captions):
             write_table(table, draft)
         for name, rows in long.items():
             write_csv(draft / f"{name}.csv", flat(rows))
         write_text(draft / "samples.md", samples(results, MAIN, texts=own))
+
+
+def _compared(asked: Claims) -> set[str]:
+    differences = [d for claim in asked.claims for d in (*claim.decided_by, *claim.shown_too)]
+    return {arm for each in differences for arm in (each.arm, each.against)}
+
+
+def _with_remarks(tables: Sequence[Table], captions: Mapping[str, str]) -> list[Table]:
+    """Return tables with what the profile has to say below some of them."""
+    if unknown := sorted(set(captions) - {table.name for table in tables}):
+        names = ", ".join(table.name for table in tables)
+        raise ConfigError(f"captions: no table is called '{unknown[0]}'; there are: {names}")
+    return [
+        replace(table, caption=f"{table.caption} {captions.get(table.name, '')}".rstrip())
+        for table in tables
+    ]

@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import numpy as np
+
 from reproduce.results import (
     BASE,
     COVERAGE,
@@ -15,6 +17,7 @@ from reproduce.results import (
     MEASURES,
     MTL,
     OBJECTIVES,
+    PROMPT_LOOSE,
     PROMPT_STRICT,
     RESET,
     RESET_S,
@@ -26,6 +29,7 @@ from reproduce.results import (
     Results,
     most_dropped,
 )
+from reproduce.statistics import bootstrap_ratio
 from reproduce.tables.render import Table
 from reproduce.wording import over, percent, span
 
@@ -43,13 +47,6 @@ def note(results: Results, rows: Iterable[Row]) -> str:
         f"resamples {over(len(results.seeds))}. Prompts without a score for every seed are left "
         f"out: at most {most_dropped(estimates)} a cell."
     )
-
-
-def base_rates(results: Results) -> str:
-    """Return the sentence on what is reached without tuning, for tables that have no row of it."""
-    found = [(measure.title, results.estimate(measure, BASE)) for measure in OBJECTIVES]
-    said = ", ".join(f"{title} {each.interval.mean:.3f}" for title, each in found if each)
-    return f"Without tuning: {said}."
 
 
 def two_stage(results: Results) -> Table:
@@ -88,19 +85,52 @@ def trajectory(results: Results) -> Table:
 
 
 def methods(results: Results) -> Table:
-    """Return the main arms by every measure, and their paired difference to MTL."""
-    shown = (INSTRUCTION, PROMPT_STRICT, INSTRUCTION_LOOSE, FAITHFULNESS, COVERAGE, K_PRECISION,
+    """Return the main arms by every measure, and their paired difference to MTL.
+
+    The levels of instruction following are those of IFEval (Zhou et al., 2023): the share of
+    prompts whose instructions are all followed, and that of instructions, prompts and data sets
+    together; strict, or loose. `IF`, which the claims are about, is the mean over data sets.
+    """
+    shown = (INSTRUCTION, PROMPT_STRICT, PROMPT_LOOSE, FAITHFULNESS, COVERAGE, K_PRECISION,
              TASK, EXACT_MATCH, TOKEN_F1, ROUGE_L)  # fmt: skip
     rows = [
-        {**_names(results, key), **_means(results, key, shown), **_against(results, key, MTL)}
+        {
+            **_names(results, key),
+            **_means(results, key, shown[:3]),
+            "instruction_level": followed(results, key, INSTRUCTION),
+            "instruction_level_loose": followed(results, key, INSTRUCTION_LOOSE),
+            **_means(results, key, shown[3:]),
+            **_against(results, key, MTL),
+        }
         for key in MAIN
     ]
-    headers = {"label": "Arm", **{m.name: m.title for m in shown}}
-    headers[INSTRUCTION.name] = "IF, rated" if results.rated else "IF, instruction level"
+    titles = {m.name: m.title for m in shown[3:]}
+    headers = {"label": "Arm"} | {m.name: m.title for m in shown[:3]}
+    headers[INSTRUCTION.name] = "IF, rated" if results.rated else "IF"
+    headers |= {"instruction_level": "IF, instruction level"}
+    headers |= {"instruction_level_loose": "IF, instruction level, loose", **titles}
     headers |= {f"{m.name}_difference": f"Δ {m.title}" for m in OBJECTIVES}
     what = "Specialists, two-stage pipelines, multi-task learning (MTL), ReSet and ReSet-S"
-    caption = f"{what}; Δ is the paired difference to MTL. {note(results, rows)}"
+    levels = (
+        "IF is the mean over data sets of the share of a prompt's instructions that is followed; "
+        "at prompt level all of them are, at instruction level all instructions count alike"
+    )
+    caption = f"{what}; Δ is the paired difference to MTL. {levels}. {note(results, rows)}"
     return Table("methods", caption, headers, rows)
+
+
+def followed(results: Results, key: str, measure: Measure) -> Estimate | None:
+    """Return the share of all instructions that an arm follows; None where there are none."""
+    hits, cases = [], []
+    for name in results.datasets(measure):
+        grid = results.grid(key, name, measure.column)
+        count = np.array([len(example.instructions) for example in results.sets[name]], float)
+        kept = ~np.isnan(grid).any(axis=0)
+        hits.append((grid * count)[:, kept])
+        cases.append(np.broadcast_to(count, grid.shape)[:, kept])
+    if not any(case.sum() for case in cases):
+        return None
+    return Estimate(bootstrap_ratio(hits, cases, **results.statistics.model_dump()))
 
 
 def data_size(results: Results) -> Table:
@@ -109,17 +139,17 @@ def data_size(results: Results) -> Table:
     keys.sort(key=lambda key: (MAIN.index(method_of(results, key)), -results.examples(key)))
     rows = [
         {
-            "method": results.labels[method_of(results, key)],
+            "method": results.labels[BASE if key == BASE else method_of(results, key)],
             **_names(results, key),
             "examples": results.examples(key),
             **_means(results, key, OBJECTIVES),
         }
-        for key in keys
+        for key in (BASE, *keys)
     ]
     headers = {"method": "Method", "label": "Arm", "examples": "Training examples"}
     headers |= {m.name: m.title for m in OBJECTIVES}
     what = "Scores by the number of training examples (ReSet's come on top of MTL's)"
-    caption = f"{what}. {base_rates(results)} {note(results, rows)}"
+    caption = f"{what}. {note(results, rows)}"
     return Table("data-size", caption, headers, rows)
 
 
@@ -129,19 +159,29 @@ def drivers(results: Results) -> Table:
         {
             **_names(results, key),
             **_means(results, key, OBJECTIVES),
-            **_against(results, key, RESET),
+            **_against(results, key, BASE if key == BASE else RESET),
         }
-        for key in [RESET, *_of(results, "drivers")]
+        for key in [BASE, RESET, *_of(results, "drivers")]
     ]
     headers = {"label": "Arm", **{m.name: m.title for m in OBJECTIVES}}
     headers |= {f"{m.name}_difference": f"Δ {m.title}" for m in OBJECTIVES}
     what = "What drives ReSet; Δ is the paired difference of the arm to ReSet"
-    return Table("drivers", f"{what}. {base_rates(results)} {note(results, rows)}", headers, rows)
+    return Table("drivers", f"{what}. {note(results, rows)}", headers, rows)
 
 
 def controls(results: Results) -> Table:
-    """Return the controls, and the paired difference of ReSet (or ReSet-S) minus each."""
-    rows = []
+    """Return the controls, and the paired difference of ReSet (or ReSet-S) minus each.
+
+    The first row is the base model, without a difference.
+    """
+    rows = [
+        {
+            **_names(results, BASE),
+            "method": None,
+            **_means(results, BASE, OBJECTIVES),
+            **_against(results, BASE, BASE),
+        }
+    ]
     for key in _of(results, "controls"):
         method = method_of(results, key)
         method = RESET if method == MTL else method
@@ -153,7 +193,7 @@ def controls(results: Results) -> Table:
     headers = {"label": "Control", "method": "Method"} | {m.name: m.title for m in OBJECTIVES}
     headers |= {f"{m.name}_difference": f"Δ {m.title}" for m in OBJECTIVES}
     what = "The same training without the judges' choice; Δ is the method minus the control, paired"
-    return Table("controls", f"{what}. {base_rates(results)} {note(results, rows)}", headers, rows)
+    return Table("controls", f"{what}. {note(results, rows)}", headers, rows)
 
 
 def scores(results: Results) -> list[Row]:

@@ -3,7 +3,7 @@
 from typing import Any
 
 from reproduce.config import Claim, Claims, Difference
-from reproduce.results import BOTH, FAITHFULNESS, INSTRUCTION, TASK, Measure, Results
+from reproduce.results import BASE, BOTH, FAITHFULNESS, INSTRUCTION, TASK, Measure, Results
 from reproduce.statistics import Interval
 from reproduce.tables.arms import note
 from reproduce.tables.render import Table
@@ -36,9 +36,10 @@ def claims(results: Results, asked: Claims) -> Table:
     ]
     headers = {
         "claim": "Claim", "source": "Known from", "comparison": "Difference",
-        "measure": "Measure", "role": "Role", "direction": "Claimed", "effect": "Effect",
-        "judge": "Judged by", "n": "Prompts", "seeds": "Seeds",
-        "examples": "Training examples", "smallest": "Counts from", "verdict": "Verdict",
+        "measure": "Measure", "base": "Without tuning", "role": "Role",
+        "direction": "Claimed", "effect": "Effect", "judge": "Judged by", "n": "Prompts",
+        "seeds": "Seeds", "examples": "Training examples", "smallest": "Counts from",
+        "verdict": "Verdict",
     }  # fmt: skip
     rule = (
         "Supported: the whole interval lies on the claimed side of 0, and the effect is one that "
@@ -65,6 +66,7 @@ def _row(
         "source": f"{claim.source} ({claim.label})",
         "comparison": " − ".join(_term(results, key) for key in pair),
         "measure": measure.title,
+        "base": results.estimate(measure, BASE) if BASE in results.arms else None,
         "role": role,
         "direction": difference.direction,
         "effect": found,

@@ -4,6 +4,7 @@ import os
 import shlex
 import shutil
 import subprocess
+import time
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from reproduce.config.strict import Strict
 from reproduce.determinism import settle
 from reproduce.files import digest, read_json, read_rows, text_id, write_json, write_rows
 from reproduce.models import load_model, load_tokenizer
+from reproduce.training.speed import note_speed
 from reproduce.training.trainer import train, training_arguments
 
 Row = dict[str, Any]
@@ -123,12 +125,20 @@ def run_job(job: Job) -> None:
         init_distributed()
     start = Path(job.start)
     model, tokenizer = load_model(start, job.hardware), load_tokenizer(start)
+    # ZeRO-3 has spread them: a process holds a part of each.
+    parameters = sum(getattr(each, "ds_numel", each.numel()) for each in model.parameters())
+    resumed = any(work.glob("checkpoint-*"))
+    began = time.perf_counter()
     history, save = train(model, tokenizer, rows, arguments, job.title, job.stops)
+    seconds = time.perf_counter() - began
     save(Path(job.target) / "model")
     if arguments.process_index == 0:
         for stop in sorted(work.glob("stop-*")):
             shutil.move(stop, Path(job.target) / stop.name)
         write_json(Path(job.target) / "history.json", history)
+        if not resumed:  # Else the seconds are of a part of the run.
+            tokens = job.training.epochs * sum(row["length"] for row in rows)
+            note_speed(job.keeper, job.title, tokens, seconds, parameters)
         for left in work.glob("checkpoint-*") if job.hardware.save_every else [work]:
             shutil.rmtree(left, ignore_errors=True)
 

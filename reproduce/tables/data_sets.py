@@ -1,0 +1,65 @@
+"""What a study trains and evaluates on, what was left out, and what both sides have in common."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from reproduce.examples import Sets, read_sets
+from reproduce.files import read_csv
+from reproduce.sources.separation import OVERLAP_WORDS, overlap, seen_runs
+from reproduce.tables.render import Table
+
+Row = dict[str, Any]
+
+FEWER_WORDS = 8
+"""A run short enough for prompts of one sentence to share."""
+
+OFFERED = {
+    "parsed": "Parsed", "refused": "Refused", "cut_off": "Cut off", "too_long": "Too long",
+    "shared": "On both sides", "repeated": "Repeated",
+}  # fmt: skip
+
+
+def data_sets(artifacts: Path) -> Table:
+    """Return a row a data set: its source's rows, those left out, those used, the overlap."""
+    training = read_sets(artifacts / "training")
+    held_out = read_sets(artifacts / "evaluation")
+    counts = artifacts / "evaluation" / "counts.csv"
+    offered = {row["dataset"]: row for row in read_csv(counts)} if counts.is_file() else {}
+    rows = _rows(training, held_out, offered)
+    headers = {"dataset": "Data set", "side": "Side"}
+    headers |= {name: OFFERED[name] for name in OFFERED if name in rows[0]}
+    headers |= {
+        "train": "Train", "evaluation": "Evaluation", "exact": "Exact",
+        "long": f"{OVERLAP_WORDS} words", "short": f"{FEWER_WORDS} words",
+    }  # fmt: skip
+    left_out = (
+        "Parsed: usable rows of the files; refused: rows that are not as their format says; cut "
+        "off: contexts that end within a sentence; too long: beyond the profile's bounds on words; "
+        "on both sides: not trained on because evaluation has the text; repeated: seen before. "
+    )
+    caption = (
+        f"Data sets. {left_out if offered else ''}Train and evaluation: examples that the study "
+        "draws from and those that it evaluates on. Exact: evaluation prompts that are a training "
+        "prompt; then the share of them whose passage (or prompt, where it has none) has a run of "
+        "so many words in common with any in training."
+    )
+    return Table("data-sets", caption, headers, rows)
+
+
+def _rows(training: Sets, held_out: Sets, offered: Mapping[str, Mapping[str, str]]) -> list[Row]:
+    prompts = {example.prompt for examples in training.values() for example in examples}
+    seen = {words: seen_runs(training.values(), words) for words in (OVERLAP_WORDS, FEWER_WORDS)}
+    rows: list[Row] = []
+    for name in sorted({*training, *held_out}):
+        asked = held_out.get(name, [])
+        row: Row = {"dataset": name, "side": (asked or training[name])[0].side}
+        row |= {key: int(offered[name][key]) for key in OFFERED if name in offered}
+        row |= {"train": len(training.get(name, [])), "evaluation": len(asked)}
+        row |= dict.fromkeys(("exact", "long", "short"))
+        if asked:
+            row["exact"] = sum(example.prompt in prompts for example in asked)
+            row["long"] = overlap(asked, seen[OVERLAP_WORDS], OVERLAP_WORDS)
+            row["short"] = overlap(asked, seen[FEWER_WORDS], FEWER_WORDS)
+        rows.append(row)
+    return rows
