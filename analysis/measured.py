@@ -59,7 +59,7 @@ def speeds() -> str:
             speed, ratio = float(row[column]), float(row["first_is_times"])
             lines.append(
                 f"| {what if not number else ''} | {INSTEAD.get(row['method'], row['method'])} "
-                f"| {speed:,.0f} | {f'{ratio:.2f}' if number else ''} "
+                f"| {speed:,.0f} | {_ratio(ratio) if number else ''} "
                 f"| {'' if number else '`' + row['command'] + '`'} |"
             )
     judged = read_csv(HERE / "speed-judging.csv")[0]
@@ -69,6 +69,10 @@ def speeds() -> str:
         f"from those one by one. The whole study asks for {asked:,} pairs, {distinct:,} of them "
         "distinct.\n"
     )
+
+
+def _ratio(times: float) -> str:
+    return f"{times:.2f}" if times >= 0.1 else f"{times:.2g}"
 
 
 def _clock(seconds: float) -> str:

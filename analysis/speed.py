@@ -115,7 +115,8 @@ def judging(
     plain = CrossEncoder(folder)
     began = time.perf_counter()
     scores = np.stack([_alone(plain, *pair) for pair in sample])
-    found = [_judged("one by one", len(sample), len(sample), time.perf_counter() - began)]
+    single = _judged("one by one", len(sample), len(sample), time.perf_counter() - began)
+    found: list[Row] = []
     asked = sum(map(len, asked_for))
     with tempfile.TemporaryDirectory() as cache:
         for name in ("as the study asks, empty cache", "the same again, full cache"):
@@ -125,7 +126,8 @@ def judging(
                 model(call)
             row = _judged(name, asked, len(distinct), time.perf_counter() - began)
             difference = float(np.abs(model(sample) - scores).max())
-            found.insert(0, row | {"difference": difference})
+            found.append(row | {"difference": difference})
+    found.insert(1, single)
     whole = [pair for call in all_calls for pair in call]
     for row in found:
         row |= {"study_pairs": len(whole), "study_distinct": len(set(whole))}
@@ -176,8 +178,10 @@ def _judged(name: str, asked: int, distinct: int, seconds: float) -> Row:
 
 def _report(found: Sequence[Row], speed: str, output: Path) -> None:
     first = found[0][speed]
-    rows = [{**row, "first_is_times": round(first / row[speed], 1), "command": as_called()}
-            for row in found]  # fmt: skip
+    rows = [
+        {**row, "first_is_times": float(f"{first / row[speed]:.3g}"), "command": as_called()}
+        for row in found
+    ]
     write_csv(output, rows)
     print(as_text(rows))
 
