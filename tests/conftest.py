@@ -87,7 +87,7 @@ def sharp_model(make_model: Callable[..., Any]) -> Any:
 
 @pytest.fixture(scope="session")
 def hardware() -> Hardware:
-    return Hardware(workers=1, threads=1, cores=1)
+    return Hardware(workers=1, threads=1, threads_alone=1)
 
 
 @pytest.fixture(scope="session")

@@ -357,7 +357,7 @@ def test_a_step_in_each_shape_of_a_tiny_model(
     )
     assert found[1].check == "forward of 3 × 16 tokens" and "3 rows of 16" in found[1].said
     assert not list(steps.WORK.iterdir())
-    broken = Hardware(workers=1, threads=1, cores=1, launch="false")
+    broken = Hardware(workers=1, threads=1, threads_alone=1, launch="false")
     params = params.model_copy(update={"hardware": broken})
     found = lines.carried_out(steps.step_checks(params, tmp_path / "base", wanted=True))
     assert found[0].status == "fail" and "`false reproduce train" in found[0].said
