@@ -99,7 +99,7 @@ def test_training_learns_to_tell_labels_apart(encoder: Maker, tmp_path: Path) ->
         for _ in range(32)
     ]  # fmt: skip
     settings = CrossEncoderTraining(epochs=12, batch_size=8, learning_rate=3e-3, pairs=96, seed=0)
-    start, hardware = encoder("start", spread=0.05), Hardware(workers=1, threads=1, cores=1)
+    start, hardware = encoder("start", spread=0.05), Hardware(workers=1, threads=1, threads_alone=1)
     history = train_cross_encoder(start, rows, settings, hardware, tmp_path / "made")
     assert history[-1]["loss"] < 0.7 < math.log(3)
     model = CrossEncoder(tmp_path / "made")

@@ -311,7 +311,7 @@ def test_pickled_shards_become_safetensors_once(
             {key: state[key] for key in names}, source / f"pytorch_model-0000{number}-of-00002.bin"
         )
     import_published(PublishedBase(model=str(source)), tmp_path / "model")
-    found = load_model(tmp_path / "model", Hardware(workers=1, threads=1, cores=1))
+    found = load_model(tmp_path / "model", Hardware(workers=1, threads=1, threads_alone=1))
     for name, tensor in found.state_dict().items():
         assert torch.equal(tensor.cpu(), state[name]), name
 

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:.*fork.*")
 
 
 def hardware(workers: int) -> Hardware:
-    return Hardware(workers=workers, threads=1, cores=1)
+    return Hardware(workers=workers, threads=1, threads_alone=1)
 
 
 def note(folder: Path, seed: int) -> None:

@@ -39,10 +39,10 @@ def data_sets(artifacts: Path) -> Table:
         "on both sides: not trained on because evaluation has the text; repeated: seen before. "
     )
     caption = (
-        f"What the study draws from. {left_out if offered else ''}Train and evaluation: examples that the study "
-        "draws from and those that it evaluates on. Exact: evaluation prompts that are a training "
-        "prompt; then the share of them whose passage (or prompt, where it has none) has a run of "
-        "so many words in common with any in training."
+        f"What the study draws from. {left_out if offered else ''}Train and evaluation: examples "
+        "that the study draws from and those that it evaluates on. Exact: evaluation prompts that "
+        "are a training prompt; then the share of them whose passage (or prompt, where it has "
+        "none) has a run of so many words in common with any in training."
     )
     return Table("data-sets", caption, headers, rows)
 
