@@ -20,7 +20,6 @@ from reproduce.results import (
     MTL,
     RESET,
     RESET_S,
-    Estimate,
     load,
     read_trials,
 )
@@ -29,7 +28,6 @@ from reproduce.tables import make_tables
 from reproduce.tables.arms import followed
 from reproduce.tables.claims import verdict
 from reproduce.tables.judges import judges
-from reproduce.tables.render import Table, cell, escaped, latex, markdown
 from reproduce.tables.study import parameters
 from reproduce.tables.summary import write_summary
 
@@ -294,27 +292,6 @@ def test_an_experiment_that_is_needed_and_not_there_is_named(study: Path) -> Non
     arms = {name: found for name, found in synthetic.all_arms().items() if name != "methods"}
     with pytest.raises(ConfigError, match="methods/MTL"):
         make_tables(PARAMS, arms, ASKED, study, study / "no-tables")
-
-
-def test_numbers_as_readers_see_them() -> None:
-    interval = Interval(-0.0001, -0.25, 0.125, 10, 3)
-    assert cell(Estimate(interval)) == "0.000 [-0.250, 0.125]"
-    assert cell(Estimate(interval, difference=True)) == "0.000 [-0.250, +0.125]"
-    assert cell(None) == "–"
-    assert cell(240.0) == "240"
-    assert cell(1.0) == "1.000"
-
-
-def test_latex_is_escaped() -> None:
-    assert escaped("CD → IF_1, 50 % & #") == r"CD $\rightarrow$ IF\_1, 50 \% \& \#"
-    assert escaped("-0.250 of ReSet-11") == "$-$0.250 of ReSet-11"
-    assert escaped("[a]") == "{[}a{]}"
-
-
-def test_a_column_that_does_not_apply_is_a_dash() -> None:
-    made = Table("t", "Caption.", {"a": "A|B"}, [{"a": None}])
-    assert "| – |" in markdown(made)
-    assert "-- \\\\" in latex(made)
 
 
 def test_the_judges_table_has_the_measured_aucs(study: Path) -> None:
