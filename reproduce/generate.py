@@ -1,7 +1,7 @@
 """Responses of a model to prompts: greedy for evaluation, sampled for ReSet's candidates."""
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from reproduce.config import Decoding, Generation
 from reproduce.determinism import named_seed
@@ -11,9 +11,13 @@ from reproduce.training.encoding import prompt_ids
 
 if TYPE_CHECKING:
     import torch
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import LogitsProcessor, PreTrainedModel, PreTrainedTokenizerBase
+    from transformers.cache_utils import Cache
 
 GREEDY = Decoding(temperature=0)
+WORTH_LEAVING = 0.25
+"""Share of a batch's rows that must have ended before it goes on without them, which copies the
+cache."""
 
 
 def respond(
@@ -26,8 +30,9 @@ def respond(
 ) -> list[list[str]]:
     """Return `decoding.samples` responses to each example, in the order of `examples`.
 
-    Prompts of like kind and length are batched together; each batch draws from a stream of
-    its own, so the same call gives the same responses.
+    The same tokens as `generate` of transformers gives for the same batch and seed, but a prompt is
+    read once for all its samples, and a row that has ended takes no more time. Each batch draws
+    from a stream of its own, so the same call gives the same responses.
     """
     import torch
 
@@ -36,7 +41,7 @@ def respond(
     found: list[list[str]] = [[] for _ in examples]
     per_batch = max(1, bounds.batch_size // decoding.samples)
     with torch.inference_mode():
-        batches = list(_batches(examples, prompts, per_batch))
+        batches = list(_batches(examples, prompts, decoding, per_batch))
         for number, batch in enumerate(told(batches, "generation")):
             torch.manual_seed(named_seed(seed, number))
             texts = _sample(model, tokenizer, [prompts[i] for i in batch], decoding, bounds)
@@ -47,10 +52,12 @@ def respond(
 
 
 def _batches(
-    examples: Sequence[Example], prompts: Sequence[list[int]], size: int
+    examples: Sequence[Example], prompts: Sequence[list[int]], decoding: Decoding, size: int
 ) -> Iterator[list[int]]:
-    # By kind of answer first: a batch runs until its longest response ends.
-    order = sorted(range(len(prompts)), key=lambda i: (examples[i].dataset, len(prompts[i]), i))
+    # Of like length. What is drawn depends on which prompts share a batch, so samples come data
+    # set by data set: what one offers then hardly moves what is drawn for another.
+    sets = [example.dataset if decoding.temperature else "" for example in examples]
+    order = sorted(range(len(prompts)), key=lambda i: (sets[i], len(prompts[i]), i))
     for begin in range(0, len(order), size):
         yield order[begin : begin + size]
 
@@ -62,50 +69,87 @@ def _sample(
     decoding: Decoding,
     bounds: Generation,
 ) -> list[str]:
-    padded = pad_left(prompts, int(tokenizer.pad_token_id or 0))
-    input_ids, attention_mask = (tensor.to(model.device) for tensor in padded)
-    cache = _read(model, input_ids, attention_mask, decoding.samples)
-    output = model.generate(
-        input_ids=input_ids.repeat_interleave(decoding.samples, 0),
-        attention_mask=attention_mask.repeat_interleave(decoding.samples, 0),
-        past_key_values=cache,
-        max_new_tokens=bounds.max_new_tokens,
-        eos_token_id=tokenizer.eos_token_id,
-        pad_token_id=tokenizer.pad_token_id,
-        **_options(decoding),
-    )
-    answers = output[:, input_ids.shape[1] :]
+    import torch
+
+    pad, end = int(tokenizer.pad_token_id or 0), tokenizer.eos_token_id
+    ids, mask = (tensor.to(model.device) for tensor in pad_left(prompts, pad))
+    cache = _read(model, ids, mask, decoding.samples)
+    ids, mask = (tensor.repeat_interleave(decoding.samples, 0) for tensor in (ids, mask))
+    answers = ids.new_full((len(ids), bounds.max_new_tokens), pad)
+    rows = torch.arange(len(ids), device=ids.device)
+    ended = torch.zeros_like(rows, dtype=torch.bool)
+    for step in range(bounds.max_new_tokens):
+        scores = _scores(model, ids, mask, cache)
+        tokens = _chosen(scores, decoding, rows, len(answers)).masked_fill(ended, pad)
+        answers[rows, step] = tokens
+        ended |= tokens == end
+        if ended.all():
+            break
+        ids, mask = tokens[:, None], torch.cat([mask, torch.ones_like(mask[:, :1])], 1)
+        if ended.float().mean() >= WORTH_LEAVING:
+            open_ = (~ended).nonzero()[:, 0]
+            cache.batch_select_indices(open_)
+            ids, mask, rows, ended = (each[open_] for each in (ids, mask, rows, ended))
     return [text.strip() for text in tokenizer.batch_decode(answers, skip_special_tokens=True)]
 
 
 def _read(
-    model: "PreTrainedModel", input_ids: "torch.Tensor", attention_mask: "torch.Tensor", count: int
-) -> Any:
-    """Return a cache for `generate`; where a prompt is sampled often, it is read only once."""
+    model: "PreTrainedModel", ids: "torch.Tensor", mask: "torch.Tensor", samples: int
+) -> "Cache":
+    """Return a cache; where a prompt is sampled often, it is read into it, once.
+
+    All but its last token, with which the first step begins.
+    """
     from reproduce.kv_cache import growing_cache
 
     cache = growing_cache()
-    if count > 1 and input_ids.shape[1] > 1:
-        # All but the last token, with which `generate` begins.
-        mask = attention_mask[:, :-1]
-        places = (mask.cumsum(-1) - 1).clamp(min=0)
-        model(
-            input_ids=input_ids[:, :-1], attention_mask=mask, position_ids=places,
-            past_key_values=cache, use_cache=True, logits_to_keep=1,
-        )  # fmt: skip
-        cache.batch_repeat_interleave(count)
+    if samples > 1 and ids.shape[1] > 1:
+        _scores(model, ids[:, :-1], mask[:, :-1], cache)
+        cache.batch_repeat_interleave(samples)
     return cache
 
 
-def _options(decoding: Decoding) -> dict[str, Any]:
+def _scores(
+    model: "PreTrainedModel", ids: "torch.Tensor", mask: "torch.Tensor", cache: "Cache"
+) -> "torch.Tensor":
+    """Return the (rows, vocabulary) scores of the next token, in fp32; `cache` learns the tokens.
+
+    `mask` (rows, tokens) is of all tokens; of `ids`, the last that `cache` does not know are read.
+    """
+    known = cache.get_seq_length()
+    places = (mask.cumsum(-1) - 1).clamp(min=0)[:, known:]
+    found = model(
+        input_ids=ids[:, known - mask.shape[1] :], attention_mask=mask, position_ids=places,
+        past_key_values=cache, use_cache=True, logits_to_keep=1,
+    )  # fmt: skip
+    return found.logits[:, -1].float()
+
+
+def _chosen(
+    scores: "torch.Tensor", decoding: Decoding, rows: "torch.Tensor", count: int
+) -> "torch.Tensor":
+    """Return a token for each row: the best, or one drawn as torch.multinomial draws it.
+
+    `rows` are those of `count` that are still open. The noise is drawn for all, so that what one
+    row draws does not depend on which others have ended.
+    """
     if decoding.temperature == 0:
-        return {"do_sample": False}
-    return {
-        "do_sample": True,
-        "temperature": decoding.temperature,
-        "top_k": decoding.top_k,
-        "top_p": decoding.top_p,
-    }
+        return scores.argmax(-1)
+    noise = scores.new_empty(count, scores.shape[1]).exponential_()
+    for warp in _warpers(decoding):
+        scores = warp(None, scores)
+    return (scores.softmax(-1) / noise[rows]).argmax(-1)
+
+
+def _warpers(decoding: Decoding) -> list["LogitsProcessor"]:
+    from transformers import TemperatureLogitsWarper, TopKLogitsWarper, TopPLogitsWarper
+
+    found: list[LogitsProcessor] = [TemperatureLogitsWarper(decoding.temperature)]
+    if decoding.top_k:
+        found.append(TopKLogitsWarper(decoding.top_k))
+    if decoding.top_p < 1:
+        found.append(TopPLogitsWarper(decoding.top_p))
+    return found
 
 
 def pad_left(prompts: Sequence[list[int]], pad_id: int) -> tuple["torch.Tensor", "torch.Tensor"]:

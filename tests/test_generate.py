@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from reproduce.config import Decoding, Generation
+from reproduce.determinism import named_seed
 from reproduce.examples import Example
 from reproduce.generate import GREEDY, pad_left, respond
 from reproduce.kv_cache import GrowingLayer
@@ -14,6 +15,7 @@ from reproduce.training.encoding import prompt_ids
 Sets = dict[str, list[Example]]
 MOST = 8
 BOUNDS = Generation(max_new_tokens=MOST, batch_size=8)
+LONG = Generation(max_new_tokens=20, batch_size=64)
 WARM = Decoding(temperature=1.0, samples=3)
 
 
@@ -55,8 +57,8 @@ def test_an_answer_ends_at_its_end(
         # After two tokens every other answer of the batch ends, after four the rest.
         output = forward(*args, **kwargs)
         steps.append(1)
-        if len(steps) > 2:
-            output.logits[:: 2 if len(steps) < 5 else 1, -1, tokenizer.eos_token_id] = 1e6
+        if len(steps) in (3, 5):
+            output.logits[:: 2 if len(steps) == 3 else 1, -1, tokenizer.eos_token_id] = 1e6
         return output
 
     monkeypatch.setattr(sharp_model, "forward", ending)
@@ -140,6 +142,60 @@ def test_the_model_is_in_evaluation_mode_and_the_caller_keeps_order(
     model = make_model().train()
     assert respond(model, tokenizer, [], GREEDY, BOUNDS, 0) == []
     assert not model.training
+
+
+def generated(
+    model: Any, tokenizer: Any, examples: list[Example], decoding: Decoding, seed: int
+) -> list[list[str]]:
+    """Return what `generate` of transformers gives for one batch."""
+    ids, mask = pad_left([prompt_ids(tokenizer, e) for e in examples], tokenizer.pad_token_id)
+    sampled = {"temperature": decoding.temperature, "top_k": decoding.top_k,
+               "top_p": decoding.top_p} if decoding.temperature else {}  # fmt: skip
+    torch.manual_seed(named_seed(seed, 0))
+    output = model.generate(
+        input_ids=ids.repeat_interleave(decoding.samples, 0),
+        attention_mask=mask.repeat_interleave(decoding.samples, 0),
+        max_new_tokens=LONG.max_new_tokens, do_sample=bool(sampled), **sampled,
+        eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id,
+    )  # fmt: skip
+    texts = tokenizer.batch_decode(output[:, ids.shape[1] :], skip_special_tokens=True)
+    return [
+        [text.strip() for text in texts[begin : begin + decoding.samples]]
+        for begin in range(0, len(texts), decoding.samples)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("decoding", "more"),
+    [
+        (GREEDY, 2.0),
+        (Decoding(temperature=1.0, samples=3), 4.0),
+        (Decoding(temperature=0.7, samples=4), 4.0),
+        (Decoding(temperature=1.0, top_k=20, samples=2), 4.0),
+        (Decoding(temperature=1.3, top_p=0.9, samples=1), 4.0),
+    ],
+    ids=str,
+)
+def test_a_batch_is_what_the_library_generates(
+    sharp_model: Any, tokenizer: Any, examples: list[Example], decoding: Decoding, more: float,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    # Answers end at any step, one or several at once.
+    forward = sharp_model.forward
+
+    def ending(*args: Any, **kwargs: Any) -> Any:
+        output = forward(*args, **kwargs)
+        output.logits[:, -1, tokenizer.eos_token_id] += more
+        return output
+
+    monkeypatch.setattr(sharp_model, "forward", ending)
+    alike = sorted(examples, key=lambda e: (e.dataset, len(prompt_ids(tokenizer, e))))[:12]
+    if decoding is GREEDY:
+        alike.sort(key=lambda e: len(prompt_ids(tokenizer, e)))
+    found = respond(sharp_model, tokenizer, alike, decoding, LONG, 5)
+    assert found == generated(sharp_model, tokenizer, alike, decoding, 5)
+    lengths = {len(tokenizer(text)["input_ids"]) for texts in found for text in texts}
+    assert len(lengths) > 3
 
 
 def test_padding_is_on_the_left() -> None:
