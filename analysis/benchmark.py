@@ -42,12 +42,6 @@ class Unfair(Exception):
     """Measurements that did not train on the same tokens."""
 
 
-# What is measured: a process times one method and writes what it found to a file.
-
-
-"""Inherited by the processes that are forked for the seeds; an argument would be pickled."""
-
-
 @app.command()
 def training(
     arm: Annotated[str, typer.Option(help="experiment/arm")] = "methods/MTL",

@@ -69,7 +69,7 @@ def main(
 
 
 def _timed(command: str) -> tuple[float, float]:
-    """Return the seconds of a command and the megabytes of its largest process.
+    """Return the seconds of a command and the megabytes (10^6 bytes) of its largest process.
 
     Ends the program where the command fails: it would have been quick for no good reason.
     """
@@ -87,7 +87,7 @@ def _timed(command: str) -> tuple[float, float]:
     shutil.rmtree(scratch)
     # Stages are forked from a process that is nobody's child; they log their own memory.
     staged = [float(row["memory_mb"]) for row in logged(LOG) if row["at"] >= at]
-    return seconds, max([usage.ru_maxrss / 1024, *staged])
+    return seconds, max([usage.ru_maxrss * 1024 / 1e6, *staged])
 
 
 if __name__ == "__main__":

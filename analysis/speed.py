@@ -72,7 +72,7 @@ def _plain(
     model: Any, tokenizer: Any, examples: Sequence[Example], decoding: Decoding,
     bounds: Generation, seed: int,
 ) -> list[list[str]]:  # fmt: skip
-    """Return responses as `respond` does, by nothing but `generate` on the same batches."""
+    """Return responses by nothing but `generate` on the batches of `respond`, a list a sample."""
     import torch
 
     torch.manual_seed(seed)

@@ -84,6 +84,7 @@ class Tokens:
 
 
 LOADED: list[Work] = []
+"""Inherited by the processes that are forked for the seeds; an argument would be pickled."""
 
 
 def ours(work: Work, scratch: Path) -> None:

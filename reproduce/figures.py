@@ -1,6 +1,7 @@
 """The figures of the study, drawn from the committed tables only.
 
-Every function takes the folder of tables and returns a matplotlib figure.
+Every function returns a matplotlib figure and takes the folder of tables, `ladder` the claims of
+several studies.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -194,7 +195,7 @@ def rewards(tables: Path) -> Figure:
 
 
 def mechanism(tables: Path) -> Figure:
-    """Return, by arm, the share of wrong answers that is exactly the remembered fact."""
+    """Return, by arm, the share of wrong answers that states the remembered fact."""
     rows = read_table(tables, "mechanism").iloc[::-1].reset_index(drop=True)
     known = not rows["remembered"].isna().all()
     note = "What a model remembers is not known for real text."
@@ -202,7 +203,7 @@ def mechanism(tables: Path) -> Figure:
         note = interval_note(tables, rows["remembered_prompts"], rows["remembered_seeds"])
     figure, axes = new_figure(
         3.3 if known else 1.2,
-        "How many unfaithful answers are what the model remembers?",
+        "How many wrong answers are what the model remembers?",
         "Wrong answers (N, all seeds together) to questions whose context contradicts pretraining. "
         f"{note}",
     )

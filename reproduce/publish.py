@@ -197,8 +197,12 @@ def _reported(found: Iterable[Any]) -> str:
 
 def _values(name: str, asked: Claims) -> str:
     """Return the numbers that were found for a claim, each with its label alone."""
-    (claim,) = [each for each in asked.claims if each.claim == name]
-    return "; ".join(f"{each.value} ({each.label})" for each in claim.reported) or "none known"
+    found = {claim.claim: claim.reported for claim in asked.claims}
+    if name not in found:
+        raise UnusableFile(
+            f"the tables have a claim {name!r} that claims.yaml has not: `dvc repro`"
+        )
+    return "; ".join(f"{each.value} ({each.label})" for each in found[name]) or "none known"
 
 
 def _draw_ladder(studies: Sequence[Study], target: Path) -> None:

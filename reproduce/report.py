@@ -4,10 +4,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from reproduce.config import Arm, by_key, load_claims, load_experiments, load_params
-from reproduce.environment import in_words
 from reproduce.files import UnusableFile, read_csv, read_filled, write_text
 from reproduce.progress import BETWEEN, CALIBRATION, spoken
-from reproduce.verify import AGREEING, compared, read_expectations
+from reproduce.verify import KEY, read_expectations
 from reproduce.wording import interval, over, percent, plural, span
 
 BEGIN, END = "<!-- results of {name}: begin -->", "<!-- results of {name}: end -->"
@@ -87,7 +86,10 @@ def _scale(tables: Path, rows: Sequence[Row], smallest: float) -> str:
         f"{plural(seeds, 'seed')}, {span(int(row['n']) for row in rows)} prompts a difference; in "
         f"brackets {level} intervals {over(seeds)}. An effect below {percent(smallest)} of a "
         "measure's range does not count (faithfulness runs from −1, contradicted, to 1, entailed; "
-        "all else from 0 to 1). Without tuning: the measure as the base model has it."
+        "all else from 0 to 1; for the mean of both it is put on 0 to 1). Supported: the effect "
+        "counts and its whole interval is on the claimed side of 0. Not supported: the interval "
+        "rules out an effect that counts. Undecided: neither. Without tuning: the measure as the "
+        "base model has it."
     )
 
 
@@ -103,30 +105,43 @@ def _cost(row: Row, arms: Mapping[str, Arm], costs: Mapping[str, Row]) -> str:
     stages = needed((row["of"], row["minus"]), arms)
     if not stages <= set(costs):
         return "–"
-    seconds = sum(float(costs[stage]["seconds"]) for stage in stages)
+    between = float(costs.get(BETWEEN, {}).get("seconds", 0))
+    seconds = sum(float(costs[stage]["seconds"]) + between for stage in stages)
     memory = [float(costs[stage].get("memory_mb") or 0) for stage in stages]
     return spoken(seconds) + (f", {max(memory) / 1000:.1f} GB" if max(memory) else "")
 
 
 def _elsewhere(expected: Path, rows: Sequence[Row]) -> Iterable[str]:
-    """Yield what came out on machines where the bytes were others."""
+    """Yield what came out on machines where the bytes were others, a column each."""
     known = read_expectations(expected) if expected.is_file() else {}
-    for each in known.get("elsewhere", []):
-        machine = each["environment"]
-        primary = [row for row in each["claims"] if row["role"] == "primary"]
-        others = [
-            f"{row['comparison']}, {row['measure']}: {interval(row, 'effect')}, {row['verdict']}"
-            for row, found in zip(primary, compared(rows, primary), strict=True)
-            if found.status not in AGREEING
-        ]
-        name = machine.get("limited by", in_words(machine))
-        yield (
-            f"Where numbers are rounded otherwise (`{name}`), other models come out of the same "
-            f"training: {each['agree']} of {each['compared']} comparisons agree, with "
-            "the same verdict and an effect inside the interval. Of the claims above differ: "
-            f"{'; '.join(others) or 'none'}."
-        )
-        yield ""
+    machines = known.get("elsewhere", [])
+    if not machines:
+        return
+    yield (
+        "Other processors round otherwise, and other base models come out of the same code. The "
+        "same claims there:"
+    )
+    names = [_machine(each["environment"]) for each in machines]
+    yield f"\n| compared | {' | '.join(names)} |\n|---{'|---' * len(names)}|"
+    found = [{_name(row): row for row in each["claims"]} for each in machines]
+    for name, row in ((_name(row), row) for row in rows):
+        cells = [f"{interval(x[name], 'effect')} {x[name]['verdict']}" if name in x else "–"
+                 for x in found]  # fmt: skip
+        yield f"| {row['comparison']}, {row['measure']} | {' | '.join(cells)} |"
+    counts = [f"{each['agree']} of {each['compared']}" for each in machines]
+    yield (
+        f"\nOf all comparisons, those shown beside the claims included, {' and '.join(counts)} "
+        "agree with those above: the same verdict, and an effect inside the interval.\n"
+    )
+
+
+def _name(row: Row) -> tuple[str, ...]:
+    return tuple(row[part] for part in KEY)
+
+
+def _machine(environment: Row) -> str:
+    parts = (environment.get("processor", "?"), environment.get("limited by", ""))
+    return ", ".join(filter(None, parts))
 
 
 def _whole(arms: Mapping[str, Arm], costs: Mapping[str, Row]) -> Iterable[str]:
@@ -137,10 +152,11 @@ def _whole(arms: Mapping[str, Arm], costs: Mapping[str, Row]) -> Iterable[str]:
     whole = sum(float(row["seconds"]) + between for row in stages.values())
     memory = max(float(row["memory_mb"] or 0) for row in stages.values()) / 1000
     short = sum(float(costs[stage]["seconds"]) + between for stage in needed(LOOK, arms))
+    share = between * len(stages) / whole
     yield (
-        f"Its {len(stages)} stages take {spoken(whole)}, {between * len(stages) / whole:.0%} "
-        f"of that between them, and a process of them up to {memory:.1f} GB (`timings.csv` of the "
-        f"profile has each); a short look, `{_look(*LOOK)}`, takes {spoken(short)}."
+        f"Its {len(stages)} stages take {spoken(whole)}, of which {share:.0%} "
+        f"pass between them; the largest process needs {memory:.1f} GB (`timings.csv` of the "
+        f"profile has each). A short look, `{_look(*LOOK)}`, takes {spoken(short)}."
     )
     yield ""
 
@@ -160,8 +176,8 @@ def _controls(tables: Path) -> Iterable[str]:
     yield ""
     yield (
         "Random choice: any candidate of a prompt. Shuffled rewards: the judges' rewards, dealt "
-        "out at random. Gold responses: the data sets' own to the chosen prompts. (S): as many "
-        "examples as ReSet-S."
+        "out at random. Gold responses: the data sets' reference responses to the same prompts. "
+        "(S): as many examples as ReSet-S."
     )
     yield ""
 

@@ -98,15 +98,16 @@ def expectations(paper: Path, artifacts: Path, arms: Iterable[str] = ()) -> dict
 def merged(found: dict[str, Any], known: Path) -> dict[str, Any]:
     """Return `found` with what the file `known` says of other machines, as far as it holds.
 
-    What came out elsewhere holds for the same runs, where the same bytes came out for the same
-    tables, too.
+    What came out elsewhere holds for the same runs and the same numbers in the claims; where the
+    same bytes came out, for the same tables, too.
     """
     if not known.is_file():
         return found
     old = read_expectations(known)
     if old["artifacts"] != found["artifacts"]:
         return found
-    kept = {"elsewhere": old["elsewhere"]} if "elsewhere" in old else {}
+    same = {each.status for each in compared(old["claims"], found["claims"])} == {"identical"}
+    kept = {"elsewhere": old["elsewhere"]} if same and "elsewhere" in old else {}
     if any(old[part] != found[part] for part in ("claims", "files")):
         return {**found, **kept}
     others = [each for each in old["environments"] if each not in found["environments"]]

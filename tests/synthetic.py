@@ -18,6 +18,7 @@ from reproduce.mixtures import mix
 from reproduce.reset.selection import selected_examples
 from reproduce.tables import make_tables
 from reproduce.tables.judges import MEASURES
+from reproduce.world.tokenizer import build_tokenizer
 
 ROOT = Path(__file__).parent.parent
 VALUES = {"shape": ["round", "square", "oval", "flat", "long"], "hue": ["red", "blue", "green"]}
@@ -79,6 +80,8 @@ def write_study(
         (draft / "model").mkdir()
         weights = {"embedding": np.zeros((5, 4)), "head": np.zeros(3)}
         save_file(weights, draft / "model" / "model.safetensors")
+        said = [e.prompt for examples in held_out.values() for e in examples]
+        build_tokenizer(said).save_pretrained(draft / "model")
     with sealed_folder(artifacts / "validation") as draft:
         write_rows(draft / "judged.jsonl", _trials(held_out))
     prompts = [example for examples in training.values() for example in examples]

@@ -87,7 +87,8 @@ def test_assumptions_all_have_a_reason() -> None:
 def test_assumptions_can_be_given() -> None:
     found = assumed(profile(), parsed(["mfu=0.2", "copies=1"]))
     assert (found.mfu, found.copies, found.tokens_per_example) == (0.2, 1, 1024)
-    for words, said in ((["mfy=1"], "none of mfu"), (["mfu"], "name=number"), (["mfu=0"], "above")):
+    for words, said in ((["mfy=1"], "none of mfu"), (["mfu"], "name=number"), (["mfu=0"], "above"),
+                        (["copies=0.4"], "whole")):  # fmt: skip
         with pytest.raises(ConfigError, match=said):
             assumed(profile(), parsed(words))
 

@@ -240,6 +240,8 @@ def test_the_smallest_gpu_has_to_hold_the_plan() -> None:
     assert machine.gpus_hold(spread(), experiments, 1, [80 * 10**9] * 2)[0] == "pass"
     status, said = machine.gpus_hold(spread(), experiments, 1, [80 * 10**9, 10**9])
     assert status == "fail" and "1.0 GB the smallest" in said
+    # A profile for cores is measured, or reckoned, in the memory of its processes.
+    assert machine.gpus_hold(told(), experiments, 1, [10**6])[0] == "not applicable"
 
 
 def test_the_disk_has_to_hold_the_plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

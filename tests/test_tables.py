@@ -32,7 +32,7 @@ from reproduce.tables.study import parameters
 from reproduce.tables.summary import write_summary
 
 NAMES = ("two-stage", "trajectory", "methods", "data-size", "drivers", "controls", "mechanism",
-         "outcomes", "rewards", "data-sets", "health", "judges", "claims")  # fmt: skip
+         "outcomes", "rewards", "data-sets", "seeds", "health", "judges", "claims")  # fmt: skip
 ROOT = Path(__file__).parent.parent
 PARAMS = synthetic.small_params()
 ASKED = synthetic.all_claims()

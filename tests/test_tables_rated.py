@@ -49,7 +49,7 @@ def test_the_tables_count_what_was_rated_and_what_could_not_be_read(tmp_path: Pa
     results = load(tmp_path, arms, params)
     assert results.rated
     untrained = pd.DataFrame(columns=["key"])
-    (row,) = health(replace(results, training=untrained, losses=untrained)).rows
+    (row,) = health(replace(results, training=untrained, losses=untrained), lambda _: 0.0).rows
     assert (row["rated"], row["unrated"], row["unscored"]) == (2, 1, 1)
     estimate = results.estimate(INSTRUCTION, "two-stage/base")
     assert estimate and (estimate.interval.mean, estimate.dropped) == (1.0, 1)

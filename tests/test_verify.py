@@ -139,6 +139,9 @@ def test_the_same_bytes_from_another_machine_are_added(study: Path) -> None:
     assert merged["environments"] == [environment()] and merged["elsewhere"] == elsewhere
     write_json(known, {**found, "artifacts": {"a": "b"}, "elsewhere": elsewhere})
     assert verify.merged(found, known) == found
+    stricter = [{**row, "verdict": "undecided"} for row in found["claims"]]
+    write_json(known, {**found, "claims": stricter, "elsewhere": elsewhere})
+    assert "elsewhere" not in verify.merged(found, known)
 
 
 def test_what_comes_out_elsewhere_is_kept_beside_it(study: Path) -> None:

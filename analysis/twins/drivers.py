@@ -19,12 +19,14 @@
 # %% [markdown]
 # # What drives ReSet?
 #
-# ReSet with one decoding strategy in place of four, and with one of the three judges left out. The
-# question is which part matters.
+# ReSet with one decoding strategy in place of four, with one of the three judges left out, and with
+# one of the two things that ReSet-S adds: more candidates, a stricter selection. The question is
+# which part matters.
 #
-# **How to read it.** The differences of the table are *variant minus ReSet*: below 0 the part that
-# was left out had helped. The lower half of the figure shows them the other way round, ReSet minus
-# the variant, so that right of 0 speaks for ReSet throughout.
+# **How to read it.** The differences of the table are *variant minus ReSet*: below 0 the variant
+# is worse, so what it leaves out had helped, or what it adds does harm. The lower half of the
+# figure shows them the other way round, ReSet minus the variant, so that right of 0 speaks for
+# ReSet throughout.
 
 # %%
 from pathlib import Path
@@ -46,7 +48,7 @@ SEED = None  # whose training losses to show; None: the mean over all seeds
 TABLES = Path(PROFILE) / "paper" / "tables"
 
 # %% [markdown]
-# ## Variants with less
+# ## The variants
 #
 # Columns that end in `_low` and `_high` are the ends of a bootstrap interval over seeds and
 # prompts; `_prompts` and `_seeds` are what it was taken from. `paper/tables/drivers.md` is the

@@ -17,7 +17,7 @@
 # ---
 
 # %% [markdown]
-# # Are unfaithful answers what the model remembers?
+# # Are wrong answers what the model remembers?
 #
 # The contexts contradict what the model learned in pretraining, and what it learned is known. The
 # question is whether a wrong answer is the remembered fact or just any wrong value.

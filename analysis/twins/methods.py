@@ -25,8 +25,8 @@
 # *both* objectives.
 #
 # **How to read it.** `instruction_difference` and `faithfulness_difference` are paired differences
-# to MTL. An interval that lies wholly above 0 is an improvement that the seeds and prompts bear
-# out; one that holds 0 decides nothing.
+# to MTL, with their intervals over seeds and prompts. What decides a claim is said in `claims.md`:
+# the interval, and whether an effect is large enough to count.
 
 # %%
 from pathlib import Path

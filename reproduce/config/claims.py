@@ -100,3 +100,10 @@ class Claims(Strict):
     claims: Annotated[list[Claim], Field(min_length=1)]
     soundness: list[str] = Field(default=[])
     not_tested: list[Untested] = Field(default=[])
+
+    @model_validator(mode="after")
+    def _each_once(self) -> "Claims":
+        names = [each.claim for each in self.claims]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"the claim {twice[0]!r} is there twice")
+        return self

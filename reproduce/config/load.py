@@ -73,7 +73,8 @@ def check_together(params: Params, experiments: dict[str, dict[str, Arm]]) -> No
             whole = sum(strategy.samples for strategy in known.values())
             drawn = sum(known[strategy].samples for strategy in wanted or known)
             share = (arm.select.candidates if arm.select else None) or 0
-            if share * whole > drawn:
+            # As share_of counts: 0.28 of 25 is 7, not a rounding error more.
+            if round(share * whole, 6) > drawn:
                 raise ConfigError(
                     f"{place}.candidates: {share} of the {whole} that are drawn, but its "
                     f"strategies draw {drawn} (samples, candidates.strategies of params.yaml)"

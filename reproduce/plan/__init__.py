@@ -1,6 +1,6 @@
 """What a study takes on given hardware, reckoned before anything runs.
 
 `counts` says from the configuration what each stage does, `memory` what it holds, `costs` how long
-it takes, `limits` what does not fit and `page` how a reader sees it. None of them reads or writes
-a file; `make` and `command` do.
+it takes, `limits` what does not fit and `page` how a reader sees it. `memory` reads
+the settings of DeepSpeed; only `make` and `command` write files.
 """

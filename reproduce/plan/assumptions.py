@@ -129,6 +129,8 @@ def assumed(params: Params, given: Mapping[str, float]) -> Assumptions:
             raise ConfigError(f"--assume: '{name}' is none of {', '.join(known)}")
         if not 0 < value < float("inf"):
             raise ConfigError(f"--assume: {name} is {value:g}; it must be above 0 and finite")
+        if known[name] is int and value != round(value):
+            raise ConfigError(f"--assume: {name} is {value:g}; it must be a whole number")
     usual = Assumptions(
         tokens_per_example=params.training.max_length,
         tokens_per_prompt=params.training.max_length,

@@ -76,8 +76,8 @@ def gpus_there(params: Params, nodes: int, memories: list[int]) -> Found:
 
 def gpus_hold(params: Params, experiments: Arms, nodes: int, memories: list[int]) -> Found:
     """Return whether the smallest GPU holds what the plan says."""
-    if not memories:
-        return not_applicable("no GPU here")
+    if not memories or not wants_gpus(params):
+        return not_applicable("no GPU here" if not memories else "the profile needs none")
     if params.hardware.devices % nodes:
         return failed(f"hardware.devices {params.hardware.devices} do not divide among {nodes}")
     plan = _plan(params, experiments, params.hardware.devices // nodes, nodes)

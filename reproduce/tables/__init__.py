@@ -6,18 +6,19 @@ from pathlib import Path
 
 from reproduce.config import Claims, ConfigError, Params
 from reproduce.files import replacing, write_csv, write_text
-from reproduce.models import checkpoint
+from reproduce.models import checkpoint, load_tokenizer
 from reproduce.results import MAIN, Arms, load, read_trials, refuse_incomplete
 from reproduce.tables import arms
 from reproduce.tables.claims import claims
 from reproduce.tables.data_sets import data_sets
-from reproduce.tables.health import health, losses
+from reproduce.tables.health import as_long_as_allowed, health, losses
 from reproduce.tables.judges import judges
 from reproduce.tables.mechanism import mechanism
 from reproduce.tables.outcomes import outcomes
 from reproduce.tables.render import Table, flat, write_table
 from reproduce.tables.rewards import choices, reward_distribution, rewards
 from reproduce.tables.samples import generations, prompts, samples
+from reproduce.tables.seeds import seeds
 from reproduce.tables.study import study
 
 __all__ = ["make_tables"]
@@ -36,6 +37,8 @@ def make_tables(
     refuse_incomplete(experiments)
     results = load(artifacts, experiments, params)
     found = choices(results, artifacts)
+    base = checkpoint(artifacts / "base", results.seeds[0])
+    cut = as_long_as_allowed(load_tokenizer(base), params.generation.max_new_tokens)
     own = params.data.world is not None  # Texts of others may be fetched, but not passed on.
     tables = [
         arms.two_stage(results),
@@ -48,7 +51,8 @@ def make_tables(
         outcomes(results),
         rewards(results, found),
         data_sets(artifacts),
-        health(results),
+        seeds(results),
+        health(results, cut),
         judges(read_trials(artifacts), params),
         claims(results, asked),
     ]
@@ -57,7 +61,7 @@ def make_tables(
         "losses": losses(results),
         "reward-distribution": reward_distribution(found),
         "generations": generations(results, {*MAIN, *_compared(asked)}, texts=own),
-        "study": study(params, results, checkpoint(artifacts / "base", results.seeds[0])),
+        "study": study(params, results, base),
     }
     if own:
         long["prompts"] = prompts(results)

@@ -141,7 +141,7 @@ def data_size(results: Results) -> Table:
         {
             "method": results.labels[BASE if key == BASE else method_of(results, key)],
             **_names(results, key),
-            "examples": results.examples(key),
+            "examples": results.examples(key) or None,
             **_means(results, key, OBJECTIVES),
         }
         for key in (BASE, *keys)
@@ -154,7 +154,7 @@ def data_size(results: Results) -> Table:
 
 
 def drivers(results: Results) -> Table:
-    """Return ReSet with one strategy, or without one judge, and the difference to ReSet."""
+    """Return the variants of ReSet, a part left out or added, and their difference to ReSet."""
     rows = [
         {
             **_names(results, key),
@@ -165,7 +165,10 @@ def drivers(results: Results) -> Table:
     ]
     headers = {"label": "Arm", **{m.name: m.title for m in OBJECTIVES}}
     headers |= {f"{m.name}_difference": f"Δ {m.title}" for m in OBJECTIVES}
-    what = "What drives ReSet; Δ is the paired difference of the arm to ReSet"
+    what = (
+        "What drives ReSet: one strategy alone, one judge left out, or one of the two things that "
+        "ReSet-S adds; Δ is the paired difference of the arm to ReSet"
+    )
     return Table("drivers", f"{what}. {note(results, rows)}", headers, rows)
 
 

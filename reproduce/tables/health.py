@@ -1,18 +1,40 @@
 """Whether the runs were sound: empty and unscored responses, rows lost, training losses."""
 
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 from reproduce.results import Results
 from reproduce.tables.render import Table
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
 Row = dict[str, Any]
+Cut = Callable[[Sequence[str]], float]
+"""Returns the share of some responses that the limit on new tokens has probably cut off."""
+
+TENTHS = 10
 
 
-def health(results: Results) -> Table:
+def as_long_as_allowed(tokenizer: "PreTrainedTokenizerBase", most: int) -> Cut:
+    """Return what counts the responses that take at least `most` tokens but one.
+
+    They are counted from the text, from whose ends white space was stripped.
+    """
+
+    def share(responses: Sequence[str]) -> float:
+        found = tokenizer(list(responses), add_special_tokens=False)["input_ids"]
+        return sum(len(ids) >= most - 1 for ids in found) / len(found)
+
+    return share
+
+
+def health(results: Results, cut: Cut) -> Table:
     """Return, an arm a row, what was lost in its evaluation and how its training went."""
-    rows = [_row(results, key) for key in results.arms]
+    rows = [_row(results, key, cut) for key in results.arms]
     headers = {
-        "label": "Arm", "responses": "Responses", "empty": "Empty", "unscored": "Unscored",
+        "label": "Arm", "responses": "Responses", "empty": "Empty", "cut": "Cut",
+        "unscored": "Unscored",
         "examples": "Training examples", "too_long": "Too long", "first_loss": "First loss",
         "last_loss": "Last loss",
     }  # fmt: skip
@@ -21,9 +43,11 @@ def health(results: Results) -> Table:
     seeds = ", ".join(map(str, results.seeds))
     caption = (
         f"Soundness of every arm, seeds {seeds} together: evaluated responses, the share that is "
-        "empty, those to which a judge that applies gave no score, training examples (a mean over "
-        "seeds), those left out of training as too long (a sum), and the mean of the first and "
-        "last logged training loss."
+        "empty, and that which is as long as the limit on new tokens lets it be, so probably cut "
+        "off; those to which a judge that applies gave no score, training examples (a mean over "
+        "seeds), those left out of training as too long (a sum), and the training loss, as a mean "
+        "over the first and over the last tenth of its steps (single ones differ: batches hold "
+        "examples of like length)."
     )
     if results.rated:
         caption += " Rated are the responses that the served judge was asked about."
@@ -36,7 +60,7 @@ def losses(results: Results) -> list[Row]:
     return [dict(row) for row in results.losses[columns].to_dict("records")]
 
 
-def _row(results: Results, key: str) -> Row:
+def _row(results: Results, key: str, cut: Cut) -> Row:
     scores, training, steps = (
         frame[frame["key"] == key] for frame in (results.scores, results.training, results.losses)
     )
@@ -55,17 +79,21 @@ def _row(results: Results, key: str) -> Row:
         "label": results.labels[key],
         "responses": len(final),
         "empty": float(final["empty"].mean()),
+        "cut": cut(list(final["response"])),
         "unscored": int(lost.sum()),
         "examples": results.examples(key) or None,
         "too_long": int(training["too_long"].sum()) if len(training) else None,
-        "first_loss": _mean_loss(steps, "first"),
-        "last_loss": _mean_loss(steps, "last"),
+        "first_loss": _mean_loss(steps, first=True),
+        "last_loss": _mean_loss(steps, first=False),
         **(ratings if results.rated else {}),
     }
 
 
-def _mean_loss(steps: Any, which: str) -> float | None:
+def _mean_loss(steps: Any, first: bool) -> float | None:
+    """Return the mean over seeds of the mean loss in the first, or last, tenth of the steps."""
     if not len(steps):
         return None
-    ordered = steps.sort_values(["seed", "step"], kind="stable").groupby("seed")["loss"]
-    return float(getattr(ordered, which)().mean())
+    runs = [run.sort_values("step", kind="stable")["loss"] for _, run in steps.groupby("seed")]
+    tenths = [max(1, len(run) // TENTHS) for run in runs]
+    cuts = [run[:n] if first else run[-n:] for run, n in zip(runs, tenths, strict=True)]
+    return float(sum(cut.mean() for cut in cuts) / len(cuts))

@@ -7,6 +7,7 @@ from reproduce.config import Params
 from reproduce.results import Estimate
 from reproduce.tables.render import Table
 from reproduce.validation import SAME, auc, reached, status
+from reproduce.wording import percent
 
 Row = dict[str, Any]
 
@@ -42,8 +43,9 @@ def judges(rows: Sequence[Row], params: Params) -> Table:
         "0.5 is chance. Measures against references (F1, exact match, ROUGE-L) compare a right "
         "response with the other references, or with itself where there is no other. A measure of "
         "faithfulness whose AUC on the same passage is below "
-        f"{params.validation.least_auc:g} carries no claim. n = {counts[0]} to {counts[-1]} "
-        f"examples a cell; in brackets the {100 * params.statistics.confidence:g} % percentile "
+        f"{params.validation.least_auc:g}, or on fewer than {params.validation.least_trials} "
+        f"examples, carries no claim. n = {counts[0]} to {counts[-1]} examples a cell; in brackets "
+        f"the {percent(params.statistics.confidence)} percentile "
         f"interval of {params.statistics.resamples} bootstrap resamples over examples."
         f"{_ratings(rows)}"
     )

@@ -1,4 +1,4 @@
-"""Why answers are unfaithful: how many of them are the fact that the model remembers."""
+"""Why answers are wrong: how many of them state the fact that the model remembers."""
 
 from typing import Any
 

@@ -1,0 +1,52 @@
+"""Tables of soundness: cut responses, losses at both ends of training, seeds one by one."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import synthetic
+
+from reproduce.results import FAITHFULNESS, INSTRUCTION, load
+from reproduce.tables.health import as_long_as_allowed, health
+from reproduce.tables.seeds import seeds
+
+
+@pytest.fixture
+def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return synthetic.shared_study(tmp_path_factory.getbasetemp()) / "artifacts"
+
+
+def test_a_response_at_the_limit_counts_as_cut(tokenizer: Any) -> None:
+    texts = ["Iris owns a goat.", "Iris owns a goat. Iris", "Iris", ""]
+    lengths = [len(tokenizer(text, add_special_tokens=False)["input_ids"]) for text in texts]
+    assert lengths == [5, 6, 1, 0]
+    # White space was stripped: one token less than the limit may have been all of them.
+    for most, share in ((5, 0.5), (6, 0.5), (7, 0.25), (8, 0.0)):
+        assert as_long_as_allowed(tokenizer, most)(texts) == share
+
+
+def test_losses_are_those_of_the_first_and_the_last_tenth(study: Path) -> None:
+    results = load(study, synthetic.all_arms(), synthetic.small_params())
+    steps = [
+        {"key": "methods/MTL", "seed": seed, "step": step, "loss": float(step + 100 * seed)}
+        for seed in (0, 1) for step in range(20)
+    ]  # fmt: skip
+    found = health(replace(results, losses=pd.DataFrame(steps[::-1])), lambda texts: 0.25)
+    (row,) = [row for row in found.rows if row["label"] == "MTL"]
+    assert (row["first_loss"], row["last_loss"], row["cut"]) == (50.5, 68.5, 0.25)
+    (base,) = [row for row in found.rows if row["label"] == "Base"]
+    assert base["first_loss"] is None
+
+
+def test_the_mean_over_seeds_is_that_of_the_other_tables(study: Path) -> None:
+    results = load(study, synthetic.all_arms(), synthetic.small_params())
+    rows = seeds(results).rows
+    assert len({rows[1][f"{INSTRUCTION.name}:{seed}"] for seed in results.seeds}) > 1
+    for row in rows:
+        key = f"{row['experiment']}/{row['arm']}"
+        for measure in (INSTRUCTION, FAITHFULNESS):
+            found = [row[f"{measure.name}:{seed}"] for seed in results.seeds]
+            estimate = results.estimate(measure, key)
+            assert estimate and sum(found) / len(found) == pytest.approx(estimate.interval.mean)
