@@ -117,9 +117,10 @@ def _elsewhere(expected: Path, rows: Sequence[Row]) -> Iterable[str]:
     machines = known.get("elsewhere", [])
     if not machines:
         return
+    here = " and ".join(_machine(each) for each in known["environments"])
     yield (
-        "Other processors round otherwise, and other base models come out of the same code. The "
-        "same claims there:"
+        f"This came out on {here}. Other processors round otherwise, and other base models come "
+        "out of the same code. The same claims there:"
     )
     names = [_machine(each["environment"]) for each in machines]
     yield f"\n| compared | {' | '.join(names)} |\n|---{'|---' * len(names)}|"
@@ -140,8 +141,9 @@ def _name(row: Row) -> tuple[str, ...]:
 
 
 def _machine(environment: Row) -> str:
-    parts = (environment.get("processor", "?"), environment.get("limited by", ""))
-    return ", ".join(filter(None, parts))
+    # What keeps a processor from its wider instructions is said by several variables alike.
+    limits = environment.get("limited by", "").split()[:1]
+    return ", ".join([environment.get("processor", "?"), *limits])
 
 
 def _whole(arms: Mapping[str, Arm], costs: Mapping[str, Row]) -> Iterable[str]:
