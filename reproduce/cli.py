@@ -13,11 +13,9 @@ import typer
 
 from reproduce import warm
 from reproduce.config import (
-    Arm,
     ConfigError,
     Params,
     by_key,
-    check_together,
     load_claims,
     load_experiments,
     load_params,
@@ -25,18 +23,12 @@ from reproduce.config import (
     refuse_unset,
 )
 from reproduce.files import UnusableFile, put_aside, write_json
+from reproduce.here import ARTIFACTS, LOG, PAPER, RESULTS, Settings, settings
 from reproduce.plan.command import plan
 from reproduce.preflight.command import preflight
 from reproduce.progress import forecast, made_here, mark_run, save_expected, stage, stages
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
-
-ARTIFACTS = Path("artifacts")
-PAPER = Path("paper")
-LOG = Path("logs/timings.jsonl")
-RESULTS = PAPER / "expected.json"
-
-Settings = tuple[Params, dict[str, dict[str, Arm]]]
 
 OTHER_FOLDER = "nothing was changed; copy the repository to a folder that you may write to"
 UNWRITABLE = {
@@ -56,17 +48,6 @@ def step(name: str) -> Iterator[Settings]:
     refuse_unset(params)
     with stage(name, LOG, stages(params, experiments)):
         yield params, experiments
-
-
-def settings() -> Settings:
-    """Return the parameters and arms of the profile in the working directory, checked."""
-    from reproduce.data import refuse_unknown
-
-    params, experiments = load_params(), load_experiments()
-    check_together(params, experiments)
-    load_claims(Path(params.claims), experiments)
-    refuse_unknown(params.data, experiments)
-    return params, experiments
 
 
 @app.command()

@@ -1,5 +1,6 @@
 """What MLflow is told of the stages that are no arm: the base models, the judges, the rewards."""
 
+import json
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from functools import cache, partial
@@ -8,7 +9,7 @@ from statistics import fmean
 from typing import Any
 
 from reproduce.config import Params
-from reproduce.files import checked, fingerprint, read_json, read_rows
+from reproduce.files import checked, digest, fingerprint, read_json, read_rows, text_id
 from reproduce.records import Cell, Content, Point, Runs, flat, loss_points
 from reproduce.results import OBJECTIVES, read_trials
 from reproduce.validation import reached
@@ -55,10 +56,12 @@ def _run(
 
     def read() -> Content:
         checked(folder)
-        settings = getattr(params, block).model_dump(mode="json")
         return Content(flat(settings, block), {}, points(), "")
 
-    return Cell(EXPERIMENT, name, seed, fingerprint(folder)), cache(read)
+    settings = getattr(params, block).model_dump(mode="json")
+    judged = json.dumps([settings, params.validation.model_dump(mode="json")], sort_keys=True)
+    scored = text_id(judged, digest(Path(__file__)))
+    return Cell(EXPERIMENT, name, seed, fingerprint(folder), scored), cache(read)
 
 
 def _losses(history: Path) -> list[Point]:

@@ -9,7 +9,7 @@ import pytest
 import yaml
 from nested import block_of
 
-from reproduce.cli import command, settings
+from reproduce.cli import command
 from reproduce.config import (
     ConfigError,
     check_together,
@@ -19,6 +19,7 @@ from reproduce.config import (
 )
 from reproduce.data import refuse_unknown
 from reproduce.examples import Example
+from reproduce.here import settings
 from reproduce.mixtures import mix
 from reproduce.world.build import TASKS
 

@@ -256,6 +256,13 @@ def test_stages_that_are_no_arm_have_runs(study: Study) -> None:
     assert study.run("pipeline/rewards/seed-1").data.metrics == {
         "task/warm": 0.5, "task/cold": 0.5, "faithfulness/warm": 1.0, "instruction/warm": 0.5,
     }  # fmt: skip
+    judging = study.params.judging.model_copy(update={"max_empty_share": 0.125})
+    other = stage_runs(study.params.model_copy(update={"judging": judging}), study.artifacts)
+    # The same bytes, judged by other settings: that run alone is logged again.
+    assert [cell.arm for cell in set(other) - set(runs)] == ["judges"]
+    track(study.params.profile, other, study.artifacts)
+    found = study.run("pipeline/judges/seed-0").data.params
+    assert found["judging.max_empty_share"] == "0.125"
     imported = study.params.model_copy(update={"base": Base(imported="smollm2")})
     runs = stage_runs(imported, study.artifacts)
     assert [(cell.arm, cell.seed) for cell in runs if cell.arm == "base"] == [("base", 0)]

@@ -38,8 +38,8 @@ def plan(
     Hours, memory of a GPU, disk, downloads and requests to the judge, stage by stage, with all
     that was assumed. Fails, naming the numbers, where the study does not fit.
     """
-    from reproduce.cli import settings
     from reproduce.files import write_text
+    from reproduce.here import settings
     from reproduce.plan import page
     from reproduce.plan.assumptions import Machine, assumed, gpu_of, parsed
     from reproduce.plan.make import make_plan, with_devices

@@ -13,7 +13,7 @@ def preflight(
     ] = False,
 ) -> None:
     """Check, line by line, that the study can run here; fails if any line does."""
-    from reproduce.cli import ARTIFACTS, settings
+    from reproduce.here import ARTIFACTS, settings
     from reproduce.preflight.hub import hub_checks
     from reproduce.preflight.lines import carried_out, told
     from reproduce.preflight.machine import machine_checks
