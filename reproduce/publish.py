@@ -12,6 +12,7 @@ import yaml
 
 from reproduce.config import Claims, load_claims, load_experiments
 from reproduce.files import UnusableFile, read_filled
+from reproduce.records import flat
 from reproduce.report import CLAIM, compared_controls
 from reproduce.wording import interval, over, percent, plural, span
 
@@ -19,6 +20,10 @@ Row = Mapping[str, str]
 
 FIGURES = ("trade-off", "trajectories", "data-size")
 """What the report shows of each study."""
+
+SETTINGS = {"methods@ReSet": ("training", "continuation", "generation"),
+            "candidates": ("candidates",)}  # fmt: skip
+"""Stages of the lock, and the blocks of parameters that the report takes from them."""
 
 SOURCES = ("report.md.j2", "report.css", "report.typ")
 """What a folder of the report must hold: its template and how page and PDF look."""
@@ -37,6 +42,7 @@ class Study:
         claims: the rows of its table of claims that decide.
         judges: the rows of the judges that carry faithfulness, or were meant to.
         provenance: stage, its tables or figures, and a digest of its inputs.
+        settings: dotted name of a parameter -> what the results were made with.
     """
 
     title: str
@@ -46,6 +52,7 @@ class Study:
     controls: Sequence[Row]
     judges: list[Row]
     provenance: list[Row]
+    settings: Mapping[str, str]
 
     @property
     def tally(self) -> str:
@@ -127,6 +134,7 @@ def as_markdown(root: Path, target: Path, studies: Sequence[Study], asked: Claim
         "values": _values,
         "origin": Study.origin,
         "beside": _beside,
+        "settings": _settings_beside,
     }
     errata = _errata(root).read_text(encoding="utf-8").strip()
     template = environment.get_template("report.md.j2")
@@ -138,14 +146,36 @@ def provenance(lock: Path, outputs: Path) -> list[Row]:
 
     Raises UnusableFile where the lock has no such stage.
     """
-    stages = (yaml.safe_load(lock.read_text(encoding="utf-8")) or {}).get("stages", {})
+    outputs_of = ("tables", "figures")
+    stages = _stages(lock, outputs_of)
     rows: list[Row] = []
-    for stage in ("tables", "figures"):
-        if stage not in stages:
-            raise UnusableFile(f"{lock}: has no stage '{stage}'; run `dvc repro`")
+    for stage in outputs_of:
         names = sorted({path.stem for path in (outputs / stage).glob("*")})
         rows.append({"files": ", ".join(names), "stage": stage, "inputs": _digest(stages[stage])})
     return rows
+
+
+def settings_of(lock: Path) -> dict[str, str]:
+    """Return dotted name -> value of the parameters of `SETTINGS` that a lock's results had.
+
+    Raises UnusableFile where the lock lacks one of the stages.
+    """
+    stages = _stages(lock, SETTINGS)
+    return {
+        name: value
+        for stage, blocks in SETTINGS.items()
+        for params in stages[stage]["params"].values()
+        for block in blocks if block in params
+        for name, value in flat(params[block], block).items()
+    }  # fmt: skip
+
+
+def _stages(lock: Path, needed: Iterable[str]) -> dict[str, Any]:
+    stages = (yaml.safe_load(lock.read_text(encoding="utf-8")) or {}).get("stages", {})
+    for stage in needed:
+        if stage not in stages:
+            raise UnusableFile(f"{lock}: has no stage '{stage}'; run `dvc repro`")
+    return dict(stages)
 
 
 def _errata(root: Path) -> Path:
@@ -174,6 +204,7 @@ def _study(root: Path, folder: Path) -> Study:
         controls=compared_controls(tables),
         judges=[row for row in read_filled(judges, ("carries",)) if row["carries"]],
         provenance=provenance(lock, folder / "paper"),
+        settings=settings_of(lock),
     )
 
 
@@ -188,6 +219,12 @@ def _beside(studies: Sequence[Study]) -> list[dict[str, Any]]:
         {"claim": key[0], "measure": key[3], "found": [each.get(key) for each in found]}
         for key in keys
     ]
+
+
+def _settings_beside(studies: Sequence[Study]) -> list[tuple[str, list[str]]]:
+    """Return the name of a setting with its value in each study, "" where one has it not."""
+    names = dict.fromkeys(name for study in studies for name in study.settings)
+    return [(name, [study.settings.get(name, "") for study in studies]) for name in names]
 
 
 def _reported(found: Iterable[Any]) -> str:

@@ -1,17 +1,26 @@
 """The report: every number from a table, the same bytes each time, nothing from elsewhere."""
 
 import base64
+import json
 import re
 import shutil
 from pathlib import Path
 
 import pytest
 import synthetic
+import yaml
 
 from reproduce.config import load_claims, load_experiments
 from reproduce.figures import make_figures
 from reproduce.files import UnusableFile
-from reproduce.publish import SOURCES, as_markdown, build_report, provenance, studies_of
+from reproduce.publish import (
+    SOURCES,
+    as_markdown,
+    build_report,
+    provenance,
+    settings_of,
+    studies_of,
+)
 
 ROOT = Path(__file__).parent.parent
 REPORT = ROOT / "paper" / "report"
@@ -99,6 +108,20 @@ def test_every_claim_of_every_study_is_in_it(root: Path) -> None:
             assert f"| {row['claim']} | {row['comparison']} |" in text
     assert "0.82 to 0.55" in text and "papers.lunadong.com, S" in text
     assert "Llama-2 and Falcon" in text and "not tested" in text
+
+
+def test_settings_are_those_that_the_results_were_made_with(root: Path, tmp_path: Path) -> None:
+    lock = yaml.safe_load((ROOT / "dvc.lock").read_text(encoding="utf-8"))
+    found = settings_of(ROOT / "dvc.lock")
+    made = lock["stages"]["methods@ReSet"]["params"]["params.yaml"]
+    rate = made["continuation"]["learning_rate"]
+    assert float(found["continuation.learning_rate"]) == rate
+    assert found["candidates.strategies.top-k.top_k"] == "5"
+    text = (root / "paper" / "report" / "report.md").read_text(encoding="utf-8")
+    assert f"| `continuation.learning_rate` | {json.dumps(rate)} | {json.dumps(rate)} |" in text
+    (tmp_path / "dvc.lock").write_text("stages: {}\n", encoding="utf-8")
+    with pytest.raises(UnusableFile, match="no stage 'methods@ReSet'"):
+        settings_of(tmp_path / "dvc.lock")
 
 
 def test_no_number_is_typed() -> None:
