@@ -16,7 +16,7 @@ from typing import Annotated
 import typer
 
 from reproduce.files import read_csv, write_csv
-from reproduce.progress import logged
+from reproduce.timings import logged
 
 HERE = Path(__file__).resolve().parent
 OUTPUT = HERE / "wall-times.csv"

@@ -72,7 +72,7 @@ def speeds() -> str:
 
 
 def _ratio(times: float) -> str:
-    return f"{times:.2f}" if times >= 0.1 else f"{times:.2g}"
+    return f"{times:.2f}" if times >= 0.1 else f"1/{1 / times:,.0f}"
 
 
 def _clock(seconds: float) -> str:

@@ -26,7 +26,8 @@ from reproduce.examples import Example, read_examples
 from reproduce.files import UnusableFile, read_rows, write_csv
 from reproduce.models import checkpoint, load_tokenizer
 from reproduce.plan.assumptions import GPUS
-from reproduce.progress import finished, logged, stages
+from reproduce.stages import finished, stages
+from reproduce.timings import logged
 from reproduce.training.encoding import encode_example, encode_text
 from reproduce.training.speed import LOG, model_flops_utilisation
 

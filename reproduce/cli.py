@@ -26,7 +26,9 @@ from reproduce.files import UnusableFile, put_aside, write_json
 from reproduce.here import ARTIFACTS, LOG, PAPER, RESULTS, Settings, settings
 from reproduce.plan.command import plan
 from reproduce.preflight.command import preflight
-from reproduce.progress import forecast, made_here, mark_run, save_expected, stage, stages
+from reproduce.stages import mark_run, stage, stages
+from reproduce.timings import forecast, made_here, save_expected
+from reproduce.wording import plural
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 
@@ -63,8 +65,8 @@ def check() -> None:
         # Its key is needed hours later, and missed now.
         rater_of(params.judging, params.servers.judge)
     arms = sum(map(len, experiments.values()))
-    seeds = len(params.seeds)
-    print(f"profile {params.profile}: {len(experiments)} experiments, {arms} arms, {seeds} seeds")
+    sizes = f"{plural(len(experiments), 'experiment')}, {plural(arms, 'arm')}"
+    print(f"profile {params.profile}: {sizes}, {plural(len(params.seeds), 'seed')}")
     if said := forecast(stages(params, experiments)):
         print(said)
     _refuse_misplaced(params)

@@ -5,7 +5,8 @@ from pathlib import Path
 
 from reproduce.config import Arm, by_key, load_claims, load_experiments, load_params
 from reproduce.files import UnusableFile, read_csv, read_filled, write_text
-from reproduce.progress import BETWEEN, CALIBRATION, spoken
+from reproduce.progress import spoken
+from reproduce.timings import BETWEEN, CALIBRATION
 from reproduce.verify import KEY, read_expectations
 from reproduce.wording import interval, over, percent, plural, span
 

@@ -19,7 +19,7 @@ from reproduce.plan.assumptions import GPUS, WHY, Assumptions, Gpu, Machine, ass
 from reproduce.plan.counts import Sampling, works
 from reproduce.plan.limits import refusals
 from reproduce.plan.make import known_downloads, measured, size_of, with_devices
-from reproduce.progress import stages
+from reproduce.stages import stages
 
 
 def test_a_server_spreads_over_the_gpus_that_its_command_names() -> None:

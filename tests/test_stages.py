@@ -12,7 +12,7 @@ from reproduce.config import Params, by_key, load_claims, load_experiments
 from reproduce.report import needed
 
 ROOT = Path(__file__).parent.parent
-PLUMBING = {"cli", "config", "examples", "files", "progress", "warm"}
+PLUMBING = {"cli", "config", "examples", "files", "progress", "stages", "timings", "warm"}
 """Modules that carry data and settings; what they mean for a stage is in its parameters."""
 
 STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from reproduce.progress import logged
+from reproduce.timings import logged
 from reproduce.training import speed
 from reproduce.training.speed import model_flops_utilisation, note_speed
 

@@ -11,8 +11,8 @@ from reproduce.config import Arm, Data, Params, by_key, training_of
 from reproduce.config.arms import Selection
 from reproduce.examples import Side
 from reproduce.mixtures import named
-from reproduce.progress import stages
 from reproduce.reset.selection import share_of
+from reproduce.stages import stages
 from reproduce.training.batches import steps_in
 
 SAMPLED = "methods/MTL"

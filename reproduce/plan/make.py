@@ -11,7 +11,7 @@ from reproduce.plan.assumptions import Assumptions, Machine
 from reproduce.plan.limits import refusals
 from reproduce.plan.page import Plan, Prices
 from reproduce.plan.shapes import shape_of
-from reproduce.progress import EXPECTED
+from reproduce.timings import EXPECTED
 
 ARTIFACTS = Path("artifacts")
 
