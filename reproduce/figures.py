@@ -237,10 +237,10 @@ def controls(tables: Path) -> Figure:
     counts = [n for name in OBJECTIVES for n in both[f"{name}_difference_prompts"]]
     note = interval_note(tables, counts, both["instruction_difference_seeds"])
     figure, panels = new_figure(
-        4.6,
+        5.0,
         "ReSet against its controls and against its variants",
-        "Right of 0 ReSet (ReSet-S where the row says S) is better. Blue: the interval excludes 0. "
-        f"Paired differences, {note}",
+        "Right of 0 ReSet is better; where the row says (S), ReSet-S; against MTL in full tuning, "
+        f"ReSet in full tuning. Blue: the interval excludes 0. Paired differences, {note}",
         nrows=2,
         ncols=3,
         sharex="col",

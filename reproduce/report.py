@@ -180,7 +180,8 @@ def _controls(tables: Path) -> Iterable[str]:
     yield (
         "Random choice: any candidate of a prompt. Shuffled rewards: the judges' rewards, dealt "
         "out at random. Gold responses: the data sets' reference responses to the same prompts. "
-        "(S): as many examples as ReSet-S."
+        "(S): as many examples as ReSet-S. Full tuning: all the training that MTL had, once more, "
+        "in place of the short continuation."
     )
     yield ""
 

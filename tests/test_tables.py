@@ -118,6 +118,14 @@ def test_differences_are_paired_and_named(study: Path) -> None:
     assert named(table(study, "controls"), arm="more-MTL")["method"] == "ReSet"
 
 
+def test_a_control_is_compared_with_what_was_tuned_as_long(study: Path) -> None:
+    control = named(table(study, "controls"), arm="full-MTL")
+    assert control["method"] == "ReSet, full tuning"
+    arms = [final(study, key) for key in ("drivers/full", "controls/full-MTL")]
+    ours, theirs = (macro(rows, "instruction", IF_SETS) for rows in arms)
+    assert float(control["instruction_difference"]) == pytest.approx(ours - theirs, abs=1e-6)
+
+
 def test_both_gives_each_objective_half_the_weight(study: Path) -> None:
     rows = final(study, MTL)
     faithful = (macro(rows, "faithfulness", CD_SETS) + 1) / 2  # by entailment, from -1 to 1
@@ -321,7 +329,7 @@ def test_a_measure_that_is_too_low_carries_no_claim(study: Path, tmp_path: Path)
 def test_the_scale_of_the_study(study: Path, tmp_path: Path) -> None:
     (row,) = table(study, "study")
     assert row["parameters"] == "23" and row["profile"] == PARAMS.profile
-    assert (int(row["arms"]), int(row["seeds"])) == (36, 3)
+    assert (int(row["arms"]), int(row["seeds"])) == (38, 3)
     assert (int(row["if_prompts"]), int(row["cd_prompts"])) == (36, 36)
     with pytest.raises(UnusableFile, match="no safetensors"):
         parameters(tmp_path)
@@ -369,7 +377,7 @@ def test_a_remark_of_the_profile_stands_below_its_table(study: Path, tmp_path: P
 
 def test_the_filter_for_the_runs_stands_below_a_table_of_arms(study: Path) -> None:
     text = (study.parent / "tables" / "controls.md").read_text(encoding="utf-8")
-    assert "`tags.cell LIKE 'controls/more-MTL/%'`" in text
+    assert "`tags.cell LIKE 'controls/full-MTL/%'`" in text
     assert "Made by the stage `tables` of dvc.yaml from artifacts/" in text
     claims = (study.parent / "tables" / "claims.md").read_text(encoding="utf-8")
     assert "`tags.cell LIKE 'two-stage/CD-IF/%'` and `tags.cell LIKE 'two-stage/CD/%'`" in claims

@@ -20,6 +20,7 @@ from reproduce.results import (
     PROMPT_LOOSE,
     PROMPT_STRICT,
     RESET,
+    RESET_FULL,
     RESET_S,
     ROUGE_L,
     TASK,
@@ -166,8 +167,9 @@ def drivers(results: Results) -> Table:
     headers = {"label": "Arm", **{m.name: m.title for m in OBJECTIVES}}
     headers |= {f"{m.name}_difference": f"Δ {m.title}" for m in OBJECTIVES}
     what = (
-        "What drives ReSet: one strategy alone, one judge left out, or one of the two things that "
-        "ReSet-S adds; Δ is the paired difference of the arm to ReSet"
+        "What drives ReSet: one strategy alone, one judge left out, one of the two things that "
+        "ReSet-S adds, or the whole budget of fine-tuning (full tuning) in place of the short "
+        "continuation; Δ is the paired difference of the arm to ReSet"
     )
     return Table("drivers", f"{what}. {note(results, rows)}", headers, rows)
 
@@ -186,8 +188,7 @@ def controls(results: Results) -> Table:
         }
     ]
     for key in _of(results, "controls"):
-        method = method_of(results, key)
-        method = RESET if method == MTL else method
+        method = _controlled(results, key)
         differences = {
             f"{m.name}_difference": results.estimate(m, method, against=key) for m in OBJECTIVES
         }
@@ -219,6 +220,14 @@ def method_of(results: Results, key: str) -> str:
         return MTL
     full = results.arms[RESET].select
     return RESET if full and selection.candidates == full.candidates else RESET_S
+
+
+def _controlled(results: Results, key: str) -> str:
+    """Return the method that a control is for: with as many candidates, and tuned as long."""
+    if not results.arms[key].continues:
+        return RESET_FULL
+    method = method_of(results, key)
+    return RESET if method == MTL else method
 
 
 def _two_stage_row(results: Results, key: str) -> Row:
