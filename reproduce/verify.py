@@ -98,17 +98,19 @@ def expectations(paper: Path, artifacts: Path, arms: Iterable[str] = ()) -> dict
 def merged(found: dict[str, Any], known: Path) -> dict[str, Any]:
     """Return `found` with what the file `known` says of other machines, as far as it holds.
 
-    What came out elsewhere holds for the same runs and the same numbers in the claims; where the
-    same bytes came out, for the same tables, too.
+    What came out elsewhere holds as long as the runs and the numbers of the claims that it was
+    compared with are here still, beside others or not; where the same bytes came out, for the same
+    tables, too.
     """
     if not known.is_file():
         return found
     old = read_expectations(known)
-    if old["artifacts"] != found["artifacts"]:
+    if not old["artifacts"].items() <= found["artifacts"].items():
         return found
-    same = {each.status for each in compared(old["claims"], found["claims"])} == {"identical"}
+    statuses = {each.status for each in compared(old["claims"], found["claims"])}
+    same = statuses <= {"identical", "unexpected"}
     kept = {"elsewhere": old["elsewhere"]} if same and "elsewhere" in old else {}
-    if any(old[part] != found[part] for part in ("claims", "files")):
+    if any(old[part] != found[part] for part in ("artifacts", "claims", "files")):
         return {**found, **kept}
     others = [each for each in old["environments"] if each not in found["environments"]]
     return {**found, "environments": [*others, *found["environments"]], **kept}

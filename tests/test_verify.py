@@ -139,6 +139,10 @@ def test_the_same_bytes_from_another_machine_are_added(study: Path) -> None:
     assert merged["environments"] == [environment()] and merged["elsewhere"] == elsewhere
     write_json(known, {**found, "artifacts": {"a": "b"}, "elsewhere": elsewhere})
     assert verify.merged(found, known) == found
+    fewer = dict(list(found["artifacts"].items())[1:])
+    before = {"artifacts": fewer, "claims": found["claims"][1:], "elsewhere": elsewhere}
+    write_json(known, {**found, **before})
+    assert verify.merged(found, known)["elsewhere"] == elsewhere, "an arm was added"
     stricter = [{**row, "verdict": "undecided"} for row in found["claims"]]
     write_json(known, {**found, "claims": stricter, "elsewhere": elsewhere})
     assert "elsewhere" not in verify.merged(found, known)
