@@ -33,7 +33,9 @@ from reproduce.plotting import (
 )
 from reproduce.wording import plural
 
-PATHS = (("base", "CD", "CD-IF"), ("base", "IF", "IF-CD"), ("MTL", "ReSet"), ("MTL", "ReSet-S"))
+PATHS = (
+    ("base", "CD", "CD-IF"), ("base", "IF", "IF-CD"), ("base", "MTL", "ReSet"), ("MTL", "ReSet-S"),
+)  # fmt: skip
 OBJECTIVES = {"instruction": "IF", "faithfulness": "Faithfulness", "task": "Task"}
 
 
@@ -55,7 +57,8 @@ def trade_off(tables: Path) -> Figure:
         5.2,
         "The main arms on the plane of the two objectives",
         "Star (“North Star”): instruction following of the IF specialist with the faithfulness of "
-        f"the CD specialist. Arrows: further training. {note}",
+        "the CD specialist. Arrows: further training. Bars are of each arm alone; differences are "
+        f"paired and narrower (table of claims). {note}",
     )
     axes.set(xlabel=if_axis(tables), ylabel=FAITH_AXIS)
     for arm, row in rows.iterrows():
@@ -148,8 +151,9 @@ def data_size(tables: Path) -> Figure:
     note = interval_note(tables, counts, rows["instruction_seeds"])
     figure, panels = new_figure(
         3.2,
-        "How much selected data ReSet takes",
-        f"Both start from MTL, trained on {mtl['examples']:.0f} examples. {note}",
+        "Scores by the amount of selected data",
+        "ReSet and ReSet-S go on from MTL (dashed; grey: its interval), trained on "
+        f"{mtl['examples']:.0f} examples. {note}",
         ncols=2,
     )
     for axes, (name, label) in zip(
@@ -239,8 +243,9 @@ def controls(tables: Path) -> Figure:
     figure, panels = new_figure(
         5.0,
         "ReSet against its controls and against its variants",
-        "Right of 0 ReSet is better; where the row says (S), ReSet-S; against MTL in full tuning, "
-        f"ReSet in full tuning. Blue: the interval excludes 0. Paired differences, {note}",
+        "ReSet minus the row, paired: right of 0 ReSet is better. In place of ReSet: ReSet-S where "
+        "a control says (S), ReSet in full tuning where it says full tuning. Blue: the interval "
+        f"excludes 0. {note}",
         nrows=2,
         ncols=3,
         sharex="col",
@@ -266,8 +271,9 @@ def losses(tables: Path) -> Figure:
     figure, panels = new_figure(
         0.5 + 1.6 * len(experiments),
         "Training losses",
-        f"Mean over {plural(seeds, 'seed')} of the loss a response token; band: range. Batches "
-        "hold rows of like length, so often of one task, and tasks differ in loss.",
+        f"Mean over {plural(seeds, 'seed')} of the loss a response token; a point is the mean of "
+        "the steps since the last. Batches hold rows of like length, so often of one task, and "
+        "tasks differ in loss.",
         nrows=len(experiments),
     )
     for axes, name in zip(panels if len(experiments) > 1 else [panels], experiments, strict=True):
@@ -389,4 +395,3 @@ def _loss(axes: Axes, run: Any, colour: Any) -> None:
     steps, values = points["step"].mean(), points["loss"]
     # A line through a single point would not be seen.
     axes.plot(steps, values.mean(), color=colour, label=label, marker="." if len(steps) < 2 else "")
-    axes.fill_between(steps, values.min(), values.max(), color=colour, alpha=0.12, linewidth=0)

@@ -11,6 +11,7 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from numpy.typing import NDArray
 
 from reproduce.wording import over, percent, plural, span
@@ -53,7 +54,7 @@ def if_axis(tables: Path) -> str:
 def new_figure(height: float, title: str, note: str, **grid: Any) -> tuple[Figure, Any]:
     """Return a figure of the common width with its axes, a title and a note below that title."""
     sns.set_theme(context="paper", style="whitegrid", rc=RC)
-    figure = Figure(figsize=(WIDTH, height), layout="constrained")
+    figure = Figure(figsize=(WIDTH, height), layout=ConstrainedLayoutEngine(wspace=0.06))
     FigureCanvasAgg(figure)
     lines = "\n".join([title, *textwrap.wrap(note, 108)])
     figure.suptitle(lines, x=0.01, ha="left", fontsize=8, linespacing=1.4)
@@ -81,10 +82,12 @@ def place_labels(
 ) -> None:
     """Write a label beside each point (x, y, text, colour), where it covers least.
 
-    Obstacles are rows (left, bottom, right, top) in pixels; a label becomes one in its turn.
+    Obstacles are rows (left, bottom, right, top) in pixels; a label becomes one in its turn. A
+    label that would be nearer to the point of another has a line to its own.
     """
     frame = np.array(axes.get_window_extent().extents)
-    for x, y, text, colour in points:
+    dots = axes.transData.transform([(x, y) for x, y, _, _ in points])
+    for own, (x, y, text, colour) in enumerate(points):
         # White behind the letters: an arrow may pass under a label, never through it.
         label = axes.annotate(
             text, (x, y), (0, 0), textcoords="offset points", color=colour, weight="bold",
@@ -96,10 +99,14 @@ def place_labels(
         edges = [reach * np.array(side) for reach in _REACHES for side in _SIDES]
         shifts = [half * np.sign(edge) + edge for edge in edges]
         boxes = [middle + np.tile(shift, 2) + _MARGIN for shift in shifts]
-        costs = [_covered(box, obstacles, frame) + 0.05 * n for n, box in enumerate(boxes)]
+        strays = [int(_distance(box, dots).argmin()) != own for box in boxes]
+        costs = [
+            _covered(box, obstacles, frame) + 0.05 * n + _STRAY * stray
+            for n, (box, stray) in enumerate(zip(boxes, strays, strict=True))
+        ]
         best = int(np.argmin(costs))
         label.set_position(tuple(shifts[best] * 72 / axes.figure.dpi))
-        if best >= len(_SIDES):  # Too far to be read without a line to its point.
+        if best >= len(_SIDES) or strays[best]:  # Not to be read without a line to its point.
             edge = tuple(edges[best] * 72 / axes.figure.dpi)
             leader = {"arrowstyle": "-", "color": colour, "linewidth": 0.7, "shrinkA": 0}
             axes.annotate("", (x, y), edge, textcoords="offset points", arrowprops=leader)
@@ -130,6 +137,13 @@ def _covered(box: Boxes, taken: Boxes, frame: Boxes) -> float:
     return float(np.clip(sides, 0, None).prod(axis=1).sum()) + 1e6 * bool(outside)
 
 
+def _distance(box: Boxes, dots: Boxes) -> Boxes:
+    beyond = np.maximum(box[:2] - dots, dots - box[2:]).clip(0)
+    return np.asarray(np.hypot(*beyond.T))
+
+
+_STRAY = 60
+"""What it costs to stand nearer to another point, in pixels covered."""
 _REACHES = (8, 15, 25, 40, 60)
 _SIDES = ((1, 1), (-1, 1), (1, -1), (-1, -1), (1, 0), (-1, 0), (0, 1), (0, -1))
 _MARGIN = np.array([-2, -2, 2, 2])

@@ -121,7 +121,7 @@ def _elsewhere(expected: Path, rows: Sequence[Row]) -> Iterable[str]:
     here = " and ".join(_machine(each) for each in known["environments"])
     yield (
         f"This came out on {here}. Other processors round otherwise, and other base models come "
-        "out of the same code. The same claims there:"
+        "out of the same pretraining. The same claims there:"
     )
     names = [_machine(each["environment"]) for each in machines]
     yield f"\n| compared | {' | '.join(names)} |\n|---{'|---' * len(names)}|"
@@ -132,8 +132,9 @@ def _elsewhere(expected: Path, rows: Sequence[Row]) -> Iterable[str]:
         yield f"| {row['comparison']}, {row['measure']} | {' | '.join(cells)} |"
     counts = [f"{each['agree']} of {each['compared']}" for each in machines]
     yield (
-        f"\nOf all comparisons, those shown beside the claims included, {' and '.join(counts)} "
-        "agree with those above: the same verdict, and an effect inside the interval.\n"
+        "\nOf all comparisons that were made there, those shown beside the claims included, "
+        f"{' and '.join(counts)} agree with those here: the same verdict, and an effect inside the "
+        "interval.\n"
     )
 
 
@@ -180,8 +181,9 @@ def _controls(tables: Path) -> Iterable[str]:
     yield (
         "Random choice: any candidate of a prompt. Shuffled rewards: the judges' rewards, dealt "
         "out at random. Gold responses: the data sets' reference responses to the same prompts. "
-        "(S): as many examples as ReSet-S. Full tuning: all the training that MTL had, once more, "
-        "in place of the short continuation."
+        "(S): as many examples as ReSet-S. Full tuning: the epochs and the learning rate of MTL in "
+        "place of the short continuation. The rows of MTL have all of MTL's examples again, more "
+        "than ReSet's; the others have as many as the method."
     )
     yield ""
 
@@ -192,7 +194,8 @@ def _base(tables: Path) -> Iterable[str]:
     if shares.get("Base") and shares.get("IF"):
         said = {label: interval(found[label], "probe:probe-copy", sign=False) for label in shares}
         yield (
-            "Asked to restate what a passage says, which no training set asks for, a model without "
-            f"tuning gives the right value in a share of {said['Base']}, after IF tuning of "
-            f"{said['IF']} (n = {found['IF']['probe:probe-copy_prompts']} prompts; `mechanism.md`)."
+            "Given a passage and the beginning of one of its statements as plain text, the form of "
+            "pretraining and of no training set, the model without tuning goes on with the right "
+            f"value in a share of {said['Base']}, after IF tuning of {said['IF']} "
+            f"(n = {found['IF']['probe:probe-copy_prompts']} prompts; `mechanism.md`)."
         )

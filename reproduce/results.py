@@ -22,7 +22,7 @@ TWO_STAGE = (BASE, "two-stage/IF", "two-stage/CD", "two-stage/CD-IF", "two-stage
 MTL, RESET, RESET_S = "methods/MTL", "methods/ReSet", "methods/ReSet-S"
 MAIN = (*TWO_STAGE, MTL, RESET, RESET_S)
 RESET_FULL = "drivers/full"
-"""ReSet with the whole budget of fine-tuning, in place of the continuation's."""
+"""ReSet with the epochs and the learning rate of MTL, in place of the continuation's."""
 """The arms that tables and figures ask for by name; all others are taken as they come."""
 
 COLUMNS = ("task", "faithfulness", "instruction", "exact_match", "token_f1", "rouge_l",

@@ -329,7 +329,7 @@ def test_a_measure_that_is_too_low_carries_no_claim(study: Path, tmp_path: Path)
 def test_the_scale_of_the_study(study: Path, tmp_path: Path) -> None:
     (row,) = table(study, "study")
     assert row["parameters"] == "23" and row["profile"] == PARAMS.profile
-    assert (int(row["arms"]), int(row["seeds"])) == (38, 3)
+    assert (int(row["arms"]), int(row["seeds"])) == (39, 3)
     assert (int(row["if_prompts"]), int(row["cd_prompts"])) == (36, 36)
     with pytest.raises(UnusableFile, match="no safetensors"):
         parameters(tmp_path)

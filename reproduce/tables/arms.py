@@ -168,8 +168,8 @@ def drivers(results: Results) -> Table:
     headers |= {f"{m.name}_difference": f"Δ {m.title}" for m in OBJECTIVES}
     what = (
         "What drives ReSet: one strategy alone, one judge left out, one of the two things that "
-        "ReSet-S adds, or the whole budget of fine-tuning (full tuning) in place of the short "
-        "continuation; Δ is the paired difference of the arm to ReSet"
+        "ReSet-S adds, or the epochs and the learning rate of MTL (full tuning) in place of the "
+        "short continuation; Δ is the paired difference of the arm to ReSet"
     )
     return Table("drivers", f"{what}. {note(results, rows)}", headers, rows)
 
@@ -196,7 +196,10 @@ def controls(results: Results) -> Table:
         rows.append({**names, **_means(results, key, OBJECTIVES), **differences})
     headers = {"label": "Control", "method": "Method"} | {m.name: m.title for m in OBJECTIVES}
     headers |= {f"{m.name}_difference": f"Δ {m.title}" for m in OBJECTIVES}
-    what = "The same training without the judges' choice; Δ is the method minus the control, paired"
+    what = (
+        "MTL trained further without the judges' choice, on as many examples as the method, those "
+        "that go on with MTL's data on all of it; Δ is the method minus the control, paired"
+    )
     return Table("controls", f"{what}. {note(results, rows)}", headers, rows)
 
 

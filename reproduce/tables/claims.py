@@ -38,7 +38,7 @@ def claims(results: Results, asked: Claims) -> Table:
         "claim": "Claim", "source": "Known from", "comparison": "Difference",
         "measure": "Measure", "base": "Without tuning", "role": "Role",
         "direction": "Claimed", "effect": "Effect", "judge": "Judged by", "n": "Prompts",
-        "seeds": "Seeds", "examples": "Training examples", "smallest": "Counts from",
+        "seeds": "Seeds", "examples": "Examples of the last stage", "smallest": "Counts from",
         "verdict": "Verdict",
     }  # fmt: skip
     rule = (
