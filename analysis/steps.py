@@ -53,7 +53,7 @@ def steps(
         raise UnusableFile(f"{log}: missing; run `dvc repro`")
     entries = logged(log)
     latest = {row["stage"]: row for row in entries}
-    order = stages(params, experiments)
+    order = stages(experiments)
     count = Counter(profile / "artifacts", params)
     arms = by_key(experiments)
     runs = _runs(profile / "logs" / LOG.name)

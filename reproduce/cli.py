@@ -26,7 +26,7 @@ from reproduce.files import UnusableFile, put_aside, write_json
 from reproduce.here import ARTIFACTS, LOG, PAPER, RESULTS, Settings, settings
 from reproduce.plan.command import plan
 from reproduce.preflight.command import preflight
-from reproduce.stages import mark_run, stage, stages
+from reproduce.stages import LAST, mark_run, stage, stages
 from reproduce.timings import forecast, made_here, save_expected
 from reproduce.wording import plural
 
@@ -48,7 +48,7 @@ def step(name: str) -> Iterator[Settings]:
     params, experiments = settings()
     refuse_unpinned(params)
     refuse_unset(params)
-    with stage(name, LOG, stages(params, experiments)):
+    with stage(name, LOG, stages(experiments)):
         yield params, experiments
 
 
@@ -67,7 +67,7 @@ def check() -> None:
     arms = sum(map(len, experiments.values()))
     sizes = f"{plural(len(experiments), 'experiment')}, {plural(arms, 'arm')}"
     print(f"profile {params.profile}: {sizes}, {plural(len(params.seeds), 'seed')}")
-    if said := forecast(stages(params, experiments)):
+    if said := forecast(stages(experiments)):
         print(said)
     _refuse_misplaced(params)
 
@@ -198,7 +198,7 @@ def tracking() -> None:
         track(params.profile, kept_runs(kept), ARTIFACTS, PAPER / "tables")
         return
     # Called by hand it may have nothing to do, and its time would tell nothing.
-    timed = stage("tracking", LOG, stages(params, experiments))
+    timed = stage("tracking", LOG, stages(experiments))
     with timed if "DVC_STAGE" in os.environ else contextlib.nullcontext():
         runs = stage_runs(params, ARTIFACTS) | runs_here(params, experiments, ARTIFACTS)
         keep_runs(kept, runs)
@@ -260,9 +260,9 @@ def expect(
     from reproduce.faults import faults
 
     params, experiments = settings()
-    if found := faults(Path(params.package), ARTIFACTS):
+    if found := faults(params, experiments, ARTIFACTS):
         raise UnusableFile("; ".join(found))
-    if not made_here(LOG, by_key(experiments)):
+    if not made_here(LOG, [name for name in stages(experiments) if name not in LAST]):
         raise UnusableFile(
             f"{ARTIFACTS}: not all of it was made on this machine ({LOG} tells), so this machine "
             "has nothing to say of it; `dvc repro --force --no-run-cache` makes it here"
@@ -278,7 +278,10 @@ def expect(
 @app.command()
 def verify(
     rerun: Annotated[
-        bool, typer.Option(help="run every stage again, no cache, and compare with what was here")
+        bool,
+        typer.Option(
+            help="run every stage again, no cache but of ratings, and compare with what was here"
+        ),
     ] = False,
     same_bytes: Annotated[bool, typer.Option(help="fail unless every byte is the same")] = False,
 ) -> None:
@@ -303,7 +306,7 @@ def verify(
         expected = comparison.read_expectations(RESULTS)
     found = comparison.verify(expected, PAPER, ARTIFACTS)
     print(comparison.told(found))
-    wrong = faults(Path(params.package), ARTIFACTS)
+    wrong = faults(params, experiments, ARTIFACTS)
     print(*(f"Fault: {each}" for each in wrong), sep="\n", end="\n" if wrong else "")
     # The index of runs is no result: it is built again at any time.
     if said := state_of_index(ARTIFACTS, by_key(experiments), params.seeds):
@@ -315,7 +318,7 @@ def verify(
 @app.command()
 def timings() -> None:
     """Save the latest seconds and memory of every stage as what to expect (timings.csv)."""
-    save_expected(LOG, stages(load_params(), load_experiments()))
+    save_expected(LOG, stages(load_experiments()))
 
 
 def command() -> int:

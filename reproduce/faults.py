@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import reproduce
+from reproduce.config import Arm, Params, by_key, training_of
 from reproduce.files import SUMS, UnusableFile, fingerprint, read_json
 
 MOST_NAMED = 8
 
+Arms = Mapping[str, Mapping[str, Arm]]
 Status = Mapping[str, list[Any]]
 """What `dvc status` says: stage -> changes."""
 
@@ -22,11 +24,10 @@ def named(names: Collection[str]) -> str:
     return shown + (" ..." if len(names) > MOST_NAMED else "")
 
 
-def faults(package: Path, artifacts: Path) -> list[str]:
+def faults(params: Params, experiments: Arms, artifacts: Path) -> list[str]:
     """Return what is wrong with the results of the profile in the working directory.
 
-    Each is one sentence with what to do; nothing is changed. `package` is where the profile says
-    that its code is.
+    Each is one sentence with what to do; nothing is changed.
     """
     status = dvc_status()
     found = {
@@ -34,10 +35,13 @@ def faults(package: Path, artifacts: Path) -> list[str]:
         "edited since they were made: {}; `dvc repro` makes them again, `git checkout` brings back "
         "those that are committed": edited(status),
         "made from other inputs than those that are here: {}; run `dvc repro`": foreign(artifacts),
+        "made with other settings than hold now: {}; run `dvc repro --force`": differing(
+            params, experiments, artifacts
+        ),
         "without a record of their run: {}; delete them and run `dvc repro`": nameless(artifacts),
     }
     told = [text.format(named(names)) for text, names in found.items() if names]
-    return [*misplaced(package), *told]
+    return [*misplaced(Path(params.package)), *told]
 
 
 def misplaced(package: Path) -> list[str]:
@@ -87,6 +91,25 @@ def foreign(artifacts: Path) -> list[str]:
         for folder in _arms(artifacts)
         if (folder / "record.json").is_file() and _others(folder, artifacts)
     ]
+
+
+def differing(params: Params, experiments: Arms, artifacts: Path) -> list[str]:
+    """Return the arms whose record has other settings, or another training, than hold now.
+
+    DVC sees what params.yaml and experiments.yaml say, not what the code takes where they are
+    silent.
+    """
+    found = []
+    for name, arm in by_key(experiments).items():
+        record = artifacts / name / "record.json"
+        known = read_json(record) if record.is_file() else {}
+        now = {
+            "settings": arm.model_dump(mode="json"),
+            "training": training_of(params, arm).model_dump(mode="json"),
+        }
+        if any(known.get(key, now[key]) != now[key] for key in now):
+            found.append(name)
+    return found
 
 
 def nameless(artifacts: Path) -> list[str]:

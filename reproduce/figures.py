@@ -351,7 +351,9 @@ def _sizes(axes: Axes, rows: Any, name: str, colour: Any, marker: str) -> None:
 
 def _log_ticks(axes: Axes, sizes: list[float]) -> None:
     axes.set_xscale("log", base=2)
-    kept = [size for n, size in enumerate(sizes) if n == 0 or size > 1.15 * sizes[n - 1]]
+    kept = sizes[:1]
+    for size in sizes[1:]:
+        kept += [size] if size > 1.15 * kept[-1] else []
     axes.xaxis.set_major_locator(FixedLocator(kept))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.tick_params("x", rotation=45)

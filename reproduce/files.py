@@ -158,8 +158,8 @@ def put_aside(folder: Path) -> Iterator[None]:
     try:
         yield
     finally:
+        shutil.rmtree(folder, ignore_errors=True)
         if aside.exists():
-            shutil.rmtree(folder, ignore_errors=True)
             aside.rename(folder)
 
 

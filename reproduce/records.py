@@ -41,7 +41,8 @@ class Cell:
     """One arm and seed: a child run, and a cell of a table.
 
     `record` is the fingerprint of its artifacts, `scored` that of what else its means depend on:
-    which judges were found sound, and this module. `kept` says that its artifacts are not here.
+    which judges were found sound, and the code that takes the means. `kept` says that its
+    artifacts are not here.
     """
 
     experiment: str
@@ -206,8 +207,10 @@ def cells_of(params: Params, experiments: Arms, artifacts: Path) -> list[Cell]:
 
 
 def _scored(params: Params, artifacts: Path) -> str:
-    settings = json.dumps([params.validation.model_dump(mode="json"), params.judging.carriers])
-    return text_id(fingerprint(artifacts / "validation"), settings, digest(Path(__file__)))
+    sound = sorted(sound_sets(read_trials(artifacts), params))
+    settings = json.dumps([sound, params.judging.carriers])
+    code = [Path(__file__).with_name(f"{name}.py") for name in ("records", "results")]
+    return text_id(settings, *map(digest, code))
 
 
 def content(

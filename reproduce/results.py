@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from reproduce.config import Arm, ConfigError, Params, Statistics, by_key
+from reproduce.config import BY_ENTAILMENT, Arm, ConfigError, Params, Statistics, by_key
 from reproduce.examples import Example, read_examples, read_sets
 from reproduce.files import UnusableFile, checked, read_json, read_rows
 from reproduce.statistics import Grid, Interval, bootstrap
@@ -20,14 +20,15 @@ Row = dict[str, Any]
 BASE = "two-stage/base"
 TWO_STAGE = (BASE, "two-stage/IF", "two-stage/CD", "two-stage/CD-IF", "two-stage/IF-CD")
 MTL, RESET, RESET_S = "methods/MTL", "methods/ReSet", "methods/ReSet-S"
-MAIN = (*TWO_STAGE, MTL, RESET, RESET_S)
 RESET_FULL = "drivers/full"
 """ReSet with the epochs and the learning rate of MTL, in place of the continuation's."""
+MAIN = (*TWO_STAGE, MTL, RESET, RESET_S)
+NAMED = (*MAIN, RESET_FULL)
 """The arms that tables and figures ask for by name; all others are taken as they come."""
 
 COLUMNS = ("task", "faithfulness", "instruction", "exact_match", "token_f1", "rouge_l",
-           "prompt_strict", "instruction_loose", "prompt_loose", "coverage", "k_precision",
-           "entailed", "states_answer", "empty", "rating", "unrated")  # fmt: skip
+           "instruction_strict", "prompt_strict", "instruction_loose", "prompt_loose", "coverage",
+           "k_precision", "entailed", "states_answer", "empty", "rating", "unrated")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,9 @@ CD_KINDS = ("extractive", "abstractive")
 INSTRUCTION = Measure("instruction", "IF", "instruction", ("instruction",))
 FAITHFULNESS = Measure("faithfulness", "Faithfulness", "faithfulness", CD_KINDS)
 TASK = Measure("task", "Task", "task", CD_KINDS)
+INSTRUCTION_STRICT = Measure(
+    "instruction_strict", "IF, strict", "instruction_strict", ("instruction",)
+)
 INSTRUCTION_LOOSE = Measure("instruction_loose", "IF, loose", "instruction_loose", ("instruction",))
 PROMPT_LOOSE = Measure("prompt_loose", "IF, prompt, loose", "prompt_loose", ("instruction",))
 COVERAGE = Measure("coverage", "Coverage", "coverage", ("extractive",))
@@ -55,9 +59,6 @@ STATES_ANSWER = Measure("states_answer", "States the answer", "states_answer", (
 ROUGE_L = Measure("rouge_l", "ROUGE-L", "rouge_l", ("abstractive",))
 BOTH = Measure("both", "Mean of IF and faithfulness", "", ())
 """The mean of the two objectives, each a macro average of its own data sets from 0 to 1."""
-
-BY_ENTAILMENT = ("entailed", "summac")
-"""Carriers of faithfulness that run from -1 (contradicted) to 1; all other scores from 0 to 1."""
 
 OBJECTIVES = (INSTRUCTION, FAITHFULNESS, TASK)
 MEASURES = (*OBJECTIVES, PROMPT_STRICT, INSTRUCTION_LOOSE, PROMPT_LOOSE, COVERAGE, K_PRECISION,
@@ -141,7 +142,7 @@ class Results:
         The base model's scores are those of the arm that evaluates it without training.
         """
         arm = self.arms[key]
-        if not _trains(arm):
+        if not arm.trains:
             return None
         return BASE if arm.start == "base" else arm.start
 
@@ -160,8 +161,8 @@ class Results:
     ) -> Estimate | None:
         """Return a measure of an arm, or its paired difference to the arm `against`.
 
-        A prompt counts if it has a score for all seeds (of both arms). None where no data set
-        or no prompt is left.
+        A prompt counts if it has a score for all seeds (of both arms). None where there is no
+        data set, or one has no such prompt.
         """
         names = self.datasets(measure) if datasets is None else list(datasets)
         grids = [self._difference(measure, key, against, progress, name) for name in names]
@@ -207,7 +208,7 @@ def load(artifacts: Path, experiments: Arms, params: Params) -> Results:
         experiment, name = key.split("/")
         names = {"experiment": experiment, "arm": name, "key": key, "label": labels[key]}
         frames.append(_scores(runs, sets).assign(**names))
-        if _trains(arm):
+        if arm.trains:
             more, steps = _history(runs, names)
             training += more
             losses += steps
@@ -222,7 +223,7 @@ def load(artifacts: Path, experiments: Arms, params: Params) -> Results:
 def refuse_incomplete(experiments: Arms) -> None:
     """Raise ConfigError naming an arm that the tables need and no experiment has."""
     arms = by_key(experiments)
-    for key in MAIN:
+    for key in NAMED:
         if key not in arms:
             raise ConfigError(f"experiments: the tables need an arm '{key}'")
 
@@ -239,10 +240,6 @@ def read_candidates(artifacts: Path, seed: int) -> tuple[list[Example], list[Row
         read_examples(folder / f"prompts-{seed}.jsonl"),
         read_rows(folder / f"scores-{seed}.jsonl"),
     )
-
-
-def _trains(arm: Arm) -> bool:
-    return arm.mixture is not None or arm.select is not None
 
 
 def _history(runs: Mapping[int, Path], names: Row) -> tuple[list[Row], list[Row]]:

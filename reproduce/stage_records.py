@@ -22,7 +22,7 @@ Points = Callable[[], list[Point]]
 
 
 def stage_runs(params: Params, artifacts: Path) -> Runs:
-    """Return a run of the judges, of each base model, and of the rewards of each seed.
+    """Return a run of the judges, of each base model, and of the candidates' scores, seed by seed.
 
     An imported base model is one for all seeds, and its run is that of the first. Raises
     UnusableFile where an artifact is missing or, once a run is read, damaged.

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from reproduce.config import Arm, Params, by_key
+from reproduce.config import Arm, by_key
 from reproduce.progress import spoken
 from reproduce.timings import BETWEEN, EXPECTED, PAUSE, Row, add_time, expected_seconds, logged
 
@@ -21,7 +21,7 @@ TRUST = 0.05
 BEGAN = "REPRODUCE_RUN_BEGAN"
 
 
-def stages(params: Params, experiments: Mapping[str, Mapping[str, Arm]]) -> list[str]:
+def stages(experiments: Mapping[str, Mapping[str, Arm]]) -> list[str]:
     """Return all stages in the order in which they run: arms are named "experiment/arm".
 
     Sampling comes before the first arm that selects from the candidates.

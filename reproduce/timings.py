@@ -62,14 +62,14 @@ def _memory() -> int:
     return round(peak * (1 if sys.platform == "darwin" else 1024) / 1e6)
 
 
-def made_here(log: Path, arms: Iterable[str]) -> bool:
-    """Return whether the latest run of each arm that `log` knows was on a machine like this one.
+def made_here(log: Path, stages: Iterable[str]) -> bool:
+    """Return whether the latest run of each stage that `log` knows was on a machine like this one.
 
     The log is kept by no tool, so results that were pulled have no entry in it.
     """
     latest = {row["stage"]: row for row in logged(log)}
     here = machine()
-    return all(arm in latest and latest[arm].get("machine", here) == here for arm in arms)
+    return all(name in latest and latest[name].get("machine", here) == here for name in stages)
 
 
 def save_expected(log: Path, order: Sequence[str], target: Path = EXPECTED) -> None:

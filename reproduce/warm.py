@@ -17,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import traceback
 from pathlib import Path
 
 LIBRARIES = (
@@ -30,6 +31,9 @@ LIBRARIES = (
     "rouge_score.rouge_scorer",
     "deepspeed",  # accelerate imports it to ask whether a model is one of its engines
 )
+READ_AT_IMPORT = ("HF_", "HUGGINGFACE_", "TRANSFORMERS_", "XDG_CACHE_HOME")
+"""How the variables begin that the libraries read once, when they are imported."""
+
 IDLE = 120.0
 """Seconds without a command after which the server ends."""
 
@@ -85,7 +89,8 @@ def serve(address: str) -> None:
 
 
 def _address() -> str:
-    # One server for each interpreter and state of its libraries, in a folder of the user's own.
+    # One server for each interpreter, state of its libraries and what they read as they are
+    # imported, in a folder of the user's own.
     folder = Path(tempfile.gettempdir()) / f"reproduce-{os.getuid()}"
     folder.mkdir(mode=0o700, exist_ok=True)
     if folder.stat().st_uid != os.getuid():
@@ -94,7 +99,9 @@ def _address() -> str:
     for entry in sys.path:
         if entry.endswith("site-packages"):
             libraries = Path(entry)
-    state = f"{sys.executable}\n{libraries.stat().st_mtime_ns}\n{Path(__file__).stat().st_mtime_ns}"
+    parts = [sys.executable, libraries.stat().st_mtime_ns, Path(__file__).stat().st_mtime_ns]
+    parts += [item for item in sorted(os.environ.items()) if item[0].startswith(READ_AT_IMPORT)]
+    state = "\n".join(map(str, parts))
     return str(folder / f"{hashlib.sha256(state.encode()).hexdigest()[:16]}.sock")
 
 
@@ -174,6 +181,8 @@ def _work(request: dict[str, object], files: list[int]) -> None:
         from reproduce.cli import command
 
         status = command()
+    except Exception:
+        traceback.print_exc()  # Python would, had the process ended by itself.
     finally:
         sys.stdout.flush()
         sys.stderr.flush()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from reproduce.config import load_experiments, load_params
+from reproduce.config import load_experiments
 from reproduce.stages import (
     Estimate,
     estimate,
@@ -26,7 +26,7 @@ EXPECTED = {"a": 10.0, "b": 20.0, "c": 30.0, "d": 40.0}
 
 def test_stages_come_after_what_they_need() -> None:
     experiments = load_experiments(ROOT / "experiments.yaml")
-    order = stages(load_params(ROOT / "params.yaml"), experiments)
+    order = stages(experiments)
     assert order[:4] == ["data", "entailment", "base", "two-stage/base"]
     assert order[-3:] == ["tables", "figures", "tracking"]
     middle = order.index("candidates")

@@ -108,6 +108,7 @@ def test_the_pipeline_waits_for_every_arm() -> None:
     assert set(experiments) <= set(stages)
 
 
+HUB_SET = {"repo": "here", "layout": "alpaca", "train": "train", "counts": {"train": 1}}
 PARAMS: list[tuple[str, list[Patch], list[str]]] = [
     # (case, changes, what the message must hold)
     ("unknown", [("colour", "red")], ["colour", "not permitted"]),
@@ -173,6 +174,33 @@ PARAMS: list[tuple[str, list[Patch], list[str]]] = [
         ],
         ["servers.judge", "without a login"],
     ),
+    (
+        "a key in an address",
+        [
+            ("judging.rated", {"model": "judge"}),
+            ("servers", {"judge": {"url": "http://here/v1?key=secret", "budget": 1}}),
+        ],
+        ["servers.judge", "no '?'"],
+    ),
+    ("no strategy", [("candidates.strategies", {})], ["candidates.strategies", "at least 1"]),
+    ("a path for a name", [("candidates.strategies", {"a/b": {"temperature": 1.0}})], ["a/b"]),
+    ("too few trials", [("validation.trials", 10)], ["validation", "least_trials 20 of 10"]),
+    ("two scales", [("judging.abstractive", "coverage")], ["judging", "entailed", "no mean"]),
+    (
+        "rows beyond the model",
+        [("training.max_length", 512)],
+        ["training.max_length: 512", "256 positions"],
+    ),
+    (
+        "a set with a name of ours",
+        [("data.world", GONE), ("data.hub", {"sets": {"IF": HUB_SET}})],
+        ["data.hub.sets.IF", "means something else"],
+    ),
+    (
+        "a path for a set",
+        [("data.world", GONE), ("data.hub", {"sets": {"tatsu-lab/alpaca": HUB_SET}})],
+        ["data.hub.sets.tatsu-lab/alpaca", "pattern"],
+    ),
     ("one seed twice", [("seeds", [1, 2, 1])], ["seeds", "twice"]),
     ("no seed", [("seeds", [])], ["seeds", "at least 1"]),
     ("heads do not divide the width", [("base.tiny.heads", 3)], ["base.tiny", "heads"]),
@@ -199,6 +227,12 @@ ARMS: list[tuple[str, list[Patch], list[str]]] = [
     ("scores without select", [(f"{MTL}.reads", "scores")], ["methods.MTL", "'select'"]),
     ("both sources", [(f"{RESET}.mixture", {"IF": 1})], ["methods.ReSet", "not on both"]),
     ("unknown start", [(f"{RESET}.start", "methods/MLT")], ["methods.ReSet.start", "methods/MLT"]),
+    (
+        "starts from what trains nothing",
+        [(f"{MTL}.start", "two-stage/base")],
+        ["methods.MTL.start", "'two-stage/base' trains nothing"],
+    ),
+    ("no mixture", [(f"{MTL}.mixture", {})], ["methods.MTL.mixture", "at least 1"]),
     ("starts from itself", [(f"{MTL}.start", "methods/MTL")], ["methods.MTL.start"]),
     (
         "all weights 0",

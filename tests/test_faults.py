@@ -16,6 +16,7 @@ from evidence import Note
 
 from reproduce import faults, index
 from reproduce.cli import command
+from reproduce.config import by_key, load_experiments, load_params, training_of
 from reproduce.files import digest, read_json, sealed_folder, write_json
 
 Status = Callable[..., None]
@@ -119,6 +120,20 @@ def test_an_arm_without_a_record_is_named(study: Path, verified: Any) -> None:
     code, said = verified(broken="the record of an arm was taken away")
     assert code == 1
     assert "without a record of their run: methods/ReSet; delete them and run `dvc repro`" in said
+
+
+def test_an_arm_made_with_other_settings_is_named(study: Path, verified: Any) -> None:
+    """What the code takes where the parameters are silent, DVC does not see."""
+
+    def change(draft: Path) -> None:
+        training = training_of(load_params(), by_key(load_experiments())["methods/ReSet"])
+        told = training.model_copy(update={"beta2": 0.95}).model_dump(mode="json")
+        write_json(draft / "record.json", {**read_json(draft / "record.json"), "training": told})
+
+    resealed(study / "artifacts/methods/ReSet", change)
+    code, said = verified(broken="a default of the training was changed in the code")
+    assert code == 1
+    assert "made with other settings than hold now: methods/ReSet; run `dvc repro --force`" in said
 
 
 def test_an_arm_made_from_other_inputs_is_named(study: Path, verified: Any) -> None:

@@ -107,13 +107,13 @@ def test_each_stage_stands_in_the_plan_once(folder: Path, monkeypatch: pytest.Mo
     without = Machine("A100-80G", GPUS["A100-80G"], 0, 1, disk=1000)
     for machine in (without, Machine("A100-80G", GPUS["A100-80G"], 1, 1, disk=1000)):
         plan = plan_of(params, machine)
-        assert [each.work.stage for each in plan.found] == stages(params, arms())
+        assert [each.work.stage for each in plan.found] == stages(arms())
         assert plan.refused == []
         lines = page.markdown(plan).splitlines()
-        for name in stages(params, arms()):
+        for name in stages(arms()):
             assert sum(line.startswith(f"| {name} |") for line in lines) == 1
     known = measured(folder / "timings.csv")
-    whole = sum(hours for name, (hours, _) in known.items() if name in stages(params, arms()))
+    whole = sum(hours for name, (hours, _) in known.items() if name in stages(arms()))
     found = sum(each.hours or 0 for each in plan_of(params, without).found)
     assert found == pytest.approx(whole)
 

@@ -179,7 +179,9 @@ def test_a_large_environment_arrives_whole(start, environment: dict) -> None:
 @pytest.mark.parametrize("name", ["raise", "die"])
 def test_a_command_that_breaks_has_no_good_status(start, environment: dict, name: str) -> None:
     server = start()
-    assert call(environment, name).returncode != 0
+    broken = call(environment, name)
+    assert broken.returncode != 0
+    assert ("Traceback" in broken.stderr) == (name == "raise")
     assert call(environment, "status", "0").returncode == 0
     assert server.poll() is None
 

@@ -11,7 +11,14 @@ from reproduce.config.arms import (
 from reproduce.config.claims import Claim, Claims, Difference
 from reproduce.config.data import Data, HubData, HubSet, RealData, WorldData
 from reproduce.config.generation import Candidates, Decoding, Generation, Served
-from reproduce.config.judging import CrossEncoderTraining, Judging, Published, Rated, Validation
+from reproduce.config.judging import (
+    BY_ENTAILMENT,
+    CrossEncoderTraining,
+    Judging,
+    Published,
+    Rated,
+    Validation,
+)
 from reproduce.config.load import (
     ConfigError,
     check_together,
@@ -22,7 +29,7 @@ from reproduce.config.load import (
 )
 from reproduce.config.pins import pins, refuse_unpinned
 from reproduce.config.profile import Params, Statistics
-from reproduce.config.servers import JudgeServer, SamplerServer, Servers
+from reproduce.config.servers import JudgeServer, SamplerServer, Servers, is_local
 from reproduce.config.training import (
     Base,
     Continuation,
@@ -34,6 +41,7 @@ from reproduce.config.training import (
 )
 
 __all__ = [
+    "BY_ENTAILMENT",
     "Arm",
     "Base",
     "Candidates",
@@ -70,6 +78,7 @@ __all__ = [
     "WorldData",
     "by_key",
     "check_together",
+    "is_local",
     "load_claims",
     "load_experiments",
     "load_params",

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from reproduce.config.profile import Params
-from reproduce.config.strict import Share, Strict, Weight
+from reproduce.config.strict import Name, Share, Strict, Weight
 from reproduce.config.training import Training
 
 
@@ -59,10 +59,15 @@ class Arm(Strict):
     label: str
     start: str
     reads: Literal["training", "scores"]
-    mixture: dict[str, Share] | None = None
+    mixture: Annotated[dict[str, Share], Field(min_length=1)] | None = None
     select: Selection | None = None
     continues: bool = False
     trajectory: Annotated[int, Field(ge=0)] = 0
+
+    @property
+    def trains(self) -> bool:
+        """Return whether the arm has a model of its own."""
+        return self.mixture is not None or self.select is not None
 
     @model_validator(mode="after")
     def _one_source(self) -> "Arm":
@@ -87,7 +92,7 @@ def training_of(params: Params, arm: Arm) -> Training:
 class Experiments(Strict):
     """The whole experiments.yaml: experiment -> arm, in the order of the report."""
 
-    experiments: dict[str, dict[str, Arm]]
+    experiments: dict[Name, dict[Name, Arm]]
 
     @model_validator(mode="after")
     def _known_starts(self) -> "Experiments":
@@ -97,5 +102,10 @@ class Experiments(Strict):
                 if arm.start not in names - {f"{experiment}/{name}"}:
                     raise ValueError(
                         f"{experiment}.{name}.start: '{arm.start}' is not 'base' nor another arm"
+                    )
+                if arm.start != "base" and not by_key(self.experiments)[arm.start].trains:
+                    raise ValueError(
+                        f"{experiment}.{name}.start: '{arm.start}' trains nothing, so it has no "
+                        "model of its own; start from what it starts from"
                     )
         return self

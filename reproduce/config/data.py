@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from reproduce.config.strict import Count, Revision, Strict
+from reproduce.config.strict import Count, Revision, SetName, Strict
 
 
 class WorldData(Strict):
@@ -73,7 +73,7 @@ class HubData(Strict):
     With `verifiable`, instructions get constraints that a program can check.
     """
 
-    sets: dict[str, HubSet]
+    sets: dict[SetName, HubSet]
     verifiable: bool = False
 
 

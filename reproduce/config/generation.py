@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from reproduce.config.strict import Count, Share, Strict
+from reproduce.config.strict import Count, Name, Share, Strict
 
 
 class Decoding(Strict):
@@ -60,5 +60,5 @@ class Candidates(Strict):
     """
 
     prompts: Count
-    strategies: dict[str, Decoding]
+    strategies: Annotated[dict[Name, Decoding], Field(min_length=1)]
     served: Served | None = None

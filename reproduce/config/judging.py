@@ -6,6 +6,9 @@ from pydantic import Field, model_validator
 
 from reproduce.config.strict import Count, Revision, Strict
 
+BY_ENTAILMENT = ("entailed", "summac")
+"""Carriers of faithfulness that run from -1 (contradicted) to 1; all other scores from 0 to 1."""
+
 
 class CrossEncoderTraining(Strict):
     """How the pipeline tunes an entailment model of its own."""
@@ -69,6 +72,16 @@ class Judging(Strict):
         return {"extractive": self.extractive, "abstractive": self.abstractive}
 
     @model_validator(mode="after")
+    def _one_scale(self) -> "Judging":
+        signed = {name in BY_ENTAILMENT for name in self.carriers.values()}
+        if len(signed) > 1:
+            raise ValueError(
+                f"extractive: {self.extractive} and abstractive: {self.abstractive} have no mean: "
+                f"{' and '.join(BY_ENTAILMENT)} run from -1 to 1, the others from 0"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _settings_of_the_model(self) -> "Judging":
         for name, given in (("training", self.training), ("published", self.published)):
             kind = "trained" if name == "training" else name
@@ -88,3 +101,11 @@ class Validation(Strict):
     least_trials: Count
     least_auc: Annotated[float, Field(ge=0.5, le=1)]
     seed: int
+
+    @model_validator(mode="after")
+    def _enough_trials(self) -> "Validation":
+        if self.least_trials > self.trials:
+            raise ValueError(
+                f"least_trials {self.least_trials} of {self.trials} trials: no judge would pass"
+            )
+        return self

@@ -53,6 +53,17 @@ class Params(Strict):
         return self
 
     @model_validator(mode="after")
+    def _rows_within_the_model(self) -> "Params":
+        shape = self.base.tiny or (self.base.published and self.base.published.shape)
+        for name, found in (("training", self.training), ("base.training", self.base.training)):
+            if found and shape and found.max_length > shape.max_positions:
+                raise ValueError(
+                    f"{name}.max_length: {found.max_length} tokens, but the model has "
+                    f"{shape.max_positions} positions"
+                )
+        return self
+
+    @model_validator(mode="after")
     def _judge_and_server(self) -> "Params":
         if (self.judging.rated is None) != (self.servers.judge is None):
             raise ValueError("servers.judge goes with judging.rated, and only with it")

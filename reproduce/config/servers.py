@@ -11,6 +11,11 @@ from pydantic import Field, model_validator
 from reproduce.config.strict import Count, Strict
 
 
+def is_local(url: str) -> bool:
+    """Return whether an address is one of this machine."""
+    return urlsplit(url).hostname in ("localhost", "127.0.0.1", "::1")
+
+
 class JudgeServer(Strict):
     """The server of the judge that `judging.rated` describes.
 
@@ -38,6 +43,8 @@ class JudgeServer(Strict):
         if parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc:
             # Parameters are committed and logged, so they are no place for a password.
             raise ValueError("'url' must be http://host/... or https://host/..., without a login")
+        if parts.query or parts.fragment:
+            raise ValueError("'url' ends with its path: no '?' and no '#', a key goes into 'key'")
         return self
 
 

@@ -2,12 +2,23 @@
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 Share = Annotated[float, Field(gt=0, le=1)]
 Count = Annotated[int, Field(ge=1)]
 Weight = Annotated[float, Field(ge=0)]
 Revision = Annotated[str, Field(pattern="^[0-9a-f]{40}$")]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+"""What a folder or a file can be called, too."""
+
+
+def _no_word_of_ours(name: str) -> str:
+    if name in ("IF", "CD", "mean", "all"):
+        raise ValueError(f"'{name}' means something else in mixtures and tables")
+    return name
+
+
+SetName = Annotated[Name, AfterValidator(_no_word_of_ours)]
 
 
 class Strict(BaseModel):

@@ -2,5 +2,5 @@
 
 `counts` says from the configuration what each stage does, `memory` what it holds, `costs` how long
 it takes, `limits` what does not fit and `page` how a reader sees it. `memory` reads
-the settings of DeepSpeed; only `make` and `command` write files.
+the settings of DeepSpeed; only `command` writes a file.
 """

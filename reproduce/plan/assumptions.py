@@ -114,6 +114,9 @@ WHY: Mapping[str, tuple[str, str]] = {
 }  # fmt: skip
 """Assumption -> its unit, and what it is and where it comes from."""
 
+SHARES = ("mfu", "decoding")
+"""Assumptions that are shares."""
+
 ALWAYS = ("tokens_per_prompt", "new_tokens", "bytes_per_downloaded", "copies", "vocabulary")
 """Assumptions that count on a machine without a GPU, too."""
 
@@ -129,6 +132,8 @@ def assumed(params: Params, given: Mapping[str, float]) -> Assumptions:
             raise ConfigError(f"--assume: '{name}' is none of {', '.join(known)}")
         if not 0 < value < float("inf"):
             raise ConfigError(f"--assume: {name} is {value:g}; it must be above 0 and finite")
+        if name in SHARES and value > 1:
+            raise ConfigError(f"--assume: {name} is {value:g}; it is a share of a peak, at most 1")
         if known[name] is int and value != round(value):
             raise ConfigError(f"--assume: {name} is {value:g}; it must be a whole number")
     usual = Assumptions(

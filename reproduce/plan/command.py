@@ -3,13 +3,23 @@
 import shlex
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from reproduce.config import ConfigError, Params
 
 Number = float | None
+
+
+def _above_0(help: str) -> Any:
+    return typer.Option(help=help, callback=_refuse_0)
+
+
+def _refuse_0(value: Number) -> Number:
+    if value is not None and not 0 < value < float("inf"):
+        raise typer.BadParameter(f"{value:g} is not above 0 and finite")
+    return value
 
 
 def plan(
@@ -19,13 +29,13 @@ def plan(
     gpus: Annotated[int | None, typer.Option(min=0, help="on each node; 0 for none")] = None,
     nodes: Annotated[int, typer.Option(min=1, help="machines that train together")] = 1,
     devices: Annotated[int | None, typer.Option(min=1, help="as if hardware.devices were")] = None,
-    gpu_memory: Annotated[Number, typer.Option(help="GB of a GPU")] = None,
-    tflops: Annotated[Number, typer.Option(help="peak of dense bf16, 10^12 a second")] = None,
-    bandwidth: Annotated[Number, typer.Option(help="of a GPU's memory, GB a second")] = None,
-    host_memory: Annotated[Number, typer.Option(help="GB of main memory of a node")] = None,
-    disk: Annotated[Number, typer.Option(help="GB that may be filled; else what is free")] = None,
-    mfu: Annotated[Number, typer.Option(help="share of the peak in training")] = None,
-    tokens_per_example: Annotated[Number, typer.Option(help="of a training row")] = None,
+    gpu_memory: Annotated[Number, _above_0("GB of a GPU")] = None,
+    tflops: Annotated[Number, _above_0("peak of dense bf16, 10^12 a second")] = None,
+    bandwidth: Annotated[Number, _above_0("of a GPU's memory, GB a second")] = None,
+    host_memory: Annotated[Number, _above_0("GB of main memory of a node")] = None,
+    disk: Annotated[Number, _above_0("GB that may be filled; else what is free")] = None,
+    mfu: Annotated[Number, _above_0("share of the peak in training")] = None,
+    tokens_per_example: Annotated[Number, _above_0("of a training row")] = None,
     price_per_gpu_hour: Annotated[Number, typer.Option(min=0, help="in any currency")] = None,
     price_per_call: Annotated[Number, typer.Option(min=0, help="of the served judge")] = None,
     assume: Annotated[

@@ -241,10 +241,11 @@ def _peak(
 def _held(
     params: Params, machine: Machine, assumed: Assumptions, shape: ModelShape, work: Work
 ) -> int:
-    """Return the bytes of the fullest GPU: runs train, then generate, and judge meanwhile."""
+    """Return the bytes of the fullest GPU: runs train, then generate; the judge stays."""
     hardware, found = params.hardware, [0]
     side_by_side = min(hardware.workers, work.runs)
     judge = 4 * round(assumed.pair_parameters * 1e9) if params.judging.published else 0
+    judges = judge if work.faithful else 0
     if work.steps:
         settings = params.base.training if work.pretrains else params.training
         assert settings is not None
@@ -252,15 +253,14 @@ def _held(
             shape, hardware, machine.gpus, machine.nodes, settings.max_length,
             settings.micro_batch_size,
         )  # fmt: skip
-        found.append(held.whole)
+        found.append(held.whole + judges)
     if work.stage == "candidates" and params.candidates.served:
         # A server takes what it is given of a GPU, and lets requests wait for what is left.
         found.append(memory.generation(shape, hardware, 0, 0))
     elif work.sampling:
         tokens = assumed.tokens_per_prompt + assumed.new_tokens
         rows = min(params.generation.batch_size, max(s.prompts * s.samples for s in work.sampling))
-        judges = judge if work.faithful else 0
         found.append(memory.generation(shape, hardware, rows, tokens) + judges)
-    elif work.faithful:
-        found.append(judge)
+    else:
+        found.append(judges)
     return side_by_side * max(found)

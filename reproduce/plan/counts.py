@@ -81,7 +81,7 @@ def works(params: Params, experiments: Mapping[str, Mapping[str, Arm]]) -> list[
     }
     return [
         _arm(params, name, arms, sets) if name in arms else known.get(name, Work(name))
-        for name in stages(params, experiments)
+        for name in stages(experiments)
     ]
 
 

@@ -12,6 +12,7 @@ from reproduce.results import (
     FAITHFULNESS,
     INSTRUCTION,
     INSTRUCTION_LOOSE,
+    INSTRUCTION_STRICT,
     K_PRECISION,
     MAIN,
     MEASURES,
@@ -98,7 +99,7 @@ def methods(results: Results) -> Table:
         {
             **_names(results, key),
             **_means(results, key, shown[:3]),
-            "instruction_level": followed(results, key, INSTRUCTION),
+            "instruction_level": followed(results, key, INSTRUCTION_STRICT),
             "instruction_level_loose": followed(results, key, INSTRUCTION_LOOSE),
             **_means(results, key, shown[3:]),
             **_against(results, key, MTL),
@@ -112,9 +113,12 @@ def methods(results: Results) -> Table:
     headers |= {"instruction_level_loose": "IF, instruction level, loose", **titles}
     headers |= {f"{m.name}_difference": f"Δ {m.title}" for m in OBJECTIVES}
     what = "Specialists, two-stage pipelines, multi-task learning (MTL), ReSet and ReSet-S"
+    rated = "the rating of a served judge, from 0 to 1"
+    share = "the share of a prompt's instructions that is followed"
     levels = (
-        "IF is the mean over data sets of the share of a prompt's instructions that is followed; "
-        "at prompt level all of them are, at instruction level all instructions count alike"
+        f"IF is the mean over data sets of {rated if results.rated else share}; "
+        "at prompt level all of a prompt's are followed, at instruction level all instructions "
+        "count alike"
     )
     caption = f"{what}; Δ is the paired difference to MTL. {levels}. {note(results, rows)}"
     return Table("methods", caption, headers, rows)

@@ -57,7 +57,8 @@ def health(results: Results, cut: Cut) -> Table:
 def losses(results: Results) -> list[Row]:
     """Return every logged training loss, a row a step."""
     columns = ["experiment", "arm", "label", "seed", "step", "loss", "learning_rate"]
-    return [dict(row) for row in results.losses[columns].to_dict("records")]
+    rows = results.losses[columns].to_dict("records")
+    return [{**row, "learning_rate": f"{row['learning_rate']:.6g}"} for row in rows]
 
 
 def _row(results: Results, key: str, cut: Cut) -> Row:
