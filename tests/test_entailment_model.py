@@ -12,7 +12,7 @@ from conftest import ENCODER_WORDS
 
 from reproduce.config import CrossEncoderTraining, Hardware, Judging, Params, Published, load_params
 from reproduce.data import make_data
-from reproduce.entailment.cross_encoder import CrossEncoder, label_columns
+from reproduce.entailment.cross_encoder import MAX_LENGTH, CrossEncoder, _encoded, label_columns
 from reproduce.entailment.make import make_entailment
 from reproduce.entailment.pairs import Pair
 from reproduce.entailment.training import train_cross_encoder
@@ -52,6 +52,17 @@ def test_probabilities_are_those_of_the_plain_model(encoder: Maker) -> None:
     with torch.no_grad():
         scores = model.model(**model.tokenizer(*pair, return_tensors="pt")).logits
     assert np.allclose(model([pair])[0], torch.softmax(scores[0], dim=0).numpy(), atol=1e-6)
+
+
+@pytest.mark.parametrize("length", [240, 251, 252, 253, 254, 255, 256, 300])
+def test_a_text_that_fills_the_model_alone_is_cut(encoder: Maker, length: int) -> None:
+    """A sampled response may go on and on; what room is there belongs to the premise, if any."""
+    model = CrossEncoder(encoder())
+    premise, text = (" ".join([word] * length) for word in ENCODER_WORDS[:2])
+    encoded = _encoded(model.tokenizer, premise, text)
+    assert len(encoded["input_ids"]) == MAX_LENGTH
+    assert 0 < encoded["token_type_ids"].count(1) < MAX_LENGTH
+    assert np.allclose(model([(premise, text)]).sum(), 1, atol=1e-6)
 
 
 def test_a_pair_is_computed_once_and_kept(encoder: Maker, tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ Text = tuple[str, str]
 Table = NDArray[np.float32]
 
 MAX_LENGTH = 256
-"""Tokens of a pair; the premise is cut where it has more."""
+"""Tokens of a pair; the premise is cut where it has more, the text too if it alone has as many."""
 ALIASES = {"supports": "entailment", "refutes": "contradiction", "not enough info": "neutral"}
 """What classifiers of fact verification (FEVER, VitaminC) call the three labels."""
 
@@ -100,10 +100,7 @@ def probabilities(
     """Return the softmax over the model's labels, (n, labels), in the order of `pairs`."""
     import torch
 
-    encoded = [
-        tokenizer(premise, text, truncation="only_first", max_length=MAX_LENGTH)
-        for premise, text in pairs
-    ]
+    encoded = [_encoded(tokenizer, premise, text) for premise, text in pairs]
     table = np.zeros((len(pairs), model.config.num_labels), np.float32)
     for chosen in told(_batches([len(row["input_ids"]) for row in encoded]), "entailment"):
         rows = [encoded[i] for i in chosen]
@@ -114,6 +111,13 @@ def probabilities(
             scores = torch.softmax(model(**batch).logits.float(), dim=-1)
         table[chosen] = scores[: len(chosen)].cpu().numpy()
     return table
+
+
+def _encoded(tokenizer: "PreTrainedTokenizerBase", premise: str, text: str) -> Any:
+    alone = len(tokenizer(text)["input_ids"]) + tokenizer.num_special_tokens_to_add(pair=True)
+    alone -= tokenizer.num_special_tokens_to_add(pair=False)
+    cut = "only_first" if alone < MAX_LENGTH else "longest_first"
+    return tokenizer(premise, text, truncation=cut, max_length=MAX_LENGTH)
 
 
 def _batches(lengths: Sequence[int]) -> list[list[int]]:
