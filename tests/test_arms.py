@@ -12,7 +12,7 @@ from reproduce.endpoint import EndpointError
 from reproduce.examples import Example, write_examples
 from reproduce.files import checked, read_json, read_rows, sealed_folder, write_rows
 from reproduce.judging import TooMuchLost
-from reproduce.progress import logged
+from reproduce.timings import logged
 from reproduce.training import jobs
 from reproduce.training.speed import LOG
 
