@@ -44,7 +44,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_every_stage_leaves_its_outputs(study: Path) -> None:
     made = outputs(study)
-    assert len(made) == 49
+    assert len(made) == 52
     assert all((study / path).exists() for path in made)
     assert (study / "mlflow.db").exists()
     for name in ("two-stage", "methods", "data-size", "drivers", "controls", "mechanism", "claims"):
