@@ -1,5 +1,6 @@
 """Tables of soundness: cut responses, losses at both ends of training, seeds one by one."""
 
+import statistics
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,8 @@ import pandas as pd
 import pytest
 import synthetic
 
-from reproduce.results import FAITHFULNESS, INSTRUCTION, load
+from reproduce.files import read_rows
+from reproduce.results import FAITHFULNESS, INSTRUCTION, MTL, load
 from reproduce.tables.health import as_long_as_allowed, health
 from reproduce.tables.seeds import seeds
 
@@ -25,6 +27,19 @@ def test_a_response_at_the_limit_counts_as_cut(tokenizer: Any) -> None:
     # White space was stripped: one token less than the limit may have been all of them.
     for most, share in ((5, 0.5), (6, 0.5), (7, 0.25), (8, 0.0)):
         assert as_long_as_allowed(tokenizer, most)(texts) == share
+
+
+def test_health_counts_empty_answers_words_and_lost_rows(study: Path) -> None:
+    results = load(study, synthetic.all_arms(), synthetic.small_params())
+    found = {row["label"]: row for row in health(results, lambda texts: 0.25).rows}
+    runs = [study / MTL / f"seed-{seed}" / "evaluation.jsonl" for seed in results.seeds]
+    rows = [row for run in runs for row in read_rows(run) if row["progress"] == 1.0]
+    empty = sum(not row["response"] for row in rows) / len(rows)
+    words = [len(row["response"].split()) for row in rows if row["instruction"] is not None]
+    assert found["MTL"]["empty"] == pytest.approx(empty)
+    assert found["MTL"]["words"] == statistics.median(words)
+    assert (found["MTL"]["too_long"], found["MTL"]["first_loss"]) == (3, pytest.approx(2.1))
+    assert found["Base"]["first_loss"] is None
 
 
 def test_losses_are_those_of_the_first_and_the_last_tenth(study: Path) -> None:

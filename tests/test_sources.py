@@ -223,6 +223,13 @@ def test_open_constraints_can_be_met_and_are_said_in_the_prompt() -> None:
         assert 1 <= len(names) <= 2 and names & set(WORDINGS) == names
 
 
+def test_who_says_little_keeps_no_more_bounds_than_who_says_much() -> None:
+    plain = Example("vicuna", "instruction", "Why do bridges sway?", "unused", group="g")
+    made = [constrain_open(plain, random.Random(seed)).instructions for seed in range(600)]
+    bounds = [each["relation"] for found in made for each in found if each["id"] == "words"]
+    assert len(bounds) > 150 and 0.4 < bounds.count("at least") / len(bounds) < 0.6
+
+
 def test_every_wording_says_its_arguments() -> None:
     values = {"n": 3, "relation": "at most", "sentence": "sentences", "phrase": "P", "word": "W"}
     for wordings in WORDINGS.values():

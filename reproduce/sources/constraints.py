@@ -79,7 +79,8 @@ WORDINGS: Mapping[str, tuple[str, ...]] = {
 PLANS = (("wording",), ("length",), ("wording", "length"), ("wording", "length"))
 MOST_SENTENCES = 6
 MOST_ITEMS = 12
-OPEN_WORD_LIMITS = (20, 30, 40, 50, 60, 80)
+# As many lower bounds as upper ones: who says little keeps every upper bound.
+OPEN_WORD_LIMITS = {"at most": (10, 20, 30, 40, 50, 60), "at least": (10, 20, 30, 40, 50)}
 OPEN_SENTENCES = (1, 2, 3, 4)
 OPEN_STARTS = ("Well", "Certainly", "First", "Here", "Today", "Generally")
 AVOIDABLE = ("very", "also", "however", "important", "many", "often", "various", "really", "most")
@@ -125,11 +126,12 @@ def constrain_open(example: Example, rng: random.Random) -> Example:
 
     The response is emptied, because a given answer need not follow them; references stay.
     """
+    relation = rng.choice(list(OPEN_WORD_LIMITS))
     drawn = {
         "wording": rng.choice(_open_wordings(example.prompt, rng)),
         "length": rng.choice(
             [
-                {"id": "words", "n": rng.choice(OPEN_WORD_LIMITS), "relation": "at most"},
+                {"id": "words", "n": rng.choice(OPEN_WORD_LIMITS[relation]), "relation": relation},
                 {"id": "sentences", "n": rng.choice(OPEN_SENTENCES), "relation": "exactly"},
             ]
         ),

@@ -12,6 +12,7 @@ from reproduce.tables import arms
 from reproduce.tables.claims import claims
 from reproduce.tables.data_sets import data_sets
 from reproduce.tables.health import as_long_as_allowed, health, losses
+from reproduce.tables.instructions import instructions
 from reproduce.tables.judges import judges
 from reproduce.tables.mechanism import mechanism
 from reproduce.tables.outcomes import outcomes
@@ -49,6 +50,7 @@ def make_tables(
         arms.controls(results),
         mechanism(results),
         outcomes(results),
+        instructions(results),
         rewards(results, found),
         data_sets(artifacts),
         seeds(results),

@@ -34,6 +34,7 @@ def health(results: Results, cut: Cut) -> Table:
     rows = [_row(results, key, cut) for key in results.arms]
     headers = {
         "label": "Arm", "responses": "Responses", "empty": "Empty", "cut": "Cut",
+        "words": "Words (IF)",
         "unscored": "Unscored",
         "examples": "Training examples", "too_long": "Too long", "first_loss": "First loss",
         "last_loss": "Last loss",
@@ -44,10 +45,10 @@ def health(results: Results, cut: Cut) -> Table:
     caption = (
         f"Soundness of every arm, seeds {seeds} together: evaluated responses, the share that is "
         "empty, and that which is as long as the limit on new tokens lets it be, so probably cut "
-        "off; those to which a judge that applies gave no score, training examples (a mean over "
-        "seeds), those left out of training as too long (a sum), and the training loss, as a mean "
-        "over the first and over the last tenth of its steps (single ones differ: batches hold "
-        "examples of like length)."
+        "off; the words of a response to an IF prompt (a median); the responses to which a judge "
+        "that applies gave no score; training examples (a mean over seeds), those left out of "
+        "training as too long (a sum), and the training loss, as a mean over the first and over "
+        "the last tenth of its steps (single ones differ: batches hold examples of like length)."
     )
     if results.rated:
         caption += " Rated are the responses that the served judge was asked about."
@@ -81,6 +82,7 @@ def _row(results: Results, key: str, cut: Cut) -> Row:
         "responses": len(final),
         "empty": float(final["empty"].mean()),
         "cut": cut(list(final["response"])),
+        "words": float(final[~context]["response"].str.split().str.len().median()),
         "unscored": int(lost.sum()),
         "examples": results.examples(key) or None,
         "too_long": int(training["too_long"].sum()) if len(training) else None,
