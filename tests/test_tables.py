@@ -32,8 +32,8 @@ from reproduce.tables.study import parameters
 from reproduce.tables.summary import write_summary
 
 NAMES = ("two-stage", "trajectory", "methods", "data-size", "drivers", "controls", "claims",
-         "mechanism", "outcomes", "instructions", "rewards", "data-sets", "seeds", "health",
-         "judges")  # fmt: skip
+         "mechanism", "outcomes", "measures", "instructions", "rewards", "data-sets", "seeds",
+         "health", "judges")  # fmt: skip
 ROOT = Path(__file__).parent.parent
 PARAMS = synthetic.small_params()
 ASKED = synthetic.all_claims()

@@ -14,6 +14,7 @@ from reproduce.tables.data_sets import data_sets
 from reproduce.tables.health import as_long_as_allowed, health, losses
 from reproduce.tables.instructions import instructions
 from reproduce.tables.judges import judges
+from reproduce.tables.measures import measures
 from reproduce.tables.mechanism import mechanism
 from reproduce.tables.outcomes import outcomes
 from reproduce.tables.render import Table, flat, write_table
@@ -50,6 +51,7 @@ def make_tables(
         arms.controls(results),
         mechanism(results),
         outcomes(results),
+        measures(results, asked),
         instructions(results),
         rewards(results, found),
         data_sets(artifacts),

@@ -64,7 +64,7 @@ def _row(
         "of": difference.arm,
         "minus": difference.against,
         "source": f"{claim.source} ({claim.label})",
-        "comparison": " − ".join(_term(results, key) for key in pair),
+        "comparison": comparison(results, difference),
         "measure": measure.title,
         "base": results.estimate(measure, BASE) if BASE in results.arms else None,
         "role": role,
@@ -94,6 +94,7 @@ def _judge(results: Results, measure: Measure) -> str:
     return named[measure]
 
 
-def _term(results: Results, key: str) -> str:
-    label = results.labels[key]
-    return f"({label})" if " " in label else label
+def comparison(results: Results, difference: Difference) -> str:
+    """Return "(CD → IF) − CD": the labels of the two arms."""
+    labels = [results.labels[key] for key in (difference.arm, difference.against)]
+    return " − ".join(f"({label})" if " " in label else label for label in labels)

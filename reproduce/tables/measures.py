@@ -1,0 +1,64 @@
+"""The differences in faithfulness that the claims are about, by every measure of a response."""
+
+from collections.abc import Iterator
+
+from reproduce.config import Claims, Difference
+from reproduce.results import (
+    COVERAGE,
+    FAITHFULNESS,
+    K_PRECISION,
+    ROUGE_L,
+    STATES_ANSWER,
+    TASK,
+    TOKEN_F1,
+    Results,
+)
+from reproduce.tables.arms import note
+from reproduce.tables.claims import comparison
+from reproduce.tables.render import Table
+
+SHOWN = (FAITHFULNESS, COVERAGE, K_PRECISION, STATES_ANSWER, TOKEN_F1, ROUGE_L)
+
+
+def measures(results: Results, asked: Claims) -> Table:
+    """Return a row a difference in faithfulness and data set, with the same difference by each.
+
+    Data sets whose entailment carries no claim are there, too. A measure that the judges do not
+    take of a kind of prompt has no cell.
+    """
+    rows = [
+        {
+            "comparison": comparison(results, each),
+            "of": each.arm,
+            "minus": each.against,
+            "dataset": name,
+            "carries": "yes" if name in results.carriers else "no",
+        }
+        | {
+            measure.name: results.estimate(measure, each.arm, each.against, datasets=[name])
+            for measure in SHOWN
+        }
+        for each in _differences(asked)
+        for name in results.datasets(TASK)
+    ]
+    headers = {"comparison": "Difference", "dataset": "Data set", "carries": "Carries a claim"}
+    headers |= {measure.name: measure.title for measure in SHOWN}
+    headers[FAITHFULNESS.name] = "By entailment"
+    caption = (
+        "Differences in faithfulness that the claims are about, by entailment, which decides, and "
+        "by what else is measured of the same responses. Coverage and K-precision are high where "
+        "a response takes its words from the passage, whatever it says with them; the last three "
+        "compare it with references. How far each tells right from wrong: the table `judges`. "
+        f"{note(results, rows)}"
+    )
+    return Table("measures", caption, headers, rows)
+
+
+def _differences(asked: Claims) -> Iterator[Difference]:
+    """Yield the differences in faithfulness of all claims, each once."""
+    seen: set[tuple[str, str]] = set()
+    for claim in asked.claims:
+        for each in (*claim.decided_by, *claim.shown_too):
+            if each.measure == FAITHFULNESS.name and (each.arm, each.against) not in seen:
+                seen.add((each.arm, each.against))
+                yield each
