@@ -173,6 +173,10 @@ class Results:
         interval = bootstrap(kept, **self.statistics.model_dump())
         return Estimate(interval, dropped, against is not None)
 
+    def mean(self, grid: Grid) -> Estimate:
+        """Return the mean over seeds and prompts of a grid without gaps."""
+        return Estimate(bootstrap([grid], **self.statistics.model_dump()))
+
     def _difference(
         self, measure: Measure, key: str, against: str | None, progress: float, dataset: str
     ) -> Grid:

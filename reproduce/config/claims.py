@@ -80,9 +80,14 @@ class Claim(Strict):
     reported: list[Reported] = Field(default=[])
     takes: dict[str, Takes] = Field(default={})
 
+    @property
+    def differences(self) -> list[Difference]:
+        """Those that decide the claim, then those that are shown beside them."""
+        return [*self.decided_by, *self.shown_too]
+
     @model_validator(mode="after")
     def _each_once(self) -> "Claim":
-        found = [*self.decided_by, *self.shown_too]
+        found = self.differences
         if len({(each.arm, each.against, each.measure) for each in found}) < len(found):
             raise ValueError(f"'{self.claim}' names one difference twice")
         return self

@@ -50,7 +50,7 @@ def load_claims(path: Path, experiments: dict[str, dict[str, Arm]]) -> Claims:
     found = _checked(Claims, path)
     known = by_key(experiments)
     for claim in found.claims:
-        for difference in (*claim.decided_by, *claim.shown_too):
+        for difference in claim.differences:
             for arm in (difference.arm, difference.against):
                 if arm not in known:
                     raise ConfigError(f"{path}: '{claim.claim}': there is no arm '{arm}'")

@@ -79,7 +79,7 @@ def make_tables(
 
 
 def _compared(asked: Claims) -> set[str]:
-    differences = [d for claim in asked.claims for d in (*claim.decided_by, *claim.shown_too)]
+    differences = [each for claim in asked.claims for each in claim.differences]
     return {arm for each in differences for arm in (each.arm, each.against)}
 
 

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from reproduce.judges.instructions import follow
-from reproduce.results import BASE, INSTRUCTION, MTL, RESET, RESET_S, Estimate, Results
-from reproduce.statistics import Grid, bootstrap
+from reproduce.results import BASE, INSTRUCTION, MTL, RESET, RESET_S, Results
+from reproduce.statistics import Grid
 from reproduce.tables.render import Table
 from reproduce.wording import over, percent
 
@@ -24,8 +24,7 @@ def instructions(results: Results) -> Table:
     followed = {key: _followed(results, key) for key in SHOWN}
     asked = Counter({kind: grid.shape[1] for kind, grid in followed[BASE].items()})
     rows = [
-        {"kind": kind, "asked": number}
-        | {key: _share(results, followed[key][kind]) for key in SHOWN}
+        {"kind": kind, "asked": number} | {key: results.mean(followed[key][kind]) for key in SHOWN}
         for kind, number in sorted(asked.items(), key=lambda each: (-each[1], each[0]))
     ]
     headers = {"kind": "Instruction", "asked": "Asked"} | {
@@ -54,7 +53,3 @@ def _followed(results: Results, key: str) -> dict[str, Grid]:
 
 def _kind(instruction: Mapping[str, Any]) -> str:
     return f"{instruction['id']} {instruction.get('relation') or ''}".strip().replace("_", " ")
-
-
-def _share(results: Results, grid: Grid) -> Estimate:
-    return Estimate(bootstrap([grid], **results.statistics.model_dump()))

@@ -1,6 +1,6 @@
 """The differences in faithfulness that the claims are about, by every measure of a response."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable
 
 from reproduce.config import Claims, Difference
 from reproduce.results import (
@@ -54,11 +54,8 @@ def measures(results: Results, asked: Claims) -> Table:
     return Table("measures", caption, headers, rows)
 
 
-def _differences(asked: Claims) -> Iterator[Difference]:
-    """Yield the differences in faithfulness of all claims, each once."""
-    seen: set[tuple[str, str]] = set()
-    for claim in asked.claims:
-        for each in (*claim.decided_by, *claim.shown_too):
-            if each.measure == FAITHFULNESS.name and (each.arm, each.against) not in seen:
-                seen.add((each.arm, each.against))
-                yield each
+def _differences(asked: Claims) -> Iterable[Difference]:
+    """Return the differences in faithfulness of all claims, each pair of arms once."""
+    found = [each for claim in asked.claims for each in claim.differences]
+    faithful = [each for each in found if each.measure == FAITHFULNESS.name]
+    return {(each.arm, each.against): each for each in faithful}.values()

@@ -3,7 +3,7 @@
 from typing import Any
 
 from reproduce.results import MAIN, Estimate, Results
-from reproduce.statistics import Grid, bootstrap, bootstrap_ratio
+from reproduce.statistics import Grid, bootstrap_ratio
 from reproduce.tables.arms import note
 from reproduce.tables.render import Table
 
@@ -40,15 +40,11 @@ def _row(results: Results, key: str, name: str) -> dict[str, Any]:
         "arm": arm,
         "label": results.labels[key],
         "dataset": name,
-        "right": _share(results, right),
-        "contradicted": _share(results, contradicted),
-        "silent": _share(results, 1 - answered),
+        "right": results.mean(right),
+        "contradicted": results.mean(contradicted),
+        "silent": results.mean(1 - answered),
         "reliable": _ratio(results, right, answered) if answered.any() else None,
     }
-
-
-def _share(results: Results, grid: Grid) -> Estimate:
-    return Estimate(bootstrap([grid], **results.statistics.model_dump()))
 
 
 def _ratio(results: Results, hits: Grid, cases: Grid) -> Estimate:
