@@ -74,7 +74,7 @@ def _timed(command: str) -> tuple[float, float]:
     Ends the program where the command fails: it would have been quick for no good reason.
     """
     scratch = tempfile.mkdtemp()
-    words = ["sh", "-c", command.format(scratch=scratch)]
+    words = ["sh", "-ec", command.format(scratch=scratch)]
     with (Path(scratch) / "said.txt").open("wb") as said:
         began, at = time.perf_counter(), time.time()
         child = os.posix_spawnp(words[0], words, os.environ, file_actions=[

@@ -1,16 +1,15 @@
-"""What the README says of times and speeds, from what the benchmarks beside this file wrote.
+"""What the documents say of times and speeds, from what the benchmarks beside this file wrote.
 
-`python analysis/measured.py` writes it between the README's markers.
+`python analysis/measured.py` writes it between their markers.
 """
 
 from pathlib import Path
 
-from reproduce.files import read_csv
+from reproduce.files import read_csv, write_text
 from reproduce.progress import spoken
+from reproduce.report import filled
 
 HERE = Path(__file__).resolve().parent
-README = HERE.parent / "README.md"
-MARK = "<!-- {name}: {end} -->\n"
 
 BENCHMARKS = {
     # file: (what is measured, its column)
@@ -80,17 +79,21 @@ def _clock(seconds: float) -> str:
     return f"{seconds:.1f} s" if whole < 60 else f"{whole // 60} min {whole % 60} s"
 
 
-BLOCKS = {"takes": takes, "times": times, "speeds": speeds}
+DOCUMENTS = {
+    HERE.parent / "README.md": {"takes": takes},
+    HERE.parent / "docs" / "speed.md": {"times": times, "speeds": speeds},
+}
+"""Document -> its blocks, and what writes each."""
 
 
-def filled(readme: str) -> str:
-    """Return the README with each block between its markers; ValueError where one is missing."""
-    for name, block in BLOCKS.items():
-        begin, end = (MARK.format(name=name, end=end) for end in ("begin", "end"))
-        before, after = readme.index(begin) + len(begin), readme.index(end)
-        readme = readme[:before] + block() + readme[after:]
-    return readme
+def measured(document: Path) -> str:
+    """Return the text of a document with its blocks; UnusableFile where a marker is missing."""
+    text = document.read_text(encoding="utf-8")
+    for name, block in DOCUMENTS[document].items():
+        text = filled(text, name, block(), document)
+    return text
 
 
 if __name__ == "__main__":
-    README.write_text(filled(README.read_text(encoding="utf-8")), encoding="utf-8")
+    for each in DOCUMENTS:
+        write_text(each, measured(each))

@@ -23,7 +23,7 @@ from reproduce.config import (
     refuse_unset,
 )
 from reproduce.files import UnusableFile, put_aside, write_json
-from reproduce.here import ARTIFACTS, LOG, PAPER, RESULTS, Settings, settings
+from reproduce.here import ARTIFACTS, DATABASE, LOG, PAPER, RESULTS, Settings, settings
 from reproduce.plan.command import plan
 from reproduce.preflight.command import preflight
 from reproduce.stages import LAST, mark_run, stage, stages
@@ -289,6 +289,7 @@ def verify(
     from reproduce import verify as comparison
     from reproduce.faults import faults
     from reproduce.index import state_of_index
+    from reproduce.stage_records import hashes_here
 
     params, experiments = load_params(), load_experiments()
     if rerun:
@@ -309,7 +310,7 @@ def verify(
     wrong = faults(params, experiments, ARTIFACTS)
     print(*(f"Fault: {each}" for each in wrong), sep="\n", end="\n" if wrong else "")
     # The index of runs is no result: it is built again at any time.
-    if said := state_of_index(ARTIFACTS, by_key(experiments), params.seeds):
+    if said := state_of_index(DATABASE, hashes_here(params, experiments, ARTIFACTS)):
         print(f"Note: {said}")
     if not found.holds or wrong or (same_bytes and not found.same_bytes):
         raise typer.Exit(1)

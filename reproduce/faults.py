@@ -51,7 +51,7 @@ def misplaced(package: Path) -> list[str]:
         return []
     return [
         f"the code that runs is {runs}, that of this profile {own}: the environment is another "
-        "clone's, or this one was moved; set it up again (`rm -rf .venv`, then `make test`)"
+        "clone's, or this one was moved; set it up again (`rm -rf .venv`, then `make .venv/ready`)"
     ]
 
 
@@ -89,7 +89,7 @@ def foreign(artifacts: Path) -> list[str]:
     return [
         folder.relative_to(artifacts).as_posix()
         for folder in _arms(artifacts)
-        if (folder / "record.json").is_file() and _others(folder, artifacts)
+        if _others(folder, artifacts)
     ]
 
 
@@ -101,13 +101,12 @@ def differing(params: Params, experiments: Arms, artifacts: Path) -> list[str]:
     """
     found = []
     for name, arm in by_key(experiments).items():
-        record = artifacts / name / "record.json"
-        known = read_json(record) if record.is_file() else {}
+        known = _record(artifacts / name)
         now = {
             "settings": arm.model_dump(mode="json"),
             "training": training_of(params, arm).model_dump(mode="json"),
         }
-        if any(known.get(key, now[key]) != now[key] for key in now):
+        if known and any(known.get(key) != now[key] for key in now):
             found.append(name)
     return found
 
@@ -117,7 +116,7 @@ def nameless(artifacts: Path) -> list[str]:
     return [
         folder.relative_to(artifacts).as_posix()
         for folder in _arms(artifacts)
-        if not (folder / "record.json").is_file()
+        if "inputs" not in _record(folder)
     ]
 
 
@@ -126,10 +125,15 @@ def _arms(artifacts: Path) -> Iterable[Path]:
                   if list(path.parent.glob("seed-*")))  # fmt: skip
 
 
+def _record(arm: Path) -> dict[str, Any]:
+    """Return what an arm was made from; {} where nothing says so."""
+    record = arm / "record.json"
+    return dict(read_json(record)) if record.is_file() else {}
+
+
 def _others(arm: Path, artifacts: Path) -> list[str]:
-    inputs = read_json(arm / "record.json")["inputs"]
     return [
-        name for name, known in inputs.items()
+        name for name, known in _record(arm).get("inputs", {}).items()
         if (artifacts / name / SUMS).is_file() and fingerprint(artifacts / name) != known
     ]  # fmt: skip
 

@@ -18,14 +18,16 @@ from reproduce.files import UnusableFile, replacing
 from reproduce.plotting import (
     COLOURS,
     DARK,
-    FAITH_AXIS,
     GREY,
     PALETTE,
     Boxes,
     bars,
+    confidence,
     display_boxes,
+    faith_axis,
     if_axis,
     interval_note,
+    loss_line,
     new_figure,
     place_labels,
     read_table,
@@ -37,21 +39,25 @@ PATHS = (
     ("base", "CD", "CD-IF"), ("base", "IF", "IF-CD"), ("base", "MTL", "ReSet"), ("MTL", "ReSet-S"),
 )  # fmt: skip
 OBJECTIVES = {"instruction": "IF", "faithfulness": "Faithfulness", "task": "Task"}
+AXES = {"instruction": "instruction following", "faithfulness": "faithfulness"}
 
 
 def make_figures(tables: Path, target: Path) -> None:
-    """Write every figure as PNG and PDF to the folder `target`, in place of what was there."""
+    """Write every figure as PNG and PDF to the folder `target`, in place of what was there.
+
+    There is none of the mechanism where the study has no table of it, for real text.
+    """
     with replacing(target) as draft:
         draft.mkdir()
         for name, draw in FIGURES.items():
-            save(draw(tables), draft / name)
+            if draw is not mechanism or (tables / "mechanism.csv").is_file():
+                save(draw(tables), draft / name)
 
 
 def trade_off(tables: Path) -> Figure:
     """Return the plane of the two objectives with the main arms and the ways between them."""
     rows = read_table(tables, "methods").set_index("arm")
-    counts = [*rows["instruction_prompts"], *rows["faithfulness_prompts"]]
-    note = interval_note(tables, counts, rows["instruction_seeds"])
+    note = interval_note(tables, rows, AXES)
     star = (rows.loc["IF", "instruction"], rows.loc["CD", "faithfulness"])
     figure, axes = new_figure(
         5.2,
@@ -60,10 +66,10 @@ def trade_off(tables: Path) -> Figure:
         "the CD specialist. Arrows: further training. Bars are of each arm alone; differences are "
         f"paired and narrower (table of claims). {note}",
     )
-    axes.set(xlabel=if_axis(tables), ylabel=FAITH_AXIS)
+    axes.set(xlabel=if_axis(tables), ylabel=faith_axis(tables))
     for arm, row in rows.iterrows():
         _cross(axes, row, COLOURS[arm])
-    axes.plot(*star, marker="*", markersize=15, color="gold", markeredgecolor=DARK, zorder=4)
+    axes.plot(*star, marker="*", markersize=17, color="none", markeredgecolor=DARK, zorder=4)
     axes.margins(0.12)
     for path in PATHS:
         for start, end in pairwise(path):
@@ -124,8 +130,7 @@ def _effect(axes: Axes, place: int, row: Mapping[str, str], colour: Any) -> None
 def trajectories(tables: Path) -> Figure:
     """Return both objectives during the two stages of each pipeline."""
     rows = read_table(tables, "trajectory")
-    counts = [*rows["instruction_prompts"], *rows["faithfulness_prompts"]]
-    note = interval_note(tables, counts, rows["instruction_seeds"])
+    note = interval_note(tables, rows, AXES)
     figure, panels = new_figure(
         3.1, "Scores during the two stages of fine-tuning", note, ncols=2, sharey=True
     )
@@ -133,7 +138,7 @@ def trajectories(tables: Path) -> Figure:
         parts = [rows[rows["arm"] == arm] for arm in stages]
         joined = pd.concat([part.assign(x=part["progress"] + n) for n, part in enumerate(parts)])
         _band(axes, joined, "instruction", if_axis(tables), PALETTE[0], "o")
-        _band(axes, joined, "faithfulness", FAITH_AXIS, PALETTE[1], "s")
+        _band(axes, joined, "faithfulness", faith_axis(tables), PALETTE[1], "s")
         axes.axvline(1, color=GREY, linewidth=0.8, linestyle="--")
         axes.set(title=" then ".join(part["label"].iloc[0] for part in parts))
         axes.set(xlabel="Stages trained (1 = end of the first)", xticks=[0, 0.5, 1, 1.5, 2])
@@ -147,8 +152,7 @@ def data_size(tables: Path) -> Figure:
     rows = read_table(tables, "data-size")
     rows = rows[rows["examples"] > 0]
     mtl = rows[rows["arm"] == "MTL"].iloc[0]
-    counts = [*rows["instruction_prompts"], *rows["faithfulness_prompts"]]
-    note = interval_note(tables, counts, rows["instruction_seeds"])
+    note = interval_note(tables, rows, AXES)
     figure, panels = new_figure(
         3.2,
         "Scores by the amount of selected data",
@@ -156,9 +160,8 @@ def data_size(tables: Path) -> Figure:
         f"{mtl['examples']:.0f} examples. {note}",
         ncols=2,
     )
-    for axes, (name, label) in zip(
-        panels, (("instruction", if_axis(tables)), ("faithfulness", FAITH_AXIS)), strict=True
-    ):
+    labels = {"instruction": if_axis(tables), "faithfulness": faith_axis(tables)}
+    for axes, (name, label) in zip(panels, labels.items(), strict=True):
         axes.axhline(mtl[name], color=DARK, linestyle="--", label=mtl["label"])
         axes.axhspan(mtl[f"{name}_low"], mtl[f"{name}_high"], color=GREY, alpha=0.2, linewidth=0)
         for arm, marker in (("ReSet", "o"), ("ReSet-S", "s")):
@@ -201,21 +204,14 @@ def rewards(tables: Path) -> Figure:
 def mechanism(tables: Path) -> Figure:
     """Return, by arm, the share of wrong answers that states the remembered fact."""
     rows = read_table(tables, "mechanism").iloc[::-1].reset_index(drop=True)
-    known = not rows["remembered"].isna().all()
-    note = "What a model remembers is not known for real text."
-    if known:
-        note = interval_note(tables, rows["remembered_prompts"], rows["remembered_seeds"])
+    note = interval_note(tables, rows, {"remembered": ""})
     figure, axes = new_figure(
-        3.3 if known else 1.2,
+        3.3,
         "How many wrong answers are what the model remembers?",
         "Wrong answers (N, all seeds together) to questions whose context contradicts pretraining. "
         f"{note}",
     )
     axes.set(xlabel="Share of wrong answers that is the remembered fact")
-    if not known:
-        axes.axis("off")
-        axes.text(0.5, 0.5, "no question with a known remembered fact", ha="center")
-        return figure
     for place, row in rows.iterrows():
         colour = COLOURS[row["arm"]]
         axes.errorbar(
@@ -232,20 +228,19 @@ def mechanism(tables: Path) -> Figure:
 
 def controls(tables: Path) -> Figure:
     """Return a forest plot: ReSet (or ReSet-S) minus each control, and minus each variant."""
-    first, second = (
-        _compared(read_table(tables, "controls")),
-        _flipped(read_table(tables, "drivers")),
-    )
+    first, second = (_compared(read_table(tables, name)) for name in ("controls", "drivers"))
     blocks = {"Controls": first, "Variants of ReSet": second}
     both = pd.concat(blocks.values())
-    counts = [n for name in OBJECTIVES for n in both[f"{name}_difference_prompts"]]
-    note = interval_note(tables, counts, both["instruction_difference_seeds"])
+    shown = {f"{name}_difference": title for name, title in OBJECTIVES.items()}
+    by_chance = round(len(both) * len(shown) * (1 - confidence(tables)))
+    note = interval_note(tables, both, shown)
     figure, panels = new_figure(
         5.0,
         "ReSet against its controls and against its variants",
         "ReSet minus the row, paired: right of 0 ReSet is better. In place of ReSet: ReSet-S where "
         "a control says (S), ReSet in full tuning where it says full tuning. Blue: the interval "
-        f"excludes 0. {note}",
+        f"excludes 0, as about {by_chance} of these {len(both) * len(shown)} would by chance if "
+        f"nothing differed. {note}",
         nrows=2,
         ncols=3,
         sharex="col",
@@ -264,8 +259,6 @@ def controls(tables: Path) -> Figure:
 def losses(tables: Path) -> Figure:
     """Return the training losses, a panel an experiment, a line an arm."""
     rows = read_table(tables, "losses")
-    # Seeds may log at steps that differ by one; the n-th log of each is one point.
-    rows["point"] = rows.groupby(["experiment", "arm", "seed"]).cumcount()
     experiments = list(rows["experiment"].unique())
     seeds = rows["seed"].nunique()
     figure, panels = new_figure(
@@ -273,7 +266,7 @@ def losses(tables: Path) -> Figure:
         "Training losses",
         f"Mean over {plural(seeds, 'seed')} of the loss a response token; a point is the mean of "
         "the steps since the last. Batches hold rows of like length, so often of one task, and "
-        "tasks differ in loss.",
+        "tasks differ in loss. Arms differ in their number of steps (losses.csv).",
         nrows=len(experiments),
     )
     for axes, name in zip(panels if len(experiments) > 1 else [panels], experiments, strict=True):
@@ -281,10 +274,10 @@ def losses(tables: Path) -> Figure:
         shown = [COLOURS[arm] for arm in part["arm"].unique() if arm in COLOURS]
         free = [colour for colour in PALETTE if colour not in shown]
         for number, (arm, run) in enumerate(part.groupby("arm", sort=False)):
-            _loss(axes, run, COLOURS.get(arm, free[number % len(free)]))
+            loss_line(axes, run, COLOURS.get(arm, free[number % len(free)]))
         axes.set(title=name, ylabel="Loss (nats)", ylim=(0, None))
         axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), labelspacing=0.2)
-    axes.set(xlabel="Optimiser step")
+    axes.set(xlabel="Share of the arm's training")
     return figure
 
 
@@ -373,15 +366,6 @@ def _compared(rows: Any) -> Any:
     return rows[rows["instruction_difference"].notna()].copy()
 
 
-def _flipped(rows: Any) -> Any:
-    """Return the drivers' differences the other way round: ReSet minus the variant."""
-    rows = _compared(rows)
-    for name in (f"{objective}_difference" for objective in OBJECTIVES):
-        low, high = -rows[f"{name}_high"], -rows[f"{name}_low"]
-        rows[name], rows[f"{name}_low"], rows[f"{name}_high"] = -rows[name], low, high
-    return rows
-
-
 def _forest(axes: Axes, rows: Any, name: str) -> None:
     for place, (_, row) in enumerate(rows.iterrows()):
         beyond = row[f"{name}_low"] > 0 or row[f"{name}_high"] < 0
@@ -390,10 +374,3 @@ def _forest(axes: Axes, rows: Any, name: str) -> None:
     axes.axvline(0, color=DARK, linewidth=0.9)
     axes.set_yticks(range(len(rows)), list(rows["label"]))
     axes.set_ylim(len(rows) - 0.5, -0.5)
-
-
-def _loss(axes: Axes, run: Any, colour: Any) -> None:
-    points, label = run.groupby("point"), run["label"].iloc[0]
-    steps, values = points["step"].mean(), points["loss"]
-    # A line through a single point would not be seen.
-    axes.plot(steps, values.mean(), color=colour, label=label, marker="." if len(steps) < 2 else "")

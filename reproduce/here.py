@@ -13,6 +13,7 @@ from reproduce.config import (
 
 ARTIFACTS = Path("artifacts")
 PAPER = Path("paper")
+DATABASE = Path("mlflow.db")
 LOG = Path("logs/timings.jsonl")
 RESULTS = PAPER / "expected.json"
 

@@ -4,31 +4,28 @@ import contextlib
 import os
 import re
 import sqlite3
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 
-from reproduce.files import SUMS, fingerprint
-
 REBUILD = "`reproduce tracking`"
 COMPLETE = """
-    SELECT cell.value, record.value FROM runs
+    SELECT cell.value, record.value, scored.value FROM runs
     JOIN tags AS cell ON cell.run_uuid = runs.run_uuid AND cell.key = 'cell'
     JOIN tags AS record ON record.run_uuid = runs.run_uuid AND record.key = 'record'
+    JOIN tags AS scored ON scored.run_uuid = runs.run_uuid AND scored.key = 'scored'
     JOIN tags AS done ON done.run_uuid = runs.run_uuid AND done.key = 'complete'
     WHERE runs.lifecycle_stage = 'active' AND runs.status = 'FINISHED'
 """
-"""Cell and record of each run that was logged to its end."""
+"""Cell, record and `scored` of each run that was logged to its end."""
 
 
-def state_of_index(artifacts: Path, arms: Iterable[str], seeds: Iterable[int]) -> str:
-    """Return what is wrong with the MLflow database beside `artifacts`, with what to do, or "".
+def state_of_index(database: Path, wanted: Mapping[str, tuple[str, str]]) -> str:
+    """Return what is wrong with the MLflow database, with what to do, or "".
 
-    Its runs are compared with the `arms` ("experiment/arm") that are here. A server that
+    `wanted` are the runs that are here, as `stage_records.hashes_here` has them. A server that
     MLFLOW_TRACKING_URI names is not asked.
     """
-    database = artifacts.parent / "mlflow.db"
-    wanted = _wanted(artifacts, arms, list(seeds))
     if os.environ.get("MLFLOW_TRACKING_URI") or not wanted:
         return ""
     if not database.is_file():
@@ -42,7 +39,7 @@ def state_of_index(artifacts: Path, arms: Iterable[str], seeds: Iterable[int]) -
             f"{database} is of another version of MLflow (schema {version}, installed {newest}); "
             f"move it away and run {REBUILD}, which builds another"
         )
-    lacking = sum(runs.get(cell) != record for cell, record in wanted.items())
+    lacking = sum(runs.get(cell) != hashes for cell, hashes in wanted.items())
     if not lacking:
         return ""
     return (
@@ -63,14 +60,9 @@ def newest_schema() -> str:
     return heads.pop() if len(heads) == 1 else ""
 
 
-def _wanted(artifacts: Path, arms: Iterable[str], seeds: list[int]) -> dict[str, str]:
-    there = [arm for arm in arms if (artifacts / arm / SUMS).is_file()]
-    records = {arm: fingerprint(artifacts / arm) for arm in there}
-    return {f"{arm}/seed-{seed}": record for arm, record in records.items() for seed in seeds}
-
-
-def _read(database: Path) -> tuple[str, Mapping[str, str]]:
+def _read(database: Path) -> tuple[str, Mapping[str, tuple[str, str]]]:
     uri = f"{database.resolve().as_uri()}?mode=ro"
     with contextlib.closing(sqlite3.connect(uri, uri=True)) as connection:
         version = connection.execute("SELECT version_num FROM alembic_version").fetchone()
-        return (version[0] if version else "none"), dict(connection.execute(COMPLETE))
+        runs = {cell: (record, scored) for cell, record, scored in connection.execute(COMPLETE)}
+        return (version[0] if version else "none"), runs

@@ -1,7 +1,7 @@
 """What the figures share: theme, colours, titles, intervals, labels that keep out of the way."""
 
 import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from numpy.typing import NDArray
 
+from reproduce.config import BY_ENTAILMENT
 from reproduce.wording import over, percent, plural, span
 
 Boxes = NDArray[np.float64]
@@ -37,8 +38,6 @@ COLOURS = {
     "MTL": DARK, "ReSet": PALETTE[2], "ReSet-S": PALETTE[4],
 }  # fmt: skip
 
-FAITH_AXIS = "Faithfulness (−1 contradicted, 1 entailed)"
-
 
 def read_table(tables: Path, name: str) -> Any:
     """Return a committed table as a frame; empty cells are NaN."""
@@ -47,8 +46,20 @@ def read_table(tables: Path, name: str) -> Any:
 
 def if_axis(tables: Path) -> str:
     """Return the label of an axis of instruction following, by what the claims are judged by."""
-    rated = read_table(tables, "claims")["judge"].str.contains("rating").any()
-    return f"Instruction following ({'rating' if rated else 'share of instructions'})"
+    what = "rating" if _by(tables, "rating") else "share of instructions"
+    return f"Instruction following ({what})"
+
+
+def faith_axis(tables: Path) -> str:
+    """Return the label of an axis of faithfulness, by what the claims are judged by."""
+    if _by(tables, *BY_ENTAILMENT):
+        return "Faithfulness (−1 contradicted, 1 entailed)"
+    return "Faithfulness (share of words from the passage)"
+
+
+def _by(tables: Path, *measures: str) -> bool:
+    """Return whether one of `measures` carries a claim."""
+    return bool(read_table(tables, "claims")["judge"].str.contains("|".join(measures)).any())
 
 
 def new_figure(height: float, title: str, note: str, **grid: Any) -> tuple[Figure, Any]:
@@ -61,20 +72,44 @@ def new_figure(height: float, title: str, note: str, **grid: Any) -> tuple[Figur
     return figure, figure.subplots(**grid)
 
 
-def interval_note(tables: Path, prompts: Iterable[float], seeds: Iterable[float]) -> str:
-    """Return the words on n, seeds and interval for the note of a figure."""
-    runs = max((int(n) for n in seeds if n == n), default=0)
-    level = float(read_table(tables, "scores")["confidence"].iloc[0])
+def interval_note(tables: Path, rows: Any, columns: Mapping[str, str]) -> str:
+    """Return the words on n, seeds and interval for the note of a figure.
+
+    `columns` are the estimates of the table `rows` that the figure shows, with what a reader
+    calls each.
+    """
+    counts = {title: span(rows[f"{column}_prompts"]) for column, title in columns.items()}
+    said = ", ".join(f"{count} ({title})" if title else count for title, count in counts.items())
+    runs = max((int(n) for column in columns for n in rows[f"{column}_seeds"].dropna()), default=0)
     return (
-        f"n = {span(prompts)} prompts, {plural(runs, 'seed')}; {percent(level)} bootstrap "
+        f"n = {said} prompts, {plural(runs, 'seed')}; {percent(confidence(tables))} bootstrap "
         f"intervals {over(runs)}."
     )
+
+
+def confidence(tables: Path) -> float:
+    """Return the confidence level of the study's intervals."""
+    return float(read_table(tables, "study")["confidence"].iloc[0])
 
 
 def bars(row: Any, name: str) -> list[list[float]]:
     """Return the lengths below and above the mean, as matplotlib's error bars take them."""
     mean = row[name]
     return [[max(0.0, mean - row[f"{name}_low"])], [max(0.0, row[f"{name}_high"] - mean)]]
+
+
+def loss_line(axes: Axes, run: Any, colour: Any) -> None:
+    """Draw the losses of one arm, means over its seeds, by the share of its training."""
+    # Seeds may log at steps that differ by one; the n-th log of each is one point.
+    points = run.assign(point=run.groupby("seed").cumcount()).groupby("point")
+    shares = points["step"].mean() / run["step"].max()
+    # A line through a single point would not be seen.
+    look = {
+        "color": colour,
+        "label": run["label"].iloc[0],
+        "marker": "." if len(shares) < 2 else "",
+    }
+    axes.plot(shares, points["loss"].mean(), **look)
 
 
 def place_labels(

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import shutil
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -27,6 +28,12 @@ SETTINGS = {"methods@ReSet": ("training", "continuation", "generation"),
 
 SOURCES = ("report.md.j2", "report.css", "report.typ")
 """What a folder of the report must hold: its template and how page and PDF look."""
+
+MADE = ("ladder.png", "report.pdf", "report.html", "report.md")
+"""What is made there. The text comes last: it is what tells an older page from a newer."""
+
+TEXTS = ("discussion.md", "errata.md")
+"""Files of the folder `paper` whose text stands in the report."""
 
 TITLES = {"tiny": "Generated world", "smollm2": "SmolLM2-135M on real text"}
 """What a reader calls a profile; others go by their name."""
@@ -89,22 +96,27 @@ def build_report(root: Path, target: Path) -> None:
     and no artifacts. Nothing is replaced unless all of it was made. Raises UnusableFile naming a
     table, a figure, a lock or a text that is missing, or a table that is empty.
     """
-    for source in (*(target / name for name in SOURCES), _errata(root)):
+    for source in (*(target / name for name in SOURCES), *_texts(root).values()):
         if not source.is_file():
             raise UnusableFile(f"{source}: missing; `git checkout {source}` brings it back")
     studies = studies_of(root)
     asked = load_claims(root / "paper" / "claims.yaml", load_experiments(root / "experiments.yaml"))
+    for left in target.parent.glob(".report.????????"):
+        shutil.rmtree(left)  # What a killed run has left.
     # Beside the target, so that the figures lie where the text says.
-    with tempfile.TemporaryDirectory(prefix=".report.", dir=target.parent) as name:
-        draft = Path(name)
+    with tempfile.TemporaryDirectory(prefix=".report.", dir=target.parent) as workspace:
+        draft = Path(workspace)
         if len(studies) > 1:
             _draw_ladder(studies, draft / "ladder")
         text = as_markdown(root, target, studies, asked)
         (draft / "report.md").write_text(text, encoding="utf-8", newline="\n")
         _as_page(text, target, draft)
         _as_pdf(text, root, target, draft)
-        for path in sorted(draft.glob("*.*")):
-            os.replace(path, target / path.name)
+        for name in MADE:
+            if (draft / name).is_file():
+                os.replace(draft / name, target / name)
+            else:
+                (target / name).unlink(missing_ok=True)  # One study makes no ladder.
 
 
 def studies_of(root: Path) -> list[Study]:
@@ -136,9 +148,9 @@ def as_markdown(root: Path, target: Path, studies: Sequence[Study], asked: Claim
         "beside": _beside,
         "settings": _settings_beside,
     }
-    errata = _errata(root).read_text(encoding="utf-8").strip()
+    texts = {n: path.read_text(encoding="utf-8").strip() for n, path in _texts(root).items()}
     template = environment.get_template("report.md.j2")
-    return template.render(studies=studies, claims=asked, errata=errata)
+    return template.render(studies=studies, claims=asked, **texts)
 
 
 def provenance(lock: Path, outputs: Path) -> list[Row]:
@@ -178,8 +190,9 @@ def _stages(lock: Path, needed: Iterable[str]) -> dict[str, Any]:
     return dict(stages)
 
 
-def _errata(root: Path) -> Path:
-    return root / "paper" / "errata.md"
+def _texts(root: Path) -> dict[str, Path]:
+    """Return what the template calls each of `TEXTS`, and its file."""
+    return {Path(name).stem: root / "paper" / name for name in TEXTS}
 
 
 def _digest(stage: Mapping[str, Any]) -> str:
@@ -202,7 +215,7 @@ def _study(root: Path, folder: Path) -> Study:
         scale=scale[0],
         claims=[row for row in read_filled(claims, CLAIM) if row["role"] == "primary"],
         controls=compared_controls(tables),
-        judges=[row for row in read_filled(judges, ("carries",)) if row["carries"]],
+        judges=[row for row in read_filled(judges, ("carries", "examples")) if row["carries"]],
         provenance=provenance(lock, folder / "paper"),
         settings=settings_of(lock),
     )

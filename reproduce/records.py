@@ -16,6 +16,7 @@ from reproduce.config import Params, Training
 from reproduce.examples import Example, read_sets
 from reproduce.files import (
     SUMS,
+    WEIGHTS,
     UnusableFile,
     checked,
     digest,
@@ -30,6 +31,9 @@ from reproduce.training.batches import steps_in
 from reproduce.validation import sound_sets
 
 SAMPLES_A_SET = 5
+
+CODE = ("records", "results", "stage_records", "statistics", "training/batches", "validation")
+"""Modules that decide what a run holds: after a change of one, runs are logged anew."""
 
 Row = dict[str, Any]
 Point = tuple[str, float, int]
@@ -89,11 +93,13 @@ def runs_here(params: Params, experiments: Arms, artifacts: Path) -> Runs:
         return sound_sets(read_trials(artifacts), params)
 
     @cache
-    def whole(arm: Path) -> Path:
-        return checked(arm)
+    def judged(arm: Path) -> dict[int, list[Row]]:
+        runs = {seed: checked(arm, unread=WEIGHTS) / f"seed-{seed}" for seed in params.seeds}
+        return comparable({n: read_rows(run / "evaluation.jsonl") for n, run in runs.items()})
 
     def read(cell: Cell) -> Content:
-        return content(cell, whole(artifacts / cell.experiment / cell.arm), prompts(), sound())
+        arm = artifacts / cell.experiment / cell.arm
+        return content(cell, arm, judged(arm)[cell.seed], prompts(), sound())
 
     return {cell: cache(partial(read, cell)) for cell in cells}
 
@@ -131,28 +137,49 @@ def score_points(
     """Return the objectives of judged responses: "faithfulness/<data set>" and "…/mean".
 
     The mean is over the data sets of the objective, probes left out, and for faithfulness over
-    the `sound` ones, as in the tables. `steps` are the optimiser steps of the whole training; a
-    point's step is its share of them.
+    the `sound` ones, as in the tables; there is none where one of these has no score. `steps` are
+    the optimiser steps of the whole training; a point's step is its share of them.
     """
     scores: dict[tuple[str, float], dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     for measure in OBJECTIVES:
         for row in rows:
-            score = row[measure.column]
-            if score is not None and examples[row["example"]].kind in measure.kinds:
-                scores[measure.name, row["progress"]][row["dataset"]].append(score)
+            if examples[row["example"]].kind in measure.kinds:
+                found = scores[measure.name, row["progress"]][row["dataset"]]
+                found += [] if row[measure.column] is None else [row[measure.column]]
     probes = {example.dataset for example in examples.values() if example.probe}
     points: list[Point] = []
     for (name, progress), sets in scores.items():
         step = round(progress * steps)
-        means = {dataset: fsum(found) / len(found) for dataset, found in sets.items()}
+        means = {each: fsum(found) / len(found) for each, found in sets.items() if found}
         points += [(f"{name}/{dataset}", mean, step) for dataset, mean in means.items()]
         counted = [
-            mean for dataset, mean in means.items()
-            if dataset not in probes and (name != FAITHFULNESS.name or dataset in sound)
+            each for each in sets
+            if each not in probes and (name != FAITHFULNESS.name or each in sound)
         ]  # fmt: skip
-        if counted:
-            points.append((f"{name}/mean", fsum(counted) / len(counted), step))
+        if counted and set(counted) <= set(means):
+            points.append((f"{name}/mean", fsum(means[x] for x in counted) / len(counted), step))
     return points
+
+
+def comparable(judged: Mapping[int, Sequence[Row]]) -> dict[int, list[Row]]:
+    """Return judged responses by seed, without the scores that another seed lacks for the prompt.
+
+    The tables leave such prompts out. Points on the way are the n-th of each seed.
+    """
+    gaps: set[tuple[str, int, str]] = set()
+    places = {}
+    for seed, rows in judged.items():
+        order = sorted({row["progress"] for row in rows})
+        places[seed] = [(order.index(row["progress"]), row["example"]) for row in rows]
+        for place, row in zip(places[seed], rows, strict=True):
+            gaps |= {(m.column, *place) for m in OBJECTIVES if row[m.column] is None}
+    return {
+        seed: [
+            row | {m.column: None for m in OBJECTIVES if (m.column, *place) in gaps}
+            for place, row in zip(places[seed], rows, strict=True)
+        ]
+        for seed, rows in judged.items()
+    }
 
 
 def sample_table(rows: Sequence[Row], examples: Mapping[str, Example]) -> str:
@@ -208,21 +235,24 @@ def cells_of(params: Params, experiments: Arms, artifacts: Path) -> list[Cell]:
 
 def _scored(params: Params, artifacts: Path) -> str:
     sound = sorted(sound_sets(read_trials(artifacts), params))
-    settings = json.dumps([sound, params.judging.carriers])
-    code = [Path(__file__).with_name(f"{name}.py") for name in ("records", "results")]
-    return text_id(settings, *map(digest, code))
+    return text_id(json.dumps([sound, params.judging.carriers]), code_of_points())
+
+
+def code_of_points() -> str:
+    """Return a digest of the code that decides what a run holds besides its artifacts."""
+    return text_id(*(digest(Path(__file__).parent / f"{name}.py") for name in CODE))
 
 
 def content(
-    cell: Cell, arm: Path, examples: Mapping[str, Example], sound: Collection[str]
-) -> Content:
-    """Return what the run of a cell holds, from the folder of its arm.
+    cell: Cell, arm: Path, rows: Sequence[Row], examples: Mapping[str, Example],
+    sound: Collection[str],
+) -> Content:  # fmt: skip
+    """Return what the run of a cell holds, from the folder of its arm and its judged responses.
 
     Raises UnusableFile where it answers other prompts.
     """
     record, folder = read_json(arm / "record.json"), arm / f"seed-{cell.seed}"
     settings = record["training"]
-    rows = read_rows(folder / "evaluation.jsonl")
     unknown = {row["example"] for row in rows} - set(examples)
     if unknown:
         raise UnusableFile(

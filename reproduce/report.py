@@ -1,67 +1,120 @@
-"""The README's block of results, written from the committed tables."""
+"""The README's blocks of results and costs, written from the committed tables."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
-from reproduce.config import Arm, by_key, load_claims, load_experiments, load_params
+from reproduce.config import BY_ENTAILMENT, Arm, by_key, load_claims, load_experiments, load_params
 from reproduce.files import UnusableFile, read_csv, read_filled, write_text
 from reproduce.progress import spoken
-from reproduce.timings import BETWEEN, CALIBRATION
+from reproduce.stages import SAMPLED
+from reproduce.timings import BETWEEN, CALIBRATION, Expected, expected_of
 from reproduce.verify import KEY, read_expectations
 from reproduce.wording import interval, over, percent, plural, span
 
-BEGIN, END = "<!-- results of {name}: begin -->", "<!-- results of {name}: end -->"
+MARK = "<!-- {name}: {end} -->"
+"""What stands around a block of text that is written by a program."""
 
 Row = Mapping[str, str]
+
+COPYING = "probe:probe-copy"
+"""Column of the probe that is plain text."""
 
 LOOK = ("two-stage/base", "methods/MTL")
 """Arms that show in the shortest time what tuning does."""
 
-CLAIM = ("role", "claim", "of", "minus", "measure", "base", "effect", "verdict", "n", "seeds")
+CLAIM = ("role", "claim", "of", "minus", "measure", "judge", "base", "effect", "verdict", "n",
+         "seeds")  # fmt: skip
 """Columns of a table of claims that README and report cannot do without."""
 
 
 def refresh(readme: Path, folder: Path) -> None:
-    """Replace the text between the markers of a profile's results by what its tables say.
+    """Replace the blocks between a profile's markers by what its tables say.
 
-    `folder` is the profile's. Raises UnusableFile where the file, a marker or a table is missing.
+    `folder` is the profile's. It has a block of results; one of costs, and one of what came out
+    on other machines, are filled where they have markers. Raises UnusableFile where the file, the
+    markers of the results or a table is missing.
     """
-    name = load_params(folder / "params.yaml").profile
-    begin, end = (mark.format(name=name) for mark in (BEGIN, END))
     if not readme.is_file():
         raise UnusableFile(f"{readme}: missing; name the file with the markers by --path")
-    before, first, rest = readme.read_text(encoding="utf-8").partition(begin)
+    profile = load_params(folder / "params.yaml").profile
+    text = readme.read_text(encoding="utf-8")
+    for what, block in BLOCKS.items():
+        name = f"{what} of {profile}"
+        if block is results or MARK.format(name=name, end="begin") in text:
+            text = filled(text, name, block(folder), readme)
+    write_text(readme, text)
+
+
+def filled(text: str, name: str, block: str, source: Path) -> str:
+    """Return the text of `source` with `block` between the markers of `name`.
+
+    Raises UnusableFile where they are missing or the wrong way round.
+    """
+    begin, end = (MARK.format(name=name, end=end) for end in ("begin", "end"))
+    before, first, rest = text.partition(begin)
     _, second, after = rest.partition(end)
     if not first or not second:
-        raise UnusableFile(f"{readme}: needs a line '{begin}' and then a line '{end}'")
-    write_text(readme, f"{before}{begin}\n{results(folder)}{end}{after}")
+        raise UnusableFile(f"{source}: needs a line '{begin}' and then a line '{end}'")
+    return f"{before}{begin}\n{block}{end}{after}"
 
 
 def results(folder: Path) -> str:
     """Return the answer of the profile in `folder` to each claim, and its controls, as Markdown."""
-    tables = folder / "paper" / "tables"
-    rows = [row for row in read_filled(tables / "claims.csv", CLAIM) if row["role"] == "primary"]
-    params = load_params(folder / "params.yaml")
-    experiments = load_experiments(folder / "experiments.yaml")
-    arms = by_key(experiments)
-    timings = folder / "timings.csv"
-    costs = {row["stage"]: row for row in read_csv(timings)} if timings.is_file() else {}
-    lines = [
-        "| claim | measured | without tuning | verdict "
-        "| to repeat it alone, in the profile's folder | time, largest process |",
-        "|---|---|---|---|---|---|",
-    ]
+    tables, rows = folder / "paper" / "tables", _deciding(folder)
+    lines = ["| claim | measured | without tuning | verdict |", "|---|---|---|---|"]
     lines += [
-        f"| {row['claim']} | {row['comparison']}, {row['measure']}: {interval(row, 'effect')} "
-        f"| {interval(row, 'base', sign=False)} | {row['verdict']} "
-        f"| `{_command(row)}` | {_cost(row, arms, costs)} |"
+        f"| {row['claim']} | {row['comparison']}, {_lower(row['measure'])}: "
+        f"{interval(row, 'effect')} | {interval(row, 'base', sign=False)} | {row['verdict']} |"
         for row in rows
     ]
+    experiments = load_experiments(folder / "experiments.yaml")
+    params = load_params(folder / "params.yaml")
     smallest = load_claims(folder / params.claims, experiments).smallest_effect
-    lines += ["", _scale(tables, rows, smallest), ""]
-    lines += [*_elsewhere(folder / "paper" / "expected.json", rows), *_whole(arms, costs)]
-    lines += [*_controls(tables), *_base(tables)]
+    lines += ["", _scale(tables, rows, smallest), "", *_controls(tables), *_base(tables)]
     return "\n".join(lines) + "\n"
+
+
+def costs(folder: Path) -> str:
+    """Return what the study of a profile takes, and each claim of it alone, as Markdown."""
+    arms = by_key(load_experiments(folder / "experiments.yaml"))
+    taken = expected_of(folder / "timings.csv")
+    lines = ["| claim | in the profile's folder | time, largest process |", "|---|---|---|"]
+    lines += [
+        f"| {row['claim']}: {row['comparison']} | `{_look(row['of'], row['minus'])}` "
+        f"| {_cost((row['of'], row['minus']), arms, taken)} |"
+        for row in _deciding(folder)
+    ]
+    lines += [f"| a short look | `{_look(*LOOK)}` | {_cost(LOOK, arms, taken)} |"]
+    return "\n".join([*lines, "", *_whole(folder, taken)]) + "\n"
+
+
+def elsewhere(folder: Path) -> str:
+    """Return what came out on machines where the bytes were others, a column each, as Markdown."""
+    expected = folder / "paper" / "expected.json"
+    known = read_expectations(expected) if expected.is_file() else {}
+    machines = known.get("elsewhere", [])
+    if not machines:
+        return ""
+    here = " and ".join(_machine(each) for each in known["environments"])
+    names = [_machine(each["environment"]) for each in machines]
+    lines = [f"| compared | {here} | {' | '.join(names)} |", f"|---|---{'|---' * len(names)}|"]
+    found = [{_name(row): row for row in each["claims"]} for each in machines]
+    for row in _deciding(folder):
+        cells = [
+            f"{interval(x, 'effect')} {x['verdict']}" if x else "–"
+            for x in (row, *(rows.get(_name(row)) for rows in found))
+        ]
+        lines.append(f"| {row['comparison']}, {_lower(row['measure'])} | {' | '.join(cells)} |")
+    counts = [f"{each['agree']} of {each['compared']}" for each in machines]
+    return "\n".join([*lines, "", (
+        "Of all comparisons that were made there, those shown beside the claims included, "
+        f"{' and '.join(counts)} agree with those here: the same verdict, and an effect inside the "
+        "interval."
+    ), ""])  # fmt: skip
+
+
+BLOCKS = {"results": results, "costs": costs, "elsewhere": elsewhere}
+"""What a block of a profile is called -> what writes it."""
 
 
 def needed(names: Iterable[str], arms: Mapping[str, Arm]) -> set[str]:
@@ -76,66 +129,53 @@ def needed(names: Iterable[str], arms: Mapping[str, Arm]) -> set[str]:
         pending.append(arms[name].start)
         if arms[name].reads == "scores":
             found |= {"candidates", "score"}
-            pending.append("methods/MTL")
+            pending.append(SAMPLED)
     return found
+
+
+def _deciding(folder: Path) -> list[dict[str, str]]:
+    rows = read_filled(folder / "paper" / "tables" / "claims.csv", CLAIM)
+    return [row for row in rows if row["role"] == "primary"]
+
+
+def _lower(measure: str) -> str:
+    return measure[:1].lower() + measure[1:]
 
 
 def _scale(tables: Path, rows: Sequence[Row], smallest: float) -> str:
     seeds = int(rows[0]["seeds"])
-    level = percent(float(read_filled(tables / "scores.csv", ("confidence",))[0]["confidence"]))
+    level = percent(float(read_filled(tables / "study.csv", ("confidence",))[0]["confidence"]))
+    signed = any(name in row["judge"] for row in rows for name in BY_ENTAILMENT)
+    ranges = (
+        "faithfulness runs from −1, contradicted, to 1, entailed; all else from 0 to 1; for the "
+        "mean of both it is put on 0 to 1" if signed else "all run from 0 to 1"
+    )  # fmt: skip
     return (
         f"{plural(seeds, 'seed')}, {span(int(row['n']) for row in rows)} prompts a difference; in "
         f"brackets {level} intervals {over(seeds)}. An effect below {percent(smallest)} of a "
-        "measure's range does not count (faithfulness runs from −1, contradicted, to 1, entailed; "
-        "all else from 0 to 1; for the mean of both it is put on 0 to 1). Supported: the effect "
+        f"measure's range does not count ({ranges}). Supported: the effect "
         "counts and its whole interval is on the claimed side of 0. Not supported: the interval "
-        "rules out an effect that counts. Undecided: neither. Without tuning: the measure as the "
-        "base model has it."
+        "rules out an effect that counts. Undecided: neither (bounds have more digits than are "
+        "shown). Without tuning: the measure as the base model has it."
     )
-
-
-def _command(row: Row) -> str:
-    return _look(row["of"], row["minus"])
 
 
 def _look(*arms: str) -> str:
     return f"dvc repro {' '.join(arm.replace('/', '@') for arm in arms)}; reproduce summary"
 
 
-def _cost(row: Row, arms: Mapping[str, Arm], costs: Mapping[str, Row]) -> str:
-    stages = needed((row["of"], row["minus"]), arms)
-    if not stages <= set(costs):
+def _cost(names: Iterable[str], arms: Mapping[str, Arm], taken: Mapping[str, Expected]) -> str:
+    stages = needed(names, arms)
+    if not stages <= set(taken):
         return "–"
-    between = float(costs.get(BETWEEN, {}).get("seconds", 0))
-    seconds = sum(float(costs[stage]["seconds"]) + between for stage in stages)
-    memory = [float(costs[stage].get("memory_mb") or 0) for stage in stages]
-    return spoken(seconds) + (f", {max(memory) / 1000:.1f} GB" if max(memory) else "")
+    memory = max(taken[stage].memory_mb for stage in stages)
+    return spoken(_seconds(stages, taken)) + (f", {memory / 1000:.1f} GB" if memory else "")
 
 
-def _elsewhere(expected: Path, rows: Sequence[Row]) -> Iterable[str]:
-    """Yield what came out on machines where the bytes were others, a column each."""
-    known = read_expectations(expected) if expected.is_file() else {}
-    machines = known.get("elsewhere", [])
-    if not machines:
-        return
-    here = " and ".join(_machine(each) for each in known["environments"])
-    yield (
-        f"This came out on {here}. Other processors round otherwise, and other base models come "
-        "out of the same pretraining. The same claims there:"
-    )
-    names = [_machine(each["environment"]) for each in machines]
-    yield f"\n| compared | {' | '.join(names)} |\n|---{'|---' * len(names)}|"
-    found = [{_name(row): row for row in each["claims"]} for each in machines]
-    for name, row in ((_name(row), row) for row in rows):
-        cells = [f"{interval(x[name], 'effect')} {x[name]['verdict']}" if name in x else "–"
-                 for x in found]  # fmt: skip
-        yield f"| {row['comparison']}, {row['measure']} | {' | '.join(cells)} |"
-    counts = [f"{each['agree']} of {each['compared']}" for each in machines]
-    yield (
-        "\nOf all comparisons that were made there, those shown beside the claims included, "
-        f"{' and '.join(counts)} agree with those here: the same verdict, and an effect inside the "
-        "interval.\n"
-    )
+def _seconds(stages: Collection[str], taken: Mapping[str, Expected]) -> float:
+    """Return the seconds of stages, and of what passes between one and the next."""
+    between = taken[BETWEEN].seconds if BETWEEN in taken else 0
+    return sum(taken[stage].seconds + between for stage in stages)
 
 
 def _name(row: Row) -> tuple[str, ...]:
@@ -148,21 +188,19 @@ def _machine(environment: Row) -> str:
     return ", ".join([environment.get("processor", "?"), *limits])
 
 
-def _whole(arms: Mapping[str, Arm], costs: Mapping[str, Row]) -> Iterable[str]:
-    stages = {name: row for name, row in costs.items() if name not in (BETWEEN, CALIBRATION)}
-    if not stages or BETWEEN not in costs:
+def _whole(folder: Path, taken: Mapping[str, Expected]) -> Iterable[str]:
+    stages = [name for name in taken if name not in (BETWEEN, CALIBRATION)]
+    if not stages or BETWEEN not in taken:
         return
-    between = float(costs[BETWEEN]["seconds"])
-    whole = sum(float(row["seconds"]) + between for row in stages.values())
-    memory = max(float(row["memory_mb"] or 0) for row in stages.values()) / 1000
-    short = sum(float(costs[stage]["seconds"]) + between for stage in needed(LOOK, arms))
-    share = between * len(stages) / whole
+    whole = _seconds(stages, taken)
+    share = taken[BETWEEN].seconds * len(stages) / whole
+    memory = max(taken[stage].memory_mb for stage in stages) / 1000
+    profile = load_params(folder / "params.yaml").profile
     yield (
-        f"Its {len(stages)} stages take {spoken(whole)}, of which {share:.0%} "
-        f"pass between them; the largest process needs {memory:.1f} GB (`timings.csv` of the "
-        f"profile has each). A short look, `{_look(*LOOK)}`, takes {spoken(short)}."
+        f"All {len(stages)} stages of the profile `{profile}` take {spoken(whole)}, of which "
+        f"{share:.0%} pass between them; the largest process needs {memory:.1f} GB "
+        "(`timings.csv` of the profile has each)."
     )
-    yield ""
 
 
 def compared_controls(tables: Path) -> list[dict[str, str]]:
@@ -189,13 +227,17 @@ def _controls(tables: Path) -> Iterable[str]:
 
 
 def _base(tables: Path) -> Iterable[str]:
-    found = {row["label"]: row for row in read_csv(tables / "mechanism.csv")}
-    shares = {label: row.get("probe:probe-copy", "") for label, row in found.items()}
-    if shares.get("Base") and shares.get("IF"):
-        said = {label: interval(found[label], "probe:probe-copy", sign=False) for label in shares}
-        yield (
-            "Given a passage and the beginning of one of its statements as plain text, the form of "
-            "pretraining and of no training set, the model without tuning goes on with the right "
-            f"value in a share of {said['Base']}, after IF tuning of {said['IF']} "
-            f"(n = {found['IF']['probe:probe-copy_prompts']} prompts; `mechanism.md`)."
-        )
+    """Yield what tuning does to reading plain text, where the study has a probe of that."""
+    table = tables / "mechanism.csv"
+    found = {row["arm"]: row for row in (read_csv(table) if table.is_file() else [])}
+    if not any(row.get(COPYING) for row in found.values()):
+        return
+    if missing := {"base", "IF"} - set(found):
+        raise UnusableFile(f"{table}: has no row of the arm {min(missing)}; run `dvc repro tables`")
+    untuned, tuned = (interval(found[arm], COPYING, sign=False) for arm in ("base", "IF"))
+    yield (
+        "Given a passage and the beginning of one of its statements as plain text, the form of "
+        "pretraining and of no training set, the model without tuning goes on with the right "
+        f"value in a share of {untuned}, after IF tuning of {tuned} "
+        f"(n = {found['IF'][f'{COPYING}_prompts']} prompts; `mechanism.md`)."
+    )

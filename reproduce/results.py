@@ -10,8 +10,8 @@ import pandas as pd
 
 from reproduce.config import BY_ENTAILMENT, Arm, ConfigError, Params, Statistics, by_key
 from reproduce.examples import Example, read_examples, read_sets
-from reproduce.files import UnusableFile, checked, read_json, read_rows
-from reproduce.statistics import Grid, Interval, bootstrap
+from reproduce.files import WEIGHTS, UnusableFile, checked, read_json, read_rows
+from reproduce.statistics import Grid, Interval, bootstrap, bootstrap_ratio
 from reproduce.validation import sound_sets
 
 Arms = Mapping[str, Mapping[str, Arm]]
@@ -23,6 +23,8 @@ MTL, RESET, RESET_S = "methods/MTL", "methods/ReSet", "methods/ReSet-S"
 RESET_FULL = "drivers/full"
 """ReSet with the epochs and the learning rate of MTL, in place of the continuation's."""
 MAIN = (*TWO_STAGE, MTL, RESET, RESET_S)
+FOLLOWED = TWO_STAGE[1:]
+"""The arms whose scores on the way are drawn."""
 NAMED = (*MAIN, RESET_FULL)
 """The arms that tables and figures ask for by name; all others are taken as they come."""
 
@@ -177,6 +179,12 @@ class Results:
         """Return the mean over seeds and prompts of a grid without gaps."""
         return Estimate(bootstrap([grid], **self.statistics.model_dump()))
 
+    def ratio(self, hits: Sequence[Grid], cases: Sequence[Grid]) -> Estimate | None:
+        """Return the share of cases that are hits, over all grids; None where there is no case."""
+        if not any(grid.sum() for grid in cases):
+            return None
+        return Estimate(bootstrap_ratio(hits, cases, **self.statistics.model_dump()))
+
     def _difference(
         self, measure: Measure, key: str, against: str | None, progress: float, dataset: str
     ) -> Grid:
@@ -206,7 +214,7 @@ def load(artifacts: Path, experiments: Arms, params: Params) -> Results:
     labels: dict[str, str] = {}
     frames, training, losses = [], [], []
     for key, arm in arms.items():
-        folder = checked(artifacts / key)
+        folder = checked(artifacts / key, unread=WEIGHTS)
         runs = {seed: folder / f"seed-{seed}" for seed in seeds}
         labels[key] = _label(arm, runs[seeds[0]])
         experiment, name = key.split("/")
@@ -225,11 +233,26 @@ def load(artifacts: Path, experiments: Arms, params: Params) -> Results:
 
 
 def refuse_incomplete(experiments: Arms) -> None:
-    """Raise ConfigError naming an arm that the tables need and no experiment has."""
+    """Raise ConfigError naming an arm without which tables and figures cannot be made.
+
+    That is one that no experiment has, one of `FOLLOWED` that is not evaluated on its way, or one
+    that selects from another share of the candidates than both methods do.
+    """
     arms = by_key(experiments)
     for key in NAMED:
         if key not in arms:
             raise ConfigError(f"experiments: the tables need an arm '{key}'")
+    for key in FOLLOWED:
+        if not arms[key].trajectory:
+            raise ConfigError(f"experiments: '{key}' is drawn on its way: give it a trajectory")
+    shares = {key: arm.select.candidates for key, arm in arms.items() if arm.select}
+    for key, share in shares.items():
+        if share not in (shares[RESET], shares[RESET_S]):
+            raise ConfigError(
+                f"experiments: '{key}' selects from {share} of the candidates, so it is beside "
+                f"neither ReSet ({shares[RESET]}) nor ReSet-S ({shares[RESET_S]}); give it one of "
+                "these (null: all)"
+            )
 
 
 def read_trials(artifacts: Path) -> list[Row]:

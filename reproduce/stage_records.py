@@ -1,5 +1,6 @@
 """What MLflow is told of the stages that are no arm: the base models, the judges, the rewards."""
 
+import contextlib
 import json
 from collections import defaultdict
 from collections.abc import Callable, Iterable
@@ -9,10 +10,28 @@ from statistics import fmean
 from typing import Any
 
 from reproduce.config import Params
-from reproduce.files import checked, digest, fingerprint, read_json, read_rows, text_id
-from reproduce.records import Cell, Content, Point, Runs, flat, loss_points
-from reproduce.results import OBJECTIVES, read_trials
-from reproduce.validation import reached
+from reproduce.files import (
+    SUMS,
+    WEIGHTS,
+    UnusableFile,
+    checked,
+    fingerprint,
+    read_json,
+    read_rows,
+    text_id,
+)
+from reproduce.records import (
+    Cell,
+    Content,
+    Point,
+    Runs,
+    cells_of,
+    code_of_points,
+    flat,
+    loss_points,
+)
+from reproduce.results import OBJECTIVES, Arms, read_trials
+from reproduce.validation import Unsound, reached
 
 EXPERIMENT = "pipeline"
 """What the runs of these stages are gathered under, as those of arms are under their experiment."""
@@ -39,6 +58,27 @@ def stage_runs(params: Params, artifacts: Path) -> Runs:
     return dict(made)
 
 
+def hashes_here(params: Params, experiments: Arms, artifacts: Path) -> dict[str, tuple[str, str]]:
+    """Return run ("methods/MTL/seed-0") -> `record` and `scored`, of what is here of a study.
+
+    Those of stages that are no arm are there once all of these have run; {} where the judges have
+    not been measured, or none was found sound.
+    """
+    there = {
+        experiment: {n: arm for n, arm in arms.items() if _sealed(artifacts / experiment / n)}
+        for experiment, arms in experiments.items()
+    }
+    cells: list[Cell] = []
+    with contextlib.suppress(Unsound, UnusableFile):
+        cells += cells_of(params, there, artifacts)
+        cells += stage_runs(params, artifacts)
+    return {cell.name: (cell.record, cell.scored) for cell in cells}
+
+
+def _sealed(folder: Path) -> bool:
+    return (folder / SUMS).is_file()
+
+
 def mean_scores(rows: Iterable[Row]) -> list[Point]:
     """Return what each judge gave the candidates of each strategy, on average."""
     found: dict[str, list[float]] = defaultdict(list)
@@ -55,12 +95,12 @@ def _run(
     """Return a run whose settings are a block of the parameters."""
 
     def read() -> Content:
-        checked(folder)
+        checked(folder, unread=WEIGHTS)
         return Content(flat(settings, block), {}, points(), "")
 
     settings = getattr(params, block).model_dump(mode="json")
     judged = json.dumps([settings, params.validation.model_dump(mode="json")], sort_keys=True)
-    scored = text_id(judged, digest(Path(__file__)))
+    scored = text_id(judged, code_of_points())
     return Cell(EXPERIMENT, name, seed, fingerprint(folder), scored), cache(read)
 
 

@@ -15,6 +15,9 @@ FIRST = ("data", "entailment", "base")
 SAMPLING = ("candidates", "score")
 LAST = ("tables", "figures", "tracking")
 
+SAMPLED = "methods/MTL"
+"""The arm whose responses are the candidates, as dvc.yaml says."""
+
 TRUST = 0.05
 """Share of the whole study that must be done before its own pace counts as much as the table."""
 

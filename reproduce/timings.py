@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from reproduce.environment import machine
 from reproduce.files import UnusableFile, read_csv, write_csv
@@ -101,18 +101,34 @@ def _between(rows: Sequence[Row]) -> float:
     return statistics.median([gap for gap in gaps if gap < PAUSE] or [0.0])
 
 
-def expected_seconds(source: Path) -> dict[str, float]:
-    """Return the table at `source` as stage -> seconds; empty where there is none.
+class Expected(NamedTuple):
+    """What a stage takes on the reference machine; 0 MB where its memory was not measured."""
+
+    seconds: float
+    memory_mb: float
+
+
+def expected_of(source: Path) -> dict[str, Expected]:
+    """Return the table at `source` as stage -> what it takes; empty where there is none.
 
     Raises UnusableFile where it lacks a column or a number.
     """
-    if not source.is_file():
-        return {}
-    rows = read_csv(source)
+    rows = read_csv(source) if source.is_file() else []
     try:
-        return {row["stage"]: float(row["seconds"]) for row in rows}
-    except (KeyError, TypeError, ValueError) as error:
-        raise UnusableFile(f"{source}: needs the columns stage and seconds ({error})") from None
+        return {
+            row["stage"]: Expected(float(row["seconds"]), float(row.get("memory_mb") or 0))
+            for row in rows
+        }
+    except (KeyError, ValueError) as error:
+        raise UnusableFile(
+            f"{source}: needs a stage and its seconds in every row ({error}); `reproduce timings` "
+            "writes it once all stages have run"
+        ) from None
+
+
+def expected_seconds(source: Path) -> dict[str, float]:
+    """Return stage -> seconds of the table at `source`, as `expected_of` reads it."""
+    return {name: found.seconds for name, found in expected_of(source).items()}
 
 
 def forecast(order: Sequence[str], source: Path = EXPECTED) -> str | None:

@@ -1,7 +1,7 @@
 """Numbers as readers see them, the same in tables, figures, README and report."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 
 def short(value: float, sign: bool = False) -> str:
@@ -34,6 +34,11 @@ def span(counts: Iterable[float]) -> str:
 def plural(count: int, noun: str) -> str:
     """Return a count with its noun: "1 seed", "3 seeds"."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def numbered(seeds: Sequence[int]) -> str:
+    """Return which seeds: "seed 0", "seeds 0, 1, 2"."""
+    return f"seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}"
 
 
 def over(seeds: int) -> str:

@@ -9,7 +9,15 @@ from typing import Any
 import numpy as np
 from safetensors.numpy import save_file
 
-from reproduce.config import Arm, Claims, Params, load_claims, load_experiments, load_params
+from reproduce.config import (
+    Arm,
+    Claims,
+    Params,
+    load_claims,
+    load_experiments,
+    load_params,
+    training_of,
+)
 from reproduce.examples import Example, write_examples
 from reproduce.files import SUMS, fingerprint, sealed_folder, write_json, write_rows
 from reproduce.judges import judge
@@ -110,7 +118,10 @@ def write_study(
                 known = {
                     n: fingerprint(artifacts / n) for n in read if (artifacts / n / SUMS).is_file()
                 }
-                write_json(draft / "record.json", {"arm": f"{experiment}/{name}", "inputs": known})
+                record = {"arm": f"{experiment}/{name}", "inputs": known}
+                record["settings"] = arm.model_dump(mode="json")
+                record["training"] = training_of(params, arm).model_dump(mode="json")
+                write_json(draft / "record.json", record)
 
 
 def _write_run(

@@ -20,7 +20,6 @@ from reproduce.config import by_key, load_experiments, load_params, training_of
 from reproduce.files import digest, read_json, sealed_folder, write_json
 
 Status = Callable[..., None]
-ARMS = ["methods/MTL", "methods/ReSet"]
 WRONG = re.compile("^Fault|^reproduce:|  outside  |proves nothing")
 
 
@@ -86,7 +85,7 @@ def test_the_command_says_so_and_exits_accordingly(
     study: Path, status: Status, verified: Any
 ) -> None:
     code, said = verified()
-    assert code == 0 and "identical" in said and "Fault" not in said
+    assert code == 0 and "identical" in said and "Fault" not in said, said
     status('{"figures": [{"changed deps": {"reproduce/figures.py": "modified"}}]}')
     code, said = verified(broken="code was changed after its stage had run")
     assert (
@@ -203,64 +202,67 @@ def test_what_is_only_missing_makes_no_result_stale(change: Any, expected: bool)
     assert bool(faults.stale({"stage": [change]})) == expected
 
 
-def database(folder: Path, version: str = "", runs: int = 0) -> Path:
-    """Write a database of the form of MLflow's with some finished runs; return the artifacts."""
+def database(folder: Path, version: str = "", runs: int = 0, scored: str = "s") -> Path:
+    """Write a database of the form of MLflow's with some finished runs; return its path."""
     with sqlite3.connect(folder / "mlflow.db") as connection:
         connection.execute("CREATE TABLE alembic_version (version_num TEXT)")
         version = version or index.newest_schema()
         connection.execute("INSERT INTO alembic_version VALUES (?)", (version,))
         connection.execute("CREATE TABLE runs (run_uuid TEXT, status TEXT, lifecycle_stage TEXT)")
         connection.execute("CREATE TABLE tags (run_uuid TEXT, key TEXT, value TEXT)")
-        for n, arm in enumerate(ARMS[:runs]):
-            record = digest(folder / "artifacts" / arm / "SHA256SUMS")
-            connection.execute("INSERT INTO runs VALUES (?, 'FINISHED', 'active')", (str(n),))
-            tags = {"cell": f"{arm}/seed-0", "record": record, "complete": "true"}
-            rows = [(str(n), key, value) for key, value in tags.items()]
+        for cell in list(RUNS)[:runs]:
+            connection.execute("INSERT INTO runs VALUES (?, 'FINISHED', 'active')", (cell,))
+            tags = {"cell": cell, "record": RUNS[cell][0], "scored": scored, "complete": "true"}
+            rows = [(cell, key, value) for key, value in tags.items()]
             connection.executemany("INSERT INTO tags VALUES (?, ?, ?)", rows)
     connection.close()
-    return folder / "artifacts"
+    return folder / "mlflow.db"
 
 
-@pytest.fixture
-def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Return a folder with the artifacts of two arms."""
+RUNS = {"methods/MTL/seed-0": ("r1", "s"), "pipeline/judges/seed-0": ("r2", "s")}
+"""What is here: run -> its record, and what its scores were reckoned with."""
+
+
+@pytest.fixture(autouse=True)
+def no_server(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    for arm in ARMS:
-        with sealed_folder(tmp_path / "artifacts" / arm) as draft:
-            (draft / "seed-0").mkdir()
-            (draft / "seed-0" / "x").write_text(arm)
-    return tmp_path
 
 
-def test_an_index_that_holds_all_runs_is_not_mentioned(runs: Path) -> None:
-    assert index.state_of_index(database(runs, runs=2), ARMS, [0]) == ""
+def test_an_index_that_holds_all_runs_is_not_mentioned(tmp_path: Path) -> None:
+    assert index.state_of_index(database(tmp_path, runs=2), RUNS) == ""
 
 
-def test_a_half_built_index_is_named(runs: Path) -> None:
-    said = index.state_of_index(database(runs, runs=1), ARMS, [0])
+def test_a_half_built_index_is_named(tmp_path: Path) -> None:
+    said = index.state_of_index(database(tmp_path, runs=1), RUNS)
     assert said.startswith("MLflow holds 1 of the 2 runs") and "`reproduce tracking` logs" in said
 
 
-def test_an_index_of_older_runs_is_named(runs: Path) -> None:
-    artifacts = database(runs, runs=2)
-    resealed(artifacts / ARMS[0], lambda draft: (draft / "more").write_text("more"))
-    assert "holds 1 of the 2" in index.state_of_index(artifacts, ARMS, [0])
+def test_an_index_of_older_runs_is_named(tmp_path: Path) -> None:
+    made = database(tmp_path, runs=2)
+    newer = RUNS | {"methods/MTL/seed-0": ("r3", "s")}
+    assert "holds 1 of the 2" in index.state_of_index(made, newer)
 
 
-def test_a_database_of_another_version_is_named(runs: Path) -> None:
-    said = index.state_of_index(database(runs, "0" * 12), ARMS, [0])
+def test_an_index_of_runs_that_were_scored_otherwise_is_named(tmp_path: Path) -> None:
+    made = database(tmp_path, runs=2, scored="by older code")
+    assert "holds 0 of the 2" in index.state_of_index(made, RUNS)
+
+
+def test_a_database_of_another_version_is_named(tmp_path: Path) -> None:
+    said = index.state_of_index(database(tmp_path, "0" * 12), RUNS)
     assert "schema 000000000000" in said and "move it away" in said
 
 
-def test_a_damaged_database_is_named(runs: Path) -> None:
-    (runs / "mlflow.db").write_bytes(b"no database" * 1000)
-    said = index.state_of_index(runs / "artifacts", ARMS, [0])
+def test_a_damaged_database_is_named(tmp_path: Path) -> None:
+    (tmp_path / "mlflow.db").write_bytes(b"no database" * 1000)
+    said = index.state_of_index(tmp_path / "mlflow.db", RUNS)
     assert "not a database; move it away" in said
 
 
-def test_no_database_is_made(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert "there is no MLflow database" in index.state_of_index(runs / "artifacts", ARMS, [0])
-    assert not (runs / "mlflow.db").exists()
-    assert index.state_of_index(runs / "artifacts", ["methods/none"], [0]) == ""
+def test_no_database_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    missing = tmp_path / "mlflow.db"
+    assert "there is no MLflow database" in index.state_of_index(missing, RUNS)
+    assert not missing.exists()
+    assert index.state_of_index(missing, {}) == ""
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
-    assert index.state_of_index(runs / "artifacts", ARMS, [0]) == ""
+    assert index.state_of_index(missing, RUNS) == ""

@@ -10,6 +10,7 @@ import pytest
 from reproduce.examples import Example, read_examples, write_examples
 from reproduce.files import (
     SUMS,
+    WEIGHTS,
     UnusableFile,
     checked,
     fingerprint,
@@ -174,6 +175,17 @@ def test_a_damaged_member_is_named(tmp_path: Path, how: str, name: str) -> None:
         checked(tmp_path / "f")
     assert str(found.value).startswith(f"{tmp_path / 'f' / name}: ")
     assert "dvc repro" in str(found.value)
+
+
+def test_bytes_that_are_not_read_need_not_be_compared(tmp_path: Path) -> None:
+    seal(tmp_path / "f", {"a.jsonl": "text\n", "sub/b.safetensors": "weights"})
+    damage(tmp_path / "f", "edited", "sub/b.safetensors")
+    assert checked(tmp_path / "f", unread=WEIGHTS) == tmp_path / "f"
+    with pytest.raises(UnusableFile, match="edited"):
+        checked(tmp_path / "f")
+    damage(tmp_path / "f", "missing", "sub/b.safetensors")
+    with pytest.raises(UnusableFile, match="missing"):
+        checked(tmp_path / "f", unread=WEIGHTS)
 
 
 @pytest.mark.parametrize("made", [False, True])

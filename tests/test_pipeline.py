@@ -178,3 +178,17 @@ def test_a_wrong_parameter_is_refused_before_work(study: Path) -> None:
     path.write_text(text)
     assert done.returncode == 1
     assert "training.learning_rat" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_results_stay_where_a_stage_that_makes_them_fails(study: Path) -> None:
+    claims, kept = study / "paper" / "claims.yaml", outputs(study)
+    text = claims.read_text()
+    claims.write_text(text.replace("two-stage/CD-IF", "two-stage/no-such-arm"))
+    done = subprocess.run(
+        [*DVC, "repro", "tables"], cwd=study, env=environment(study), capture_output=True, text=True
+    )
+    assert done.returncode and "no-such-arm" in done.stderr
+    claims.write_text(text)
+    # DVC takes outputs away before a stage runs, unless they are to persist.
+    assert dvc(study, "status", "tables").strip() == "Data and pipelines are up to date."
+    assert outputs(study) == kept

@@ -255,3 +255,14 @@ def test_a_committed_plan_is_what_its_command_says(
     assert command() == 0
     made = (tmp_path / "made.md").read_text("utf-8")
     assert made.splitlines()[:-1] == text.splitlines()[:-1]
+
+
+def test_the_guide_says_the_hours_of_the_pages() -> None:
+    guide = (ROOT / "docs" / "seven-billion.md").read_text(encoding="utf-8")
+    hours = []
+    for name in ("plan-8xA100-80G", "plan-2x8xA100-80G"):
+        lines = (ROOT / "docs" / f"{name}.md").read_text(encoding="utf-8").splitlines()
+        head = next(line.split(" | ") for line in lines if line.startswith("| stage |"))
+        whole = next(line.split(" | ") for line in lines if line.startswith("| all |"))
+        hours.append(f"{float(whole[head.index('clock h')]):.0f}")
+    assert f"say {' and '.join(hours)} hours" in " ".join(guide.split())

@@ -13,8 +13,8 @@ from reproduce.cli import app
 
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = (
-    "README.md", "CONTRIBUTING.md", "paper/README.md", "paper/errata.md", "docs/extending.md",
-    "docs/served.md", "docs/seven-billion.md",
+    "README.md", "CONTRIBUTING.md", "paper/README.md", "paper/discussion.md", "paper/errata.md",
+    "docs/extending.md", "docs/served.md", "docs/seven-billion.md", "docs/speed.md",
 )  # fmt: skip
 NEW = {"methods@ReSet-shortest"}
 """Stages that an example of docs/extending.md adds; test_extending.py runs them."""
@@ -77,9 +77,10 @@ def test_times_and_speeds_are_those_that_the_benchmarks_wrote(
     monkeypatch.syspath_prepend(ROOT / "analysis")
     import measured
 
-    text = measured.README.read_text(encoding="utf-8")
-    assert measured.filled(text) == text, "run `python analysis/measured.py`"
-    assert text.count("python analysis/benchmark.py training") >= 1
+    for document in measured.DOCUMENTS:
+        text = document.read_text(encoding="utf-8")
+        assert measured.measured(document) == text, "run `python analysis/measured.py`"
+    assert "python analysis/benchmark.py training" in text
 
 
 GENERATED = re.compile(r"<!-- (.+?): begin -->.*?<!-- \1: end -->", re.DOTALL)
@@ -88,8 +89,9 @@ A_TIME = re.compile(rf"\d[\d.,]* (?:{UNITS})(?!\w)")
 
 
 def test_no_time_or_speed_of_the_readme_is_typed() -> None:
-    typed = GENERATED.sub("", (ROOT / "README.md").read_text(encoding="utf-8"))
-    assert not A_TIME.findall(typed)
+    for document in ("README.md", "docs/speed.md"):
+        typed = GENERATED.sub("", (ROOT / document).read_text(encoding="utf-8"))
+        assert not A_TIME.findall(typed), document
     assert A_TIME.findall("in 19 min 12 s, at 7.5 tokens/s") == ["19 min", "12 s", "7.5 tokens/s"]
 
 
@@ -99,10 +101,11 @@ ELSEWHERE = {
     "make study": "tests/test_pipeline.py::test_every_stage_leaves_its_outputs",
     "make test": ".ci/run",
     "make .venv/ready": ".ci/run",
-    "make twice": "tests/test_faults.py::test_the_command_says_so_and_exits_accordingly",
+    "make twice": "tests/test_rerun.py::test_every_stage_runs_again_without_any_cache",
     "make verify": "tests/test_verify.py::test_what_was_kept_is_found_again",
     "make ui": "tests/test_tracking.py::test_a_server_holds_the_runs_and_their_files",
-    "make smollm2": "the largest process needs",
+    "make smollm2": "largest process",
+    "python analysis/measured.py": "tests/test_readme.py::test_times_and_speeds_are_those",
     "python analysis/clock.py": "tests/test_speed.py::test_commands_are_timed_as_whole_processes",
     "python analysis/benchmark.py": "tests/test_benchmark.py::test_every_method_trains",
     "python analysis/speed.py": "tests/test_speed.py::test_sampling_is_compared",
@@ -118,7 +121,8 @@ ELSEWHERE = {
 def test_every_command_of_the_readme_is_carried_out_or_says_what_it_needs() -> None:
     from test_pipeline import LOOKS
 
-    said = {" ".join(words[:2]) for document, words in FOUND if document == "README.md"}
+    read = ("README.md", "docs/speed.md")
+    said = {" ".join(words[:2]) for document, words in FOUND if document in read}
     assert said == set(ELSEWHERE) | {" ".join(words) for words in LOOKS}
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     for where in ELSEWHERE.values():

@@ -5,12 +5,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from tracked import ARMS, CELL, ROOT, SETS, Study, examples, judged, study_here, write_arm
 
 from reproduce import records
 from reproduce.config import Base, Training, load_params
 from reproduce.files import UnusableFile, fingerprint, sealed_folder, write_json, write_rows
 from reproduce.records import (
+    CODE,
     SAMPLES_A_SET,
     flat,
     keep_runs,
@@ -286,6 +288,36 @@ def test_score_points_leave_probes_out_of_means() -> None:
     unsound = score_points(rows, found, set(), 40)
     assert ("faithfulness/answers", 0.75, 40) in unsound
     assert not [point for point in unsound if point[0] == "faithfulness/mean"]
+
+
+def test_there_is_no_mean_where_a_data_set_has_no_score() -> None:
+    found = {e.id: e for e in examples()}
+    rows = [row | {"faithfulness": None} if row["dataset"] == "answers" else row
+            for row in judged(1.0, 0)]  # fmt: skip
+    names = {name for name, _, _ in score_points(rows, found, {"answers"}, 40)}
+    assert "faithfulness/probe" in names and "instruction/mean" in names
+    assert not names & {"faithfulness/answers", "faithfulness/mean"}
+
+
+def test_runs_leave_out_the_prompts_that_tables_leave_out() -> None:
+    """A prompt that one seed has no score for counts for no seed, at that point of training."""
+    seeds = {0: judged(0.5, 0) + judged(1.0, 0), 1: judged(0.4, 1) + judged(1.0, 1)}
+    lacking = next(row for row in seeds[0] if row["dataset"] == "answers")
+    lacking["task"] = None
+    before = [dict(row) for row in seeds[1]]
+    found = records.comparable(seeds)
+    (changed,) = [n for n, row in enumerate(found[1]) if row != before[n]]
+    assert found[1][changed] == before[changed] | {"task": None}
+    assert (found[1][changed]["example"], found[1][changed]["progress"]) == (
+        lacking["example"],
+        0.4,
+    )
+    assert found[0] == seeds[0] and seeds[1] == before
+
+
+def test_what_decides_a_run_is_what_the_stage_depends_on() -> None:
+    deps = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]["tracking"]["deps"]
+    assert {f"${{package}}/{name}.py" for name in CODE} <= set(deps)
 
 
 def test_samples_do_not_depend_on_the_order_of_rows() -> None:

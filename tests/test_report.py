@@ -1,5 +1,6 @@
 """The README's results are those of the committed tables."""
 
+import re
 import shutil
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import synthetic
 
 from reproduce.config import by_key, load_claims, load_experiments
 from reproduce.files import UnusableFile, read_csv, write_csv, write_json
-from reproduce.report import BEGIN, END, needed, refresh, results
+from reproduce.report import BLOCKS, MARK, costs, elsewhere, needed, refresh, results
 from reproduce.wording import interval, over, percent, plural, span
 
 ROOT = Path(__file__).parent.parent
@@ -25,38 +26,57 @@ def folder(tmp_path_factory: pytest.TempPathFactory, tmp_path: Path) -> Path:
 
 
 def blocks(text: str) -> dict[str, str]:
-    """Return profile -> what stands between its markers."""
-    begin, end = BEGIN.split("{name}")[0], END.split("{name}")[1]
-    names = [line.removeprefix(begin).split(":")[0] for line in text.splitlines()
-             if line.startswith(begin) and line.endswith(": begin -->")]  # fmt: skip
-    assert end
-    return {
-        n: text.split(BEGIN.format(name=n) + "\n")[1].split(END.format(name=n))[0] for n in names
-    }
+    """Return "results of tiny" -> what stands between its markers, of every block."""
+    found = re.findall(r"<!-- (\w+ of \w+): begin -->\n(.*?)<!-- \1: end -->", text, re.DOTALL)
+    return dict(found)
 
 
 def test_the_readme_says_what_the_committed_tables_say() -> None:
     found = blocks((ROOT / "README.md").read_text(encoding="utf-8"))
-    assert "tiny" in found
+    assert {"results of tiny", "costs of tiny", "elsewhere of tiny"} <= set(found)
     for name, block in found.items():
-        folder = ROOT if name == "tiny" else ROOT / "profiles" / name
-        assert block == results(folder), f"run `reproduce readme` for {name}"
+        what, profile = name.split(" of ")
+        folder = ROOT if profile == "tiny" else ROOT / "profiles" / profile
+        assert block == BLOCKS[what](folder), f"run `reproduce readme` for {profile}"
 
 
 def test_every_claim_and_control_has_its_line(folder: Path) -> None:
     text = results(folder)
     assert text.count("| IF tuning lowers faithfulness |") == 1
     assert text.count("| MTL is far from both specialists |") == 2
+    assert "| MTL − IF, instruction following: " in text
     assert "| ReSet − random choice |" in text and "| ReSet-S − gold responses (S) |" in text
-    assert "3 seeds" in text
-    assert "| `dvc repro two-stage@CD-IF two-stage@CD; reproduce summary` |" in text
+    assert "3 seeds" in text and "faithfulness runs from −1" in text
+    assert "| `dvc repro two-stage@CD-IF two-stage@CD; reproduce summary` |" in costs(folder)
+
+
+def test_what_is_judged_otherwise_has_another_range(folder: Path) -> None:
+    claims = folder / "paper" / "tables" / "claims.csv"
+    rows = [{**row, "judge": "rating; k_precision (a)"} for row in read_csv(claims)]
+    write_csv(claims, rows)
+    assert "all run from 0 to 1" in results(folder) and "from −1" not in results(folder)
+
+
+def test_a_probe_of_plain_text_is_told_by_the_names_of_the_arms(folder: Path) -> None:
+    table = folder / "paper" / "tables" / "mechanism.csv"
+    if not any("probe:probe-copy" in row for row in read_csv(table)):
+        rows = [{**row, **{f"probe:probe-copy{end}": row[f"probe:probe-a{end}"]
+                           for end in ("", "_low", "_high", "_prompts")}}
+                for row in read_csv(table)]  # fmt: skip
+        write_csv(table, [{**row, "label": "other"} for row in rows])
+    assert "goes on with the right value in a share of" in results(folder)
+    write_csv(table, [row for row in read_csv(table) if row["arm"] != "IF"])
+    with pytest.raises(UnusableFile, match="no row of the arm IF"):
+        results(folder)
+    table.unlink()
+    assert "goes on" not in results(folder)
 
 
 def test_a_claim_alone_takes_the_time_of_all_that_it_needs(folder: Path) -> None:
     stages = ("data", "entailment", "base", "two-stage/CD", "two-stage/CD-IF", "two-stage/IF")
     rows = [{"stage": s, "seconds": 2.0**n, "memory_mb": 100 * n} for n, s in enumerate(stages)]
     write_csv(folder / "timings.csv", rows)
-    lines = {line.split(" | ")[0]: line for line in results(folder).splitlines()}
+    lines = {line.split(":")[0]: line for line in costs(folder).splitlines()}
     assert lines["| IF tuning lowers faithfulness"].endswith("| 31 s, 0.4 GB |")
     assert lines["| ReSet beats MTL"].endswith("| – |")
 
@@ -66,10 +86,15 @@ def test_the_whole_study_takes_its_stages_and_what_goes_by_between_them(folder: 
     rows = [{"stage": s, "seconds": 10.0, "memory_mb": 100 * n} for n, s in enumerate(stages)]
     gap = {"stage": "(between)", "seconds": 2.0, "memory_mb": ""}
     write_csv(folder / "timings.csv", [*rows, gap])
-    (line,) = [line for line in results(folder).splitlines() if line.startswith("Its 6 stages")]
+    text = costs(folder)
     # 6 x (10 + 2) seconds, a sixth of them between; 5 stages for the short look.
-    assert "take 72 s, of which 17% pass between them; the largest process needs 0.5 GB" in line
-    assert "`dvc repro two-stage@base methods@MTL; reproduce summary`, takes 60 s" in line
+    assert "All 6 stages of the profile `tiny` take 72 s, of which 17% pass between them" in text
+    assert "the largest process needs 0.5 GB" in text
+    look = "dvc repro two-stage@base methods@MTL; reproduce summary"
+    assert f"| a short look | `{look}` | 60 s, 0.4 GB |" in text
+    (folder / "timings.csv").write_text("stage,seconds\ndata,\n", encoding="utf-8")
+    with pytest.raises(UnusableFile, match="needs a stage and its seconds"):
+        costs(folder)
 
 
 def test_what_came_out_elsewhere_is_told(folder: Path) -> None:
@@ -77,16 +102,18 @@ def test_what_came_out_elsewhere_is_told(folder: Path) -> None:
     moved = [dict(row) for row in rows if row["measure"] != "Faithfulness"][::-1]
     first = next(row for row in moved if row["role"] == "primary")
     first |= {"effect": "9.0", "effect_low": "8.0", "effect_high": "9.5", "verdict": "undecided"}
-    elsewhere = {"environment": {"processor": "X", "limited by": "Y=avx2"}, "claims": moved,
+    machine = {"environment": {"processor": "X", "limited by": "Y=avx2"}, "claims": moved,
                  "compared": len(rows), "agree": len(moved) - 1}  # fmt: skip
     expected = {"claims": rows, "files": {"a": "b"}, "artifacts": {"a": "b"},
-                "environments": [{}], "elsewhere": [elsewhere]}  # fmt: skip
-    assert "Other processors" not in results(folder)
+                "environments": [{}], "elsewhere": [machine]}  # fmt: skip
+    assert elsewhere(folder) == ""
     write_json(folder / "paper" / "expected.json", expected)
-    lines = results(folder).splitlines()
-    assert "| compared | X, Y=avx2 |" in lines
-    said = f"| {first['comparison']}, {first['measure']} | +9.000 [+8.000, +9.500] undecided |"
-    assert said in lines and "| (CD → IF) − CD, Faithfulness | – |" in lines
+    lines = elsewhere(folder).splitlines()
+    assert "| compared | ? | X, Y=avx2 |" in lines
+    (line,) = [x for x in lines if x.startswith(f"| {first['comparison']}, ") and "+9.000" in x]
+    assert line.endswith("| +9.000 [+8.000, +9.500] undecided |")
+    (line,) = [line for line in lines if line.startswith("| (CD → IF) − CD, faithfulness | ")]
+    assert line.endswith(" | – |")
     (line,) = [line for line in lines if line.startswith("Of all comparisons")]
     assert f" {len(moved) - 1} of {len(rows)} agree " in line
 
@@ -104,11 +131,13 @@ def test_an_arm_needs_its_start_and_what_it_reads() -> None:
 
 def test_only_the_text_between_the_markers_changes(folder: Path) -> None:
     readme = folder / "README.md"
-    begin, end = (mark.format(name="tiny") for mark in (BEGIN, END))
-    readme.write_text(f"# Title\n{begin}\nold\n{end}\nrest\n")
+    marks = [MARK.format(name=f"{what} of tiny", end=end) for what in ("costs", "results")
+             for end in ("begin", "end")]  # fmt: skip
+    readme.write_text("# Title\n{}\nold\n{}\nrest\n{}\nold\n{}\n".format(*marks))
     refresh(readme, folder)
     text = readme.read_text()
-    assert text == f"# Title\n{begin}\n{results(folder)}{end}\nrest\n"
+    found = [marks[0], costs(folder) + marks[1], "rest", marks[2], results(folder) + marks[3]]
+    assert text == "\n".join(["# Title", *found, ""])
     refresh(readme, folder)
     assert readme.read_text() == text
 
@@ -118,7 +147,7 @@ def test_a_readme_without_both_markers_in_order_is_left_alone(
     folder: Path, lines: list[int]
 ) -> None:
     readme = folder / "README.md"
-    marks = [mark.format(name="tiny") for mark in (BEGIN, END)]
+    marks = [MARK.format(name="results of tiny", end=end) for end in ("begin", "end")]
     text = "\n".join(["# Title", *(marks[n] for n in lines), ""])
     readme.write_text(text)
     with pytest.raises(UnusableFile, match="results of tiny: begin"):
@@ -130,8 +159,8 @@ def test_what_is_missing_is_named(folder: Path) -> None:
     with pytest.raises(UnusableFile, match=r"none\.md: missing"):
         refresh(folder / "none.md", folder)
     (folder / "timings.csv").unlink()
-    assert "reproduce summary` | – |" in results(folder)
-    for table in ("scores", "controls", "claims"):
+    assert "reproduce summary` | – |" in costs(folder)
+    for table in ("study", "controls", "claims"):
         path = folder / "paper" / "tables" / f"{table}.csv"
         text = path.read_text(encoding="utf-8")
         path.write_text(text.splitlines()[0], encoding="utf-8")

@@ -67,7 +67,7 @@ def test_commands_are_timed_as_whole_processes(
 
     output = tmp_path / "wall-times.csv"
     wanted = {"slow": "sleep 0.3", "files": "touch {scratch}/a; ls {scratch}/a", "long": "true"}
-    monkeypatch.setattr(clock, "COMMANDS", {**wanted, "fails": "no-such-command"})
+    monkeypatch.setattr(clock, "COMMANDS", {**wanted, "fails": "no-such-command; true"})
     monkeypatch.setattr(clock, "LONG", ("long", "fails"))
     clock.main(repeats=2, output=output)
     clock.main(["lon"], output=output)
@@ -76,7 +76,7 @@ def test_commands_are_timed_as_whole_processes(
         "slow": "2", "files": "2", "long": "1",
     }  # fmt: skip
     assert float(rows["slow"]["seconds"]) >= 0.3 and float(rows["slow"]["memory_mb"]) > 0
-    with pytest.raises(SystemExit, match="no-such-command failed; what it said is in"):
+    with pytest.raises(SystemExit, match="no-such-command; true failed; what it said is in"):
         clock.main(["fails"], output=output)
     with pytest.raises(typer.BadParameter, match="there are: slow; files; long; fails"):
         clock.main(["other"], output=output)

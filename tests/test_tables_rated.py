@@ -4,17 +4,22 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import get_args
 
 import pandas as pd
+import pytest
 import synthetic
 
+from reproduce.config.profile import TableName
 from reproduce.examples import Example, write_examples
-from reproduce.files import sealed_folder, write_rows
+from reproduce.figures import make_figures
+from reproduce.files import read_csv, sealed_folder, write_rows
 from reproduce.judges import judge
 from reproduce.judges.lexical import lexical_entailment
 from reproduce.judging import judged
-from reproduce.plotting import if_axis
+from reproduce.plotting import faith_axis, if_axis
 from reproduce.results import INSTRUCTION, load
+from reproduce.tables import make_tables
 from reproduce.tables.health import health
 from reproduce.tables.judges import judges
 
@@ -72,7 +77,33 @@ def test_the_table_of_the_judges_measures_the_rating() -> None:
     assert "24 ratings were asked for; 1 are unreadable" in table.caption
 
 
+def test_a_study_without_verifiable_instructions_has_all_other_tables_and_figures(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, params = synthetic._examples, synthetic.small_params()
+    monkeypatch.setattr(
+        synthetic, "_examples", lambda *asked: [replace(e, instructions=()) for e in made(*asked)]
+    )
+
+    def rater(asked: Sequence[tuple[str, str]]) -> list[float | None]:
+        return [float(1 + len(text) % 10) for _, text in asked]
+
+    monkeypatch.setattr(synthetic, "JUDGES", partial(synthetic.JUDGES, rater=rater))
+    artifacts, tables, arms = tmp_path / "artifacts", tmp_path / "tables", synthetic.all_arms()
+    synthetic.write_study(artifacts, params, arms)
+    make_tables(params, arms, synthetic.all_claims(), artifacts, tables)
+    make_figures(tables, tmp_path / "figures")
+    written = {path.stem for path in tables.glob("*.tex")}
+    assert set(get_args(TableName)) - written == {"instructions"}
+    rows = [row for row in read_csv(tables / "claims.csv") if "following" in row["measure"]]
+    assert rows and all(row["judge"] == "rating" and row["effect"] for row in rows)
+
+
 def test_an_axis_is_named_after_what_the_claims_are_judged_by(tmp_path: Path) -> None:
-    for judge_of_claims, words in (("rating; summac", "(rating)"), ("instruction_strict", "share")):
+    for judge_of_claims, followed, faithful in (
+        ("rating; summac (a)", "(rating)", "1 entailed"),
+        ("instruction_strict; entailed (a)", "share of instructions", "1 entailed"),
+        ("instruction_strict; k_precision (a)", "share of instructions", "share of words"),
+    ):
         (tmp_path / "claims.csv").write_text(f"claim,judge\nx,{judge_of_claims}\n")
-        assert words in if_axis(tmp_path)
+        assert followed in if_axis(tmp_path) and faithful in faith_axis(tmp_path)

@@ -21,7 +21,7 @@ def test_a_cut_off_line_is_left_out(tmp_path: Path, capsys: pytest.CaptureFixtur
 
 def test_timings_without_the_columns_are_refused(tmp_path: Path) -> None:
     (tmp_path / "timings.csv").write_text("a,b\n1,2\n", encoding="utf-8")
-    with pytest.raises(UnusableFile, match="stage and seconds"):
+    with pytest.raises(UnusableFile, match="a stage and its seconds"):
         stage("a", tmp_path / "log", ["a"], tmp_path / "timings.csv").__enter__()
 
 

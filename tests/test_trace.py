@@ -24,8 +24,8 @@ def score(runs: list[dict], arm: str, measure: str) -> float:
     followed = fmean(last(run["points"], "instruction/mean") for run in of_arm)
     faithful = fmean(last(run["points"], "faithfulness/mean") for run in of_arm)
     both = (followed + (faithful + 1) / 2) / 2
-    names = {"IF": followed, "Faithfulness": faithful, "Mean of IF and faithfulness": both}
-    return names[measure]
+    names = {"Faithfulness": faithful, "Mean of IF and faithfulness": both}
+    return (names | {"Instruction following": followed})[measure]
 
 
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda path: path.name)

@@ -95,6 +95,15 @@ class Experiments(Strict):
     experiments: dict[Name, dict[Name, Arm]]
 
     @model_validator(mode="after")
+    def _distinct_labels(self) -> "Experiments":
+        seen: dict[str, str] = {}
+        for key, arm in by_key(self.experiments).items():
+            # "{sets}" stands for data sets that only the profile knows.
+            if "{sets}" not in arm.label and seen.setdefault(arm.label, key) != key:
+                raise ValueError(f"{seen[arm.label]} and {key} have one label: '{arm.label}'")
+        return self
+
+    @model_validator(mode="after")
     def _known_starts(self) -> "Experiments":
         names = {f"{e}/{a}" for e, arms in self.experiments.items() for a in arms} | {"base"}
         for experiment, arms in self.experiments.items():
@@ -108,4 +117,15 @@ class Experiments(Strict):
                         f"{experiment}.{name}.start: '{arm.start}' trains nothing, so it has no "
                         "model of its own; start from what it starts from"
                     )
+        return self
+
+    @model_validator(mode="after")
+    def _no_cycle(self) -> "Experiments":
+        arms = by_key(self.experiments)
+        for key in arms:
+            path = [key]
+            while (start := arms[path[-1]].start) in arms:
+                if start in path:
+                    raise ValueError(f"arms start from each other: {' from '.join([*path, start])}")
+                path.append(start)
         return self

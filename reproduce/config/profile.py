@@ -1,6 +1,6 @@
 """A schema of params.yaml: the scale of a study, its data, model and judges."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
@@ -11,13 +11,20 @@ from reproduce.config.servers import Servers
 from reproduce.config.strict import Strict
 from reproduce.config.training import Base, Continuation, Hardware, Training
 
+TableName = Literal[
+    "two-stage", "trajectory", "methods", "data-size", "drivers", "controls", "mechanism",
+    "outcomes", "measures", "instructions", "rewards", "data-sets", "seeds", "health", "judges",
+    "claims",
+]  # fmt: skip
+"""The tables for readers, in the order of the report."""
+
 
 class Statistics(Strict):
     """The bootstrap: resamples, confidence level and seed."""
 
     resamples: Annotated[int, Field(ge=100)]
     confidence: Annotated[float, Field(gt=0.5, lt=1)]
-    seed: int
+    seed: Annotated[int, Field(ge=0)]
 
 
 class Params(Strict):
@@ -38,8 +45,14 @@ class Params(Strict):
     validation: Validation
     statistics: Statistics
     hardware: Hardware
-    captions: dict[str, str] = Field(default={})
+    captions: dict[TableName, str] = Field(default={})
     servers: Servers = Servers()
+
+    @property
+    def for_gpus(self) -> bool:
+        """Return whether the profile is made for GPUs."""
+        hardware = self.hardware
+        return hardware.devices > 1 or bool(hardware.deepspeed or self.base.published)
 
     @model_validator(mode="after")
     def _batches_for_all_devices(self) -> "Params":

@@ -75,7 +75,4 @@ def plan(
 
 def _usual_gpus(params: Params, nodes: int) -> int:
     """Return the GPUs of each node that a profile is made for; 0 for one that needs none."""
-    hardware = params.hardware
-    if hardware.devices > 1 or hardware.deepspeed or params.base.published:
-        return max(1, hardware.devices // nodes)
-    return 0
+    return max(1, params.hardware.devices // nodes) if params.for_gpus else 0

@@ -12,11 +12,8 @@ from reproduce.config.arms import Selection
 from reproduce.examples import Side
 from reproduce.mixtures import named
 from reproduce.reset.selection import share_of
-from reproduce.stages import stages
+from reproduce.stages import SAMPLED, stages
 from reproduce.training.batches import steps_in
-
-SAMPLED = "methods/MTL"
-"""The arm that dvc.yaml samples candidates from."""
 
 TRIALS = {"CD": 4, "IF": 2}
 """Responses a trial of the judges at most: right, and wrong in each way (entailment.pairs)."""

@@ -5,15 +5,13 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from reproduce.config import Arm, ConfigError, Params
-from reproduce.files import read_csv
+from reproduce.here import ARTIFACTS
 from reproduce.plan import costs, memory
 from reproduce.plan.assumptions import Assumptions, Machine
 from reproduce.plan.limits import refusals
 from reproduce.plan.page import Plan, Prices
 from reproduce.plan.shapes import shape_of
-from reproduce.timings import EXPECTED
-
-ARTIFACTS = Path("artifacts")
+from reproduce.timings import EXPECTED, expected_of
 
 Arms = Mapping[str, Mapping[str, Arm]]
 
@@ -62,11 +60,8 @@ def known_downloads(params: Params) -> dict[str, int]:
 
 def measured(source: Path) -> dict[str, tuple[float, int]]:
     """Return stage -> hours and bytes of memory (0 unknown) of timings.csv; none without it."""
-    rows = read_csv(source) if source.is_file() else []
-    return {
-        row["stage"]: (float(row["seconds"]) / 3600, int(float(row.get("memory_mb") or 0) * 1e6))
-        for row in rows
-    }
+    found = expected_of(source)
+    return {name: (x.seconds / 3600, int(x.memory_mb * 1e6)) for name, x in found.items()}
 
 
 def size_of(folder: Path) -> int:

@@ -122,7 +122,7 @@ def _columns(plan: Plan) -> list[Column]:
     gpus, prices = plan.machine.devices, plan.prices
     found: list[Column] = [
         ("stage", lambda c: c.work.stage, lambda _: "all"),
-        ("runs", lambda c: str(c.work.runs) if c.work.runs > 1 else "1", lambda _: ""),
+        ("runs", lambda c: str(c.work.runs), lambda _: ""),
         ("examples a run", lambda c: _count(c.work.examples), lambda _: ""),
         ("steps a run", lambda c: _count(c.work.steps), lambda _: ""),
     ]

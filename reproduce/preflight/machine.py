@@ -9,6 +9,7 @@ from typing import Any
 
 from reproduce.config import Arm, Params, refuse_unset
 from reproduce.files import read_json
+from reproduce.here import ARTIFACTS
 from reproduce.plan.assumptions import GIGA, GPUS, Machine, assumed
 from reproduce.plan.costs import peak_of_disk
 from reproduce.plan.make import make_plan, size_of
@@ -41,16 +42,10 @@ def gpu_memories() -> list[int]:
     return [int(torch.cuda.get_device_properties(n).total_memory) for n in range(count)]
 
 
-def wants_gpus(params: Params) -> bool:
-    """Return whether a profile is made for GPUs."""
-    hardware = params.hardware
-    return hardware.devices > 1 or bool(hardware.deepspeed or params.base.published)
-
-
 def disk_holds(params: Params, experiments: Arms) -> Found:
     """Return whether the disk holds what the plan says, less the artifacts that are there."""
     plan = _plan(params, experiments, params.hardware.devices, 1)
-    there = plan.assumed.copies * size_of(Path("artifacts"))
+    there = plan.assumed.copies * size_of(ARTIFACTS)
     needed, free = peak_of_disk(plan.found) - there, shutil.disk_usage(Path()).free
     said = f"{free / GIGA:,.1f} GB are free, the study takes {max(0, needed) / GIGA:,.1f} GB more"
     if needed > free:
@@ -61,7 +56,7 @@ def disk_holds(params: Params, experiments: Arms) -> Found:
 def gpus_there(params: Params, nodes: int, memories: list[int]) -> Found:
     """Return whether this machine has its share of hardware.devices."""
     wanted = params.hardware.devices
-    if not wants_gpus(params):
+    if not params.for_gpus:
         return not_applicable(f"the profile needs none; {len(memories)} found")
     if wanted % nodes:
         return failed(f"hardware.devices {wanted} do not divide among --nodes {nodes}")
@@ -76,7 +71,7 @@ def gpus_there(params: Params, nodes: int, memories: list[int]) -> Found:
 
 def gpus_hold(params: Params, experiments: Arms, nodes: int, memories: list[int]) -> Found:
     """Return whether the smallest GPU holds what the plan says."""
-    if not memories or not wants_gpus(params):
+    if not memories or not params.for_gpus:
         return not_applicable("no GPU here" if not memories else "the profile needs none")
     if params.hardware.devices % nodes:
         return failed(f"hardware.devices {params.hardware.devices} do not divide among {nodes}")
@@ -160,6 +155,6 @@ def _leaves(value: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, An
 
 def _plan(params: Params, experiments: Arms, gpus: int, nodes: int) -> Plan:
     # Only bytes are asked of it, which do not depend on how fast a GPU is.
-    number = gpus if wants_gpus(params) else 0
+    number = gpus if params.for_gpus else 0
     machine = Machine("this machine", GPUS["A100-80G"], number, nodes)
     return make_plan(params, experiments, machine, assumed(params, {}), Prices())

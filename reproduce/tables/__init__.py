@@ -1,10 +1,9 @@
 """All tables of the study: CSV, Markdown and LaTeX from the artifacts."""
 
-from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from reproduce.config import Claims, ConfigError, Params
+from reproduce.config import Claims, Params
 from reproduce.files import replacing, write_csv, write_text
 from reproduce.models import checkpoint, load_tokenizer
 from reproduce.results import MAIN, Arms, load, read_trials, refuse_incomplete
@@ -17,7 +16,7 @@ from reproduce.tables.judges import judges
 from reproduce.tables.measures import measures
 from reproduce.tables.mechanism import mechanism
 from reproduce.tables.outcomes import outcomes
-from reproduce.tables.render import Table, flat, write_table
+from reproduce.tables.render import flat, write_table
 from reproduce.tables.rewards import choices, reward_distribution, rewards
 from reproduce.tables.samples import generations, prompts, samples
 from reproduce.tables.seeds import seeds
@@ -32,9 +31,10 @@ def make_tables(
     """Write all tables to the folder `target`, in place of what was there.
 
     `scores.csv`, `losses.csv`, `reward-distribution.csv`, `generations.csv`, `prompts.csv` and
-    `study.csv` are for programs only. The texts of prompts are written where the project made them;
-    those of others are not passed on. The bytes are the same on every run. Raises UnusableFile or
-    ConfigError as `results.load` does, and where `captions` names no table.
+    `study.csv` are for programs only. A table that the study has no rows for (its prompts hold no
+    verifiable instruction, say) is not written. The texts of prompts are written where the project
+    made them; those of others are not passed on. The bytes are the same on every run. Raises
+    UnusableFile or ConfigError as `results.load` does.
     """
     refuse_incomplete(experiments)
     results = load(artifacts, experiments, params)
@@ -71,8 +71,11 @@ def make_tables(
         long["prompts"] = prompts(results)
     with replacing(target) as draft:
         draft.mkdir()
-        for table in _with_remarks(tables, params.captions):
-            write_table(table, draft)
+        remarks = {str(name): remark for name, remark in params.captions.items()}
+        for table in tables:
+            remark = remarks.get(table.name, "")
+            if table.rows:
+                write_table(replace(table, caption=f"{table.caption} {remark}".rstrip()), draft)
         for name, rows in long.items():
             write_csv(draft / f"{name}.csv", flat(rows))
         write_text(draft / "samples.md", samples(results, MAIN, texts=own))
@@ -81,14 +84,3 @@ def make_tables(
 def _compared(asked: Claims) -> set[str]:
     differences = [each for claim in asked.claims for each in claim.differences]
     return {arm for each in differences for arm in (each.arm, each.against)}
-
-
-def _with_remarks(tables: Sequence[Table], captions: Mapping[str, str]) -> list[Table]:
-    """Return tables with what the profile has to say below some of them."""
-    if unknown := sorted(set(captions) - {table.name for table in tables}):
-        names = ", ".join(table.name for table in tables)
-        raise ConfigError(f"captions: no table is called '{unknown[0]}'; there are: {names}")
-    return [
-        replace(table, caption=f"{table.caption} {captions.get(table.name, '')}".rstrip())
-        for table in tables
-    ]

@@ -31,24 +31,37 @@ from reproduce.results import (
     Results,
     most_dropped,
 )
-from reproduce.statistics import bootstrap_ratio
 from reproduce.tables.render import Table
-from reproduce.wording import over, percent, span
+from reproduce.wording import numbered, over, percent, span
 
 Row = dict[str, Any]
 
 
 def note(results: Results, rows: Iterable[Row]) -> str:
     """Return the end of a caption: prompts, seeds, interval, prompts dropped."""
-    estimates = [c for row in rows for c in row.values() if isinstance(c, Estimate)]
-    prompts = span(found.interval.prompts for found in estimates)
-    settings, seeds = results.statistics, ", ".join(map(str, results.seeds))
+    cells = [(key, c) for row in rows for key, c in row.items() if isinstance(c, Estimate)]
+    settings, dropped = results.statistics, most_dropped(cell for _, cell in cells)
+    left_out = f" Prompts that lack a score for some seed are left out: at most {dropped} a cell."
     return (
-        f"n = {prompts} prompts a cell, seeds {seeds}; in brackets the "
+        f"n = {_prompts(cells)}, {numbered(results.seeds)}; in brackets the "
         f"{percent(settings.confidence)} percentile interval of {settings.resamples} bootstrap "
-        f"resamples {over(len(results.seeds))}. Prompts without a score for every seed are left "
-        f"out: at most {most_dropped(estimates)} a cell."
+        f"resamples {over(len(results.seeds))}.{left_out if dropped else ''}"
     )
+
+
+def _prompts(cells: Sequence[tuple[str, Estimate]]) -> str:
+    """Return how many prompts are behind a cell, objective by objective where they differ."""
+    counts = {
+        measure.title: span(c.interval.prompts for key, c in cells if key in _columns(measure))
+        for measure in OBJECTIVES
+    }
+    if len(set(counts.values())) == 1 or "0" in counts.values():
+        return f"{span(c.interval.prompts for _, c in cells)} prompts a cell"
+    return ", ".join(f"{count} ({title})" for title, count in counts.items()) + " prompts a cell"
+
+
+def _columns(measure: Measure) -> tuple[str, ...]:
+    return tuple(f"{measure.name}{end}" for end in ("", "_change", "_difference"))
 
 
 def two_stage(results: Results) -> Table:
@@ -102,7 +115,7 @@ def methods(results: Results) -> Table:
             "instruction_level": followed(results, key, INSTRUCTION_STRICT),
             "instruction_level_loose": followed(results, key, INSTRUCTION_LOOSE),
             **_means(results, key, shown[3:]),
-            **_against(results, key, MTL),
+            **_minus(results, key, MTL),
         }
         for key in MAIN
     ]
@@ -131,11 +144,10 @@ def followed(results: Results, key: str, measure: Measure) -> Estimate | None:
         grid = results.grid(key, name, measure.column)
         count = np.array([len(example.instructions) for example in results.sets[name]], float)
         kept = ~np.isnan(grid).any(axis=0)
-        hits.append((grid * count)[:, kept])
-        cases.append(np.broadcast_to(count, grid.shape)[:, kept])
-    if not any(case.sum() for case in cases):
-        return None
-    return Estimate(bootstrap_ratio(hits, cases, **results.statistics.model_dump()))
+        if kept.any():
+            hits.append((grid * count)[:, kept])
+            cases.append(np.broadcast_to(count, grid.shape)[:, kept])
+    return results.ratio(hits, cases)
 
 
 def data_size(results: Results) -> Table:
@@ -159,12 +171,15 @@ def data_size(results: Results) -> Table:
 
 
 def drivers(results: Results) -> Table:
-    """Return the variants of ReSet, a part left out or added, and their difference to ReSet."""
+    """Return the variants of ReSet, a part left out or added, and ReSet minus each.
+
+    The rows of the base model and of ReSet have no difference.
+    """
     rows = [
         {
             **_names(results, key),
             **_means(results, key, OBJECTIVES),
-            **_against(results, key, BASE if key == BASE else RESET),
+            **_minus(results, BASE if key == BASE else RESET, key),
         }
         for key in [BASE, RESET, *_of(results, "drivers")]
     ]
@@ -173,7 +188,7 @@ def drivers(results: Results) -> Table:
     what = (
         "What drives ReSet: one strategy alone, one judge left out, one of the two things that "
         "ReSet-S adds, or the epochs and the learning rate of MTL (full tuning) in place of the "
-        "short continuation; Δ is the paired difference of the arm to ReSet"
+        "short continuation; Δ is ReSet minus the arm, paired"
     )
     return Table("drivers", f"{what}. {note(results, rows)}", headers, rows)
 
@@ -188,14 +203,12 @@ def controls(results: Results) -> Table:
             **_names(results, BASE),
             "method": None,
             **_means(results, BASE, OBJECTIVES),
-            **_against(results, BASE, BASE),
+            **_minus(results, BASE, BASE),
         }
     ]
     for key in _of(results, "controls"):
         method = _controlled(results, key)
-        differences = {
-            f"{m.name}_difference": results.estimate(m, method, against=key) for m in OBJECTIVES
-        }
+        differences = _minus(results, method, key)
         names = {**_names(results, key), "method": results.labels[method]}
         rows.append({**names, **_means(results, key, OBJECTIVES), **differences})
     headers = {"label": "Control", "method": "Method"} | {m.name: m.title for m in OBJECTIVES}
@@ -221,7 +234,10 @@ def scores(results: Results) -> list[Row]:
 
 
 def method_of(results: Results, key: str) -> str:
-    """Return which of ReSet and ReSet-S selects from as many candidates as an arm; else MTL."""
+    """Return which of ReSet and ReSet-S selects from as many candidates as an arm; else MTL.
+
+    `refuse_incomplete` has seen to it that there is no third share.
+    """
     selection = results.arms[key].select
     if selection is None:
         return MTL
@@ -261,7 +277,8 @@ def _means(results: Results, key: str, measures: Sequence[Measure]) -> Row:
     return {measure.name: results.estimate(measure, key) for measure in measures}
 
 
-def _against(results: Results, key: str, other: str) -> Row:
+def _minus(results: Results, key: str, other: str) -> Row:
+    """Return the paired differences of one arm minus another; None of an arm to itself."""
     return {
         f"{m.name}_difference": None if key == other else results.estimate(m, key, against=other)
         for m in OBJECTIVES

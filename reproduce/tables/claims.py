@@ -10,6 +10,9 @@ from reproduce.tables.render import Table
 from reproduce.wording import percent
 
 MEASURES = {measure.name: measure for measure in (INSTRUCTION, FAITHFULNESS, TASK, BOTH)}
+TITLES = {measure.name: measure.title for measure in MEASURES.values()}
+TITLES[INSTRUCTION.name] = "Instruction following"
+"""Measures by their name to a reader; "IF" would be taken for the arm beside it."""
 
 
 def verdict(interval: Interval, direction: str, smallest: float) -> str:
@@ -41,10 +44,13 @@ def claims(results: Results, asked: Claims) -> Table:
         "seeds": "Seeds", "examples": "Examples of the last stage", "smallest": "Counts from",
         "verdict": "Verdict",
     }  # fmt: skip
+    signed = (
+        "; faithfulness by entailment runs from -1 to 1, for its mean with IF it is brought to 0 "
+        "to 1" if results.lowest(FAITHFULNESS) < 0 else ""
+    )  # fmt: skip
     rule = (
         "Supported: the whole interval lies on the claimed side of 0, and the effect is one that "
-        f"counts ({percent(asked.smallest_effect)} of the measure's range or more; faithfulness by "
-        "entailment runs from -1 to 1, for its mean with IF it is brought to 0 to 1); not "
+        f"counts ({percent(asked.smallest_effect)} of the measure's range or more{signed}); not "
         "supported: the whole interval rules such an effect out; else undecided. No correction "
         "for the number of comparisons"
     )
@@ -65,7 +71,7 @@ def _row(
         "minus": difference.against,
         "source": f"{claim.source} ({claim.label})",
         "comparison": comparison(results, difference),
-        "measure": measure.title,
+        "measure": TITLES[measure.name],
         "base": results.estimate(measure, BASE) if BASE in results.arms else None,
         "role": role,
         "direction": difference.direction,

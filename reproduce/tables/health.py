@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from reproduce.results import Results
 from reproduce.tables.render import Table
+from reproduce.wording import numbered
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -41,14 +42,14 @@ def health(results: Results, cut: Cut) -> Table:
     }  # fmt: skip
     if results.rated:
         headers |= {"rated": "Rated", "unrated": "Rating unreadable"}
-    seeds = ", ".join(map(str, results.seeds))
     caption = (
-        f"Soundness of every arm, seeds {seeds} together: evaluated responses, the share that is "
-        "empty, and that which is as long as the limit on new tokens lets it be, so probably cut "
-        "off; the words of a response to an IF prompt (a median); the responses to which a judge "
-        "that applies gave no score; training examples (a mean over seeds), those left out of "
-        "training as too long (a sum), and the training loss, as a mean over the first and over "
-        "the last tenth of its steps (single ones differ: batches hold examples of like length)."
+        f"Soundness of every arm ({numbered(results.seeds)}): evaluated responses, the "
+        "share that is empty, and that which is as long as the limit on new tokens lets it be, so "
+        "probably cut off; the words of a response to an IF prompt (a median); the responses to "
+        "which a judge that applies gave no score; training examples (a mean over seeds), those "
+        "left out of training as too long (a sum), and the training loss, as a mean over the first "
+        "and over the last tenth of its steps (single ones differ: batches hold examples of like "
+        "length)."
     )
     if results.rated:
         caption += " Rated are the responses that the served judge was asked about."
@@ -82,7 +83,7 @@ def _row(results: Results, key: str, cut: Cut) -> Row:
         "responses": len(final),
         "empty": float(final["empty"].mean()),
         "cut": cut(list(final["response"])),
-        "words": float(final[~context]["response"].str.split().str.len().median()),
+        "words": f"{final[~context]['response'].str.split().str.len().median():g}",
         "unscored": int(lost.sum()),
         "examples": results.examples(key) or None,
         "too_long": int(training["too_long"].sum()) if len(training) else None,

@@ -32,8 +32,10 @@ def judges(rows: Sequence[Row], params: Params) -> Table:
             if any(shown.values()):
                 said = status(at_same[name], params) if carriers.get(kind) == measure else None
                 carries = "faithfulness" if said == "sound" else said and f"nothing: {said}"
-                found.append({"dataset": name, "measure": measure, **shown, "carries": carries})
-    headers = {"dataset": "Data set", "measure": "Measure"}
+                examples = cell.prompts if (cell := cells[SAME]) else None
+                found.append({"dataset": name, "measure": measure, "examples": examples, **shown,
+                              "carries": carries})  # fmt: skip
+    headers = {"dataset": "Data set", "measure": "Measure", "examples": "Examples (same passage)"}
     headers |= {wrong: f"AUC, {wrong}" for wrong in WRONG} | {"carries": "Carries"}
     given = [cell for row in found for cell in row.values() if isinstance(cell, Estimate)]
     counts = sorted(cell.interval.prompts for cell in given)

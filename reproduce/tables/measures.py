@@ -43,9 +43,10 @@ def measures(results: Results, asked: Claims) -> Table:
     ]
     headers = {"comparison": "Difference", "dataset": "Data set", "carries": "Carries a claim"}
     headers |= {measure.name: measure.title for measure in SHOWN}
-    headers[FAITHFULNESS.name] = "By entailment"
+    deciding = "entailment" if results.lowest(FAITHFULNESS) < 0 else "words of the passage"
+    headers[FAITHFULNESS.name] = f"By {deciding}"
     caption = (
-        "Differences in faithfulness that the claims are about, by entailment, which decides, and "
+        f"Differences in faithfulness that the claims are about, by {deciding}, which decides, and "
         "by what else is measured of the same responses. Coverage and K-precision are high where "
         "a response takes its words from the passage, whatever it says with them; the last three "
         "compare it with references. How far each tells right from wrong: the table `judges`. "

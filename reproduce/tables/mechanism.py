@@ -7,7 +7,7 @@ import numpy as np
 from reproduce.examples import Example
 from reproduce.judges.task import exact_match, normalise, states
 from reproduce.results import MAIN, STATES_ANSWER, TASK, Estimate, Results
-from reproduce.statistics import Grid, bootstrap_ratio
+from reproduce.statistics import Grid
 from reproduce.tables.arms import note
 from reproduce.tables.render import Table
 
@@ -15,10 +15,12 @@ from reproduce.tables.render import Table
 def mechanism(results: Results) -> Table:
     """Return, an arm a row, the share of wrong answers that state the remembered fact.
 
-    Only extractive questions count whose remembered fact is known and is not the right answer.
+    Only extractive questions count whose remembered fact is known and is not the right answer;
+    the table has no rows where there is none, or no arm answers one wrong.
     """
     chances = _chances(results)
-    rows = [_row(results, key, chances) for key in MAIN]
+    rows = [_row(results, key, chances) for key in MAIN] if chances else []
+    rows = rows if any(row["wrong"] for row in rows) else []
     headers = {
         "label": "Arm", "answers": "Answers", "wrong": "Wrong answers",
         "remembered": "Share remembered", "chance": "Chance",
@@ -57,13 +59,9 @@ def _row(results: Results, key: str, chances: dict[str, float]) -> dict[str, Any
     experiment, arm = key.split("/")
     row: dict[str, Any] = {"experiment": experiment, "arm": arm, "label": results.labels[key]}
     row |= {"answers": sum(grid.size for grid in wrong), "wrong": total}
-    row["remembered"] = _share(results, remembered, wrong) if total else None
+    row["remembered"] = results.ratio(remembered, wrong)
     row["chance"] = chance / total if total else None
     return {**row, **_probes(results, key)}
-
-
-def _share(results: Results, hits: list[Grid], cases: list[Grid]) -> Estimate:
-    return Estimate(bootstrap_ratio(hits, cases, **results.statistics.model_dump()))
 
 
 def _probes(results: Results, key: str) -> dict[str, Estimate | None]:

@@ -2,8 +2,7 @@
 
 from typing import Any
 
-from reproduce.results import MAIN, Estimate, Results
-from reproduce.statistics import Grid, bootstrap_ratio
+from reproduce.results import MAIN, Results
 from reproduce.tables.arms import note
 from reproduce.tables.render import Table
 
@@ -43,9 +42,5 @@ def _row(results: Results, key: str, name: str) -> dict[str, Any]:
         "right": results.mean(right),
         "contradicted": results.mean(contradicted),
         "silent": results.mean(1 - answered),
-        "reliable": _ratio(results, right, answered) if answered.any() else None,
+        "reliable": results.ratio([right], [answered]),
     }
-
-
-def _ratio(results: Results, hits: Grid, cases: Grid) -> Estimate:
-    return Estimate(bootstrap_ratio([hits], [cases], **results.statistics.model_dump()))

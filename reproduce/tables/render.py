@@ -94,7 +94,10 @@ def _filter(table: Table) -> str:
 def latex(table: Table) -> str:
     r"""Return the table for \input; the document needs the packages booktabs and graphicx."""
     keys = list(table.headers)
-    numeric = {key for key in keys if any(not isinstance(row[key], str) for row in table.rows)}
+    numeric = {
+        key for key in keys
+        if any(isinstance(row[key], int | float | Estimate) for row in table.rows)
+    }  # fmt: skip
     columns = "".join("r" if key in numeric else "l" for key in keys)
     header = " & ".join(escaped(table.headers[key]) for key in keys)
     body = [" & ".join(escaped(cell(row[key])) for key in keys) + r" \\" for row in table.rows]

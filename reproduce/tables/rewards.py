@@ -11,6 +11,7 @@ from reproduce.examples import Side
 from reproduce.reset.selection import considered, reward, select
 from reproduce.results import RESET, RESET_S, Results, read_candidates
 from reproduce.tables.render import Table
+from reproduce.wording import numbered
 
 Row = dict[str, Any]
 
@@ -56,10 +57,9 @@ def rewards(results: Results, found: Mapping[str, Sequence[Choice]]) -> Table:
         "considered": "Candidates", "kept": "Kept", "acceptance": "Acceptance",
         "yield": "Share of kept", "reward_all": "Reward, all", "reward_kept": "Reward, kept",
     }  # fmt: skip
-    seeds = ", ".join(map(str, results.seeds))
     caption = (
         "Candidates that were considered (those with a response) and kept, and their mean reward; "
-        f"counts are means over seeds {seeds}. Acceptance is kept / candidates."
+        f"counts are means over {numbered(results.seeds)}. Acceptance is kept / candidates."
     )
     return Table("rewards", caption, headers, rows)
 
