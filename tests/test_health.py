@@ -37,7 +37,7 @@ def test_health_counts_empty_answers_words_and_lost_rows(study: Path) -> None:
     empty = sum(not row["response"] for row in rows) / len(rows)
     words = [len(row["response"].split()) for row in rows if row["instruction"] is not None]
     assert found["MTL"]["empty"] == pytest.approx(empty)
-    assert found["MTL"]["words"] == statistics.median(words)
+    assert float(found["MTL"]["words"]) == statistics.median(words)
     assert (found["MTL"]["too_long"], found["MTL"]["first_loss"]) == (3, pytest.approx(2.1))
     assert found["Base"]["first_loss"] is None
 
