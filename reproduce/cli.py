@@ -306,7 +306,7 @@ def verify(
     else:
         expected = comparison.read_expectations(RESULTS)
     found = comparison.verify(expected, PAPER, ARTIFACTS)
-    print(comparison.told(found))
+    print(comparison.as_text(found))
     wrong = faults(params, experiments, ARTIFACTS)
     print(*(f"Fault: {each}" for each in wrong), sep="\n", end="\n" if wrong else "")
     # The index of runs is no result: it is built again at any time.

@@ -18,7 +18,7 @@ Status = Mapping[str, list[Any]]
 """What `dvc status` says: stage -> changes."""
 
 
-def named(names: Collection[str]) -> str:
+def listed(names: Collection[str]) -> str:
     """Return names as text, the first eight of many."""
     shown = ", ".join(sorted(names)[:MOST_NAMED])
     return shown + (" ..." if len(names) > MOST_NAMED else "")
@@ -40,7 +40,7 @@ def faults(params: Params, experiments: Arms, artifacts: Path) -> list[str]:
         ),
         "without a record of their run: {}; delete them and run `dvc repro`": nameless(artifacts),
     }
-    told = [text.format(named(names)) for text, names in found.items() if names]
+    told = [text.format(listed(names)) for text, names in found.items() if names]
     return [*misplaced(Path(params.package)), *told]
 
 

@@ -38,7 +38,7 @@ def stages(experiments: Mapping[str, Mapping[str, Arm]]) -> list[str]:
 
 
 @dataclass(frozen=True)
-class Estimate:
+class TimeLeft:
     """Seconds that a run may still take, and what it takes with the stages already done."""
 
     left: float
@@ -67,7 +67,7 @@ def stage(
 
 def estimate(
     name: str, order: Sequence[str], expected: Mapping[str, float], done: Mapping[str, float]
-) -> Estimate | None:
+) -> TimeLeft | None:
     """Return the time left if every stage from `name` on has to run; None if nothing is known.
 
     The expected seconds are scaled by the pace of the stages done in this run, which is drawn
@@ -90,7 +90,7 @@ def estimate(
     ahead = [stage for stage in order[order.index(name) :] if stage not in done or stage == name]
     between = expected.get(BETWEEN, 0.0)
     left = pace * sum(expected.get(stage, usual) + between for stage in ahead)
-    return Estimate(left, left + sum(done[stage] for stage in done if stage not in ahead))
+    return TimeLeft(left, left + sum(done[stage] for stage in done if stage not in ahead))
 
 
 def finished(rows: Sequence[Row], now: float, began: float | None) -> dict[str, float]:
@@ -116,7 +116,7 @@ def finished(rows: Sequence[Row], now: float, began: float | None) -> dict[str, 
     return found
 
 
-def headline(name: str, order: Sequence[str], found: Estimate | None) -> str:
+def headline(name: str, order: Sequence[str], found: TimeLeft | None) -> str:
     """Return the line that announces a stage: "[12/44] methods/MTL — at most about 9 min left"."""
     if name not in order:
         return name

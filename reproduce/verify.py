@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from reproduce.environment import environment, in_words
-from reproduce.faults import named
+from reproduce.faults import listed
 from reproduce.files import SUMS, UnusableFile, checked, digest, fingerprint, read_csv, read_json
 from reproduce.wording import interval
 
@@ -183,7 +183,7 @@ def compared(expected: Sequence[Row], found: Sequence[Row]) -> list[Verdict]:
     return [*verdicts, *(Verdict(_name(row), "–", _said(row), "unexpected") for row in others)]
 
 
-def told(found: Comparison) -> str:
+def as_text(found: Comparison) -> str:
     """Return a comparison as text: claim by claim, then what is not the same bytes."""
     width = max((len(each.name) for each in found.claims), default=0)
     lines = [f"{each.name:{width}}  {each.status:10}  {each.found}" for each in found.claims]
@@ -195,13 +195,13 @@ def told(found: Comparison) -> str:
     lines.append(f"\n{same} of {found.outputs} outputs have the expected bytes")
     others = {"differ": found.changed, "are not here": found.absent,
               "are not expected": found.extra}  # fmt: skip
-    lines += [f"{len(names)} {what}: {named(names)}" for what, names in others.items() if names]
+    lines += [f"{len(names)} {what}: {listed(names)}" for what, names in others.items() if names]
     if not found.run:
         lines.append("Nothing was run here: these are the tables of the repository; `dvc repro`")
     elif found.lost:
         lines.append(
             "The table of claims stands without runs that it compares, so it proves nothing here: "
-            f"{named(found.lost)}; `dvc repro` makes them"
+            f"{listed(found.lost)}; `dvc repro` makes them"
         )
     lines += ["The expected bytes came out on:", *map(in_words, found.environments)]
     for each in found.elsewhere:

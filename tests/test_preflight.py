@@ -201,7 +201,7 @@ def test_the_key_stands_in_no_line(server: str, monkeypatch: pytest.MonkeyPatch,
     params = told().model_copy(update=changes)
     found = lines.carried_out(servers.server_checks(params), servers.secrets(params))
     assert found[0].status == ("pass" if key == KEY else "fail")
-    shown = lines.told(found)
+    shown = lines.as_text(found)
     assert key.strip() not in shown and repr(key)[1:-1] not in shown and "sk-" not in shown
 
 
@@ -221,7 +221,7 @@ def test_a_check_that_breaks_is_a_line() -> None:
     found = lines.carried_out({"one": broken, "two": lambda: lines.passed("fine")}, [KEY])
     assert [(line.check, line.status) for line in found] == [("one", "fail"), ("two", "pass")]
     assert found[0].said == "RuntimeError: no luck with <key>"
-    assert lines.told(found).endswith("1 pass, 1 fail, 0 not applicable")
+    assert lines.as_text(found).endswith("1 pass, 1 fail, 0 not applicable")
 
 
 def test_gpus_are_counted_on_each_node() -> None:

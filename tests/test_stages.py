@@ -1,131 +1,141 @@
-"""Every stage of dvc.yaml names the code that it runs, so that a change of code reruns it."""
+"""The order of stages, and the estimate of the time left."""
 
-import ast
-import inspect
+import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
-import yaml
 
-from reproduce import cli
-from reproduce.config import Params, by_key, load_claims, load_experiments
-from reproduce.report import needed
+from reproduce.config import load_experiments
+from reproduce.stages import (
+    TimeLeft,
+    estimate,
+    finished,
+    headline,
+    stage,
+    stages,
+)
+from reproduce.timings import PAUSE
 
 ROOT = Path(__file__).parent.parent
-PLUMBING = {"cli", "config", "examples", "files", "progress", "stages", "timings", "warm"}
-"""Modules that carry data and settings; what they mean for a stage is in its parameters."""
-
-STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
+ORDER = ["a", "b", "c", "d"]
+EXPECTED = {"a": 10.0, "b": 20.0, "c": 30.0, "d": 40.0}
 
 
-def source(module: str) -> Path | None:
-    path = ROOT / Path(*module.split("."))
-    found = [p for p in (path.with_suffix(".py"), path / "__init__.py") if p.is_file()]
-    return found[0] if found else None
-
-
-def imports(tree: ast.AST) -> set[str]:
-    """Return the modules of the package that a syntax tree imports anywhere, by full name."""
-    names = set()
-    for node in ast.walk(tree):
-        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("reproduce"):
-            names |= {str(node.module)} | {f"{node.module}.{alias.name}" for alias in node.names}
-    with_parents = {".".join(n.split(".")[:k]) for n in names for k in range(1, n.count(".") + 2)}
-    return {name for name in with_parents if source(name)} - {"reproduce"}
-
-
-def reached(command: str) -> set[Path]:
-    """Return the files whose code a command of the package may run, less the plumbing."""
-    function = getattr(cli, command)
-    pending, seen = imports(ast.parse(inspect.getsource(function))), set[str]()
-    while pending:
-        module = pending.pop()
-        if module.split(".")[1] not in PLUMBING and module not in seen:
-            seen.add(module)
-            path = source(module)
-            assert path is not None
-            pending |= imports(ast.parse(path.read_text()))
-    files = [source(module) for module in seen]
-    return {path for path in files if path and not only_a_docstring(path)}
-
-
-def only_a_docstring(path: Path) -> bool:
-    return all(isinstance(node, ast.Expr) for node in ast.parse(path.read_text()).body)
-
-
-def declared(stage: str) -> list[Path]:
-    body = STAGES[stage].get("do", STAGES[stage])
-    return [
-        ROOT / "reproduce" / dep.removeprefix("${package}/")
-        for dep in body["deps"]
-        if dep.startswith("${package}/")
-    ]
-
-
-def command(stage: str) -> str:
-    return str(STAGES[stage].get("do", STAGES[stage])["cmd"].split()[1])
-
-
-@pytest.mark.parametrize("stage", STAGES)
-def test_a_stage_names_all_code_that_it_imports(stage: str) -> None:
-    named = declared(stage)
-    missing = [
-        str(path.relative_to(ROOT))
-        for path in reached(command(stage))
-        if not any(path == dep or dep in path.parents for dep in named)
-    ]
-    assert missing == []
-
-
-@pytest.mark.parametrize("stage", STAGES)
-def test_a_stage_names_no_code_that_it_does_not_import(stage: str) -> None:
-    files = reached(command(stage))
-    idle = [
-        str(dep.relative_to(ROOT))
-        for dep in declared(stage)
-        if dep.suffix != ".yaml" and not any(dep == p or dep in p.parents for p in files)
-    ]
-    assert idle == []
-
-
-def test_a_repeated_stage_writes_to_a_path_of_its_own() -> None:
-    repeated = {name: body["do"] for name, body in STAGES.items() if "foreach" in body}
-    assert len(repeated) == 5
-    for name, body in repeated.items():
-        assert body["outs"] == [f"artifacts/{name}/${{key}}"]
-        assert body["cmd"].endswith(f"{name}/${{key}}")
-
-
-def test_the_walk_finds_what_a_stage_is_known_to_use() -> None:
-    names = {path.stem for path in reached("arm")}
-    assert {"trainer", "generate", "entailment", "lexical", "selection"} <= names
-    assert "sampling" not in names and "config" not in names
-
-
-def test_every_block_of_parameters_is_watched_but_that_of_servers() -> None:
-    """A larger budget of a judge makes nothing stale; whatever decides a number does."""
-    text = (ROOT / "dvc.yaml").read_text(encoding="utf-8")
-    bodies = [body.get("do", body) for body in STAGES.values()]
-    watched: set[str] = set()
-    for name in (name for body in bodies for name in body.get("params", [])):
-        watched |= set(name.get("params.yaml", [])) if isinstance(name, dict) else {name}
-    of_place = {"profile", "package", "lock", "claims"}
-    assert watched - of_place == set(Params.model_fields) - of_place - {"servers"}
-    assert "servers" not in text
-
-
-def served_by(stage: str) -> list[str]:
-    """Return the claims that need a run of the stage, or a table of its name."""
+def test_stages_come_after_what_they_need() -> None:
     experiments = load_experiments(ROOT / "experiments.yaml")
-    found = []
-    for claim in load_claims(ROOT / "paper" / "claims.yaml", experiments).claims:
-        sides = [arm for d in (*claim.decided_by, *claim.shown_too) for arm in (d.arm, d.against)]
-        groups = {name.split("/")[0] for name in needed(sides, by_key(experiments))}
-        if stage in groups | set(claim.tables) | {"tables", "figures", "tracking"}:
-            found.append(claim.claim)
-    return found
+    order = stages(experiments)
+    assert order[:4] == ["data", "entailment", "base", "two-stage/base"]
+    assert order[-3:] == ["tables", "figures", "tracking"]
+    middle = order.index("candidates")
+    assert order[middle - 1 : middle + 3] == ["methods/MTL", "candidates", "score", "methods/ReSet"]
+    assert len(order) == len(set(order)) == sum(map(len, experiments.values())) + 8
+    for experiment, arms in experiments.items():
+        for name, arm in arms.items():
+            assert order.index(arm.start) < order.index(f"{experiment}/{name}")
 
 
-@pytest.mark.parametrize("stage", STAGES)
-def test_a_stage_names_the_claims_that_it_serves(stage: str) -> None:
-    assert STAGES[stage].get("do", STAGES[stage])["meta"]["claims"] == served_by(stage)
+def test_the_first_stage_has_all_before_it() -> None:
+    assert estimate("a", ORDER, EXPECTED, {}) == TimeLeft(100.0, 100.0)
+
+
+def test_skipped_stages_do_not_count() -> None:
+    assert estimate("c", ORDER, EXPECTED, {}) == TimeLeft(70.0, 70.0)
+
+
+def test_stages_at_the_expected_pace() -> None:
+    assert estimate("c", ORDER, EXPECTED, {"a": 10.0, "b": 20.0}) == TimeLeft(70.0, 100.0)
+
+
+def test_a_slow_machine_scales_what_is_left() -> None:
+    # Pace: (2 * 30 + 5) / (30 + 5), where 5 is 5 % of the whole.
+    found = estimate("c", ORDER, EXPECTED, {"a": 20.0, "b": 40.0})
+    assert found and found.left == pytest.approx(70 * 65 / 35)
+    assert found.whole == pytest.approx(70 * 65 / 35 + 60)
+
+
+def test_a_short_slow_stage_hardly_counts() -> None:
+    expected = {"a": 0.1, "b": 1000.0}
+    found = estimate("b", ["a", "b"], expected, {"a": 1.0})
+    assert found and found.left == pytest.approx(1000, rel=0.02)
+
+
+def test_a_stage_that_was_done_before_its_turn_is_not_left() -> None:
+    assert estimate("b", ORDER, EXPECTED, {"c": 30.0}) == TimeLeft(60.0, 90.0)
+
+
+def test_a_stage_run_again_counts_as_left() -> None:
+    assert estimate("d", ORDER, EXPECTED, {"d": 40.0}) == TimeLeft(40.0, 40.0)
+
+
+def test_an_unknown_stage_counts_as_the_mean() -> None:
+    assert estimate("a", ["a", "new"], {"a": 10.0}, {}) == TimeLeft(20.0, 20.0)
+
+
+@pytest.mark.parametrize(("name", "expected"), [("a", {}), ("z", EXPECTED), ("a", {"a": 0.0})])
+def test_nothing_is_said_where_nothing_is_known(name: str, expected: dict[str, float]) -> None:
+    assert estimate(name, ORDER, expected, {}) is None
+
+
+def test_finished_takes_the_stages_since_dvc_began() -> None:
+    rows = [
+        {"stage": "a", "seconds": 50.0, "at": 1040.0},
+        {"stage": "b", "seconds": 5.0, "at": 1060.0},
+    ]
+    assert finished(rows, 1100.0, began=1050.0) == {"b": 5.0}
+    assert finished(rows, 1100.0, began=900.0) == {"a": 50.0, "b": 5.0}
+
+
+def test_finished_ends_at_a_pause_where_dvc_is_not_there() -> None:
+    rows = [
+        {"stage": "a", "seconds": 1.0, "at": 1000.0},
+        {"stage": "b", "seconds": 900.0, "at": 1000.0 + PAUSE + 902},
+        {"stage": "c", "seconds": 900.0, "at": 1000.0 + PAUSE + 1802},
+    ]
+    assert finished(rows, rows[-1]["at"] + 1, None) == {"b": 900.0, "c": 900.0}  # type: ignore[operator]
+    assert finished(rows, rows[-1]["at"] + PAUSE + 1, None) == {}  # type: ignore[operator]
+
+
+def test_headline() -> None:
+    assert headline("x", (), None) == "x"
+    assert headline("b", ORDER, None) == "[2/4] b"
+    said = headline("b", ORDER, TimeLeft(540, 840))
+    assert said == "[2/4] b — at most about 9 min left of 14 min"
+
+
+def test_a_stage_is_logged_once_it_succeeds(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    log, timings = tmp_path / "logs/timings.jsonl", tmp_path / "timings.csv"
+    timings.write_text("stage,seconds\na,60\nb,60\n", encoding="utf-8")
+    with stage("a", log, ["a", "b"], timings):
+        pass
+    with pytest.raises(KeyError), stage("b", log, ["a", "b"], timings):
+        raise KeyError
+    rows = [json.loads(line) for line in log.read_text("utf-8").splitlines() if line]
+    assert [row["stage"] for row in rows] == ["a"]
+    assert (
+        set(rows[0]) == {"stage", "seconds", "at", "memory_mb", "machine"}
+        and rows[0]["memory_mb"] > 10
+    )
+    assert "[1/2] a — at most about 2 min left of 2 min" in capsys.readouterr().out
+
+
+def test_the_run_begins_with_the_dvc_process_above(tmp_path: Path) -> None:
+    inner = "from reproduce.stages import _run_began, mark_run; mark_run(); print(_run_began())"
+    dvc = tmp_path / "dvc"
+    dvc.write_text(f"import subprocess, sys\nsubprocess.run([sys.executable, '-c', {inner!r}])\n")
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+
+    def began(**more: str) -> str:
+        command = [sys.executable, str(dvc), "repro"]
+        found = subprocess.run(
+            command, capture_output=True, text=True, check=True, env={**environment, **more}
+        )
+        return found.stdout.strip()
+
+    assert float(began(DVC_STAGE="data")) > 1e9
+    environment.pop("DVC_STAGE", None)
+    assert began() == "None"

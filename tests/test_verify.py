@@ -39,7 +39,7 @@ def test_what_was_kept_is_found_again(study: Path) -> None:
     found = compare(study)
     assert {each.status for each in found.claims} == {"identical"}
     assert found.holds and found.same_bytes and found.outputs > 40
-    assert f"{found.outputs} of {found.outputs} outputs have" in verify.told(found)
+    assert f"{found.outputs} of {found.outputs} outputs have" in verify.as_text(found)
 
 
 @pytest.mark.parametrize(
@@ -95,14 +95,14 @@ def test_what_is_not_the_same_bytes_is_named(study: Path) -> None:
     assert found.holds and not found.same_bytes
     for said in ("1 differ: figures/one.png", "1 are not here: drivers/cold",
                  "1 are not expected: figures/two.png"):  # fmt: skip
-        assert said in verify.told(found)
+        assert said in verify.as_text(found)
 
 
 def test_tables_of_the_repository_alone_prove_nothing(study: Path) -> None:
     shutil.rmtree(study / "artifacts")
     found = compare(study)
     assert {each.status for each in found.claims} == {"identical"}
-    assert not found.holds and "Nothing was run here" in verify.told(found)
+    assert not found.holds and "Nothing was run here" in verify.as_text(found)
 
 
 def test_a_claim_without_the_runs_that_it_compares_proves_nothing(study: Path) -> None:
@@ -110,8 +110,8 @@ def test_a_claim_without_the_runs_that_it_compares_proves_nothing(study: Path) -
     found = compare(study)
     assert {each.status for each in found.claims} == {"identical"}
     assert found.lost == ["methods/MTL"] and not found.holds
-    assert "stands without runs that it compares" in verify.told(found)
-    assert "methods/MTL; `dvc repro` makes them" in verify.told(found)
+    assert "stands without runs that it compares" in verify.as_text(found)
+    assert "methods/MTL; `dvc repro` makes them" in verify.as_text(found)
 
 
 def test_unfinished_work_is_no_artifact(study: Path) -> None:
@@ -168,7 +168,7 @@ def test_what_comes_out_elsewhere_is_kept_beside_it(study: Path) -> None:
     assert here["compared"] == len(expected["claims"]) == here["agree"] + 1
     assert here["claims"][0]["verdict"] == "another"
     said = f"and {here['agree']} of {here['compared']} comparisons agreed, on:"
-    assert said in verify.told(compare(study))
+    assert said in verify.as_text(compare(study))
     shutil.rmtree(study / "artifacts" / "methods" / "MTL")
     with pytest.raises(UnusableFile, match="not every run that the claims compare is here"):
         add()

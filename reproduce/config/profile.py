@@ -12,9 +12,9 @@ from reproduce.config.strict import Strict
 from reproduce.config.training import Base, Continuation, Hardware, Training
 
 TableName = Literal[
-    "two-stage", "trajectory", "methods", "data-size", "drivers", "controls", "mechanism",
-    "outcomes", "measures", "instructions", "rewards", "data-sets", "seeds", "health", "judges",
-    "claims",
+    "two-stage", "trajectory", "methods", "other-measures", "data-size", "drivers", "controls",
+    "mechanism", "outcomes", "measures", "instructions", "rewards", "data-sets", "seeds", "health",
+    "judges", "claims",
 ]  # fmt: skip
 """The tables for readers, in the order of the report."""
 

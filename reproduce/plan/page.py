@@ -39,7 +39,7 @@ class Plan:
 
 
 @dataclass(frozen=True)
-class Grid:
+class TextTable:
     """A table of text; the first column is set to the left, the others as `left` says."""
 
     headers: Sequence[str]
@@ -60,7 +60,7 @@ def markdown(plan: Plan) -> str:
     return _page(plan, _marked, "## {}\n")
 
 
-def _page(plan: Plan, shown: Callable[[Grid], str], heading: str) -> str:
+def _page(plan: Plan, shown: Callable[[TextTable], str], heading: str) -> str:
     parts = [
         heading.removeprefix("#").format(_title(plan)), _summary(plan), "",
         shown(_stages(plan)), "",
@@ -111,11 +111,11 @@ def _served(plan: Plan) -> str:
     return f" The server of candidates uses {plan.assumed.serving_gpus}."
 
 
-def _stages(plan: Plan) -> Grid:
+def _stages(plan: Plan) -> TextTable:
     columns = _columns(plan)
     rows = [[show(cost) for _, show, _ in columns] for cost in plan.found]
     whole = [total(plan.found) for _, _, total in columns]
-    return Grid([name for name, _, _ in columns], [*rows, whole])
+    return TextTable([name for name, _, _ in columns], [*rows, whole])
 
 
 def _columns(plan: Plan) -> list[Column]:
@@ -183,7 +183,7 @@ def _memory_note(plan: Plan) -> str:
     return said + ", which assumes 16-bit training: hardware.precision is fp32, which takes more."
 
 
-def _memory(plan: Plan) -> Grid:
+def _memory(plan: Plan) -> TextTable:
     held, params = plan.training, plan.params
     tokens, rows = params.training.max_length, params.training.micro_batch_size
     reserve = round(plan.assumed.reserve * GIGA) if plan.machine.devices else 0
@@ -202,10 +202,10 @@ def _memory(plan: Plan) -> Grid:
          answers + reserve),
         ("main memory in training, a node", held.host),
     ]  # fmt: skip
-    return Grid(["what", "GB"], [[name, f"{size / GIGA:.2f}"] for name, size in rows_of])
+    return TextTable(["what", "GB"], [[name, f"{size / GIGA:.2f}"] for name, size in rows_of])
 
 
-def _assumptions(plan: Plan) -> Grid:
+def _assumptions(plan: Plan) -> TextTable:
     machine = plan.machine
     rows = []
     if machine.devices:
@@ -229,10 +229,10 @@ def _assumptions(plan: Plan) -> Grid:
             continue
         unit, why = WHY[field.name]
         rows.append([field.name, f"{getattr(plan.assumed, field.name):g}", unit, why])
-    return Grid(["assumption", "value", "unit", "what and whence"], rows, left=True)
+    return TextTable(["assumption", "value", "unit", "what and whence"], rows, left=True)
 
 
-def _aligned(grid: Grid) -> str:
+def _aligned(grid: TextTable) -> str:
     lines = [grid.headers, *grid.rows]
     widths = [max(len(line[n]) for line in lines) for n in range(len(grid.headers))]
 
@@ -248,7 +248,7 @@ def _aligned(grid: Grid) -> str:
     )
 
 
-def _marked(grid: Grid) -> str:
+def _marked(grid: TextTable) -> str:
     marks = ["---" if grid.left or not n else "--:" for n in range(len(grid.headers))]
     lines = [grid.headers, marks, *grid.rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)

@@ -15,7 +15,7 @@ def preflight(
     """Check, line by line, that the study can run here; fails if any line does."""
     from reproduce.here import ARTIFACTS, settings
     from reproduce.preflight.hub import hub_checks
-    from reproduce.preflight.lines import carried_out, told
+    from reproduce.preflight.lines import as_text, carried_out
     from reproduce.preflight.machine import machine_checks
     from reproduce.preflight.servers import secrets, server_checks
     from reproduce.preflight.steps import step_checks
@@ -28,6 +28,6 @@ def preflight(
         **step_checks(params, ARTIFACTS / Path("base"), steps),
     }
     found = carried_out(checks, secrets(params))
-    print(told(found))
+    print(as_text(found))
     if any(line.status == "fail" for line in found):
         raise typer.Exit(1)

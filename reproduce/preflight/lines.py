@@ -59,7 +59,7 @@ def without(text: str, secrets: Sequence[str]) -> str:
     return " ".join(text.split())
 
 
-def told(found: Sequence[Line]) -> str:
+def as_text(found: Sequence[Line]) -> str:
     """Return the lines for a terminal, below each other, and how many of each there are."""
     width = max(len(line.check) for line in found)
     marks = {"pass": "pass", "fail": "FAIL", "not applicable": "n/a "}

@@ -16,7 +16,7 @@ from reproduce.tables.judges import judges
 from reproduce.tables.measures import measures
 from reproduce.tables.mechanism import mechanism
 from reproduce.tables.outcomes import outcomes
-from reproduce.tables.render import flat, write_table
+from reproduce.tables.render import spread_out, write_table
 from reproduce.tables.rewards import choices, reward_distribution, rewards
 from reproduce.tables.samples import generations, prompts, samples
 from reproduce.tables.seeds import seeds
@@ -46,6 +46,7 @@ def make_tables(
         arms.two_stage(results),
         arms.trajectory(results),
         arms.methods(results),
+        arms.other_measures(results),
         arms.data_size(results),
         arms.drivers(results),
         arms.controls(results),
@@ -77,7 +78,7 @@ def make_tables(
             if table.rows:
                 write_table(replace(table, caption=f"{table.caption} {remark}".rstrip()), draft)
         for name, rows in long.items():
-            write_csv(draft / f"{name}.csv", flat(rows))
+            write_csv(draft / f"{name}.csv", spread_out(rows))
         write_text(draft / "samples.md", samples(results, MAIN, texts=own))
 
 

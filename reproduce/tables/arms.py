@@ -100,41 +100,54 @@ def trajectory(results: Results) -> Table:
 
 
 def methods(results: Results) -> Table:
-    """Return the main arms by every measure, and their paired difference to MTL.
-
-    The levels of instruction following are those of IFEval (Zhou et al., 2023): the share of
-    prompts whose instructions are all followed, and that of instructions, prompts and data sets
-    together; strict, or loose. `IF`, which the claims are about, is the mean over data sets.
-    """
-    shown = (INSTRUCTION, PROMPT_STRICT, PROMPT_LOOSE, FAITHFULNESS, COVERAGE, K_PRECISION,
-             TASK, EXACT_MATCH, TOKEN_F1, ROUGE_L)  # fmt: skip
+    """Return the main arms by objective, and their paired difference to MTL."""
     rows = [
         {
             **_names(results, key),
-            **_means(results, key, shown[:3]),
-            "instruction_level": followed(results, key, INSTRUCTION_STRICT),
-            "instruction_level_loose": followed(results, key, INSTRUCTION_LOOSE),
-            **_means(results, key, shown[3:]),
+            **_means(results, key, OBJECTIVES),
             **_minus(results, key, MTL),
         }
         for key in MAIN
     ]
-    titles = {m.name: m.title for m in shown[3:]}
-    headers = {"label": "Arm"} | {m.name: m.title for m in shown[:3]}
+    headers = {"label": "Arm"} | {m.name: m.title for m in OBJECTIVES}
     headers[INSTRUCTION.name] = "IF, rated" if results.rated else "IF"
-    headers |= {"instruction_level": "IF, instruction level"}
-    headers |= {"instruction_level_loose": "IF, instruction level, loose", **titles}
     headers |= {f"{m.name}_difference": f"Δ {m.title}" for m in OBJECTIVES}
     what = "Specialists, two-stage pipelines, multi-task learning (MTL), ReSet and ReSet-S"
     rated = "the rating of a served judge, from 0 to 1"
     share = "the share of a prompt's instructions that is followed"
-    levels = (
-        f"IF is the mean over data sets of {rated if results.rated else share}; "
-        "at prompt level all of a prompt's are followed, at instruction level all instructions "
-        "count alike"
-    )
-    caption = f"{what}; Δ is the paired difference to MTL. {levels}. {note(results, rows)}"
+    means = f"IF is the mean over data sets of {rated if results.rated else share}"
+    caption = f"{what}; Δ is the paired difference to MTL. {means}. {note(results, rows)}"
     return Table("methods", caption, headers, rows)
+
+
+def other_measures(results: Results) -> Table:
+    """Return the main arms by the measures that decide no claim.
+
+    The levels of instruction following are those of IFEval (Zhou et al., 2023): the share of
+    prompts whose instructions are all followed, and that of instructions, prompts and data sets
+    together; strict, or loose.
+    """
+    levels = {"instruction_level": INSTRUCTION_STRICT, "instruction_level_loose": INSTRUCTION_LOOSE}
+    shown = (PROMPT_STRICT, PROMPT_LOOSE, COVERAGE, K_PRECISION, EXACT_MATCH, TOKEN_F1, ROUGE_L)
+    rows = [
+        {
+            **_names(results, key),
+            **{name: followed(results, key, measure) for name, measure in levels.items()},
+            **_means(results, key, shown),
+        }
+        for key in MAIN
+    ]
+    headers = {"label": "Arm", "instruction_level": "IF, instruction level",
+               "instruction_level_loose": "IF, instruction level, loose"}  # fmt: skip
+    headers |= {m.name: m.title for m in shown}
+    caption = (
+        "The main arms by measures that decide no claim. At instruction level all instructions "
+        "count alike, at prompt level all of a prompt's are followed (the mean over data sets); "
+        "loose: of a response without its first or last line or its marks, too. Coverage and "
+        "K-precision: share of a response's words that are the passage's; EM, F1 and ROUGE-L "
+        f"compare it with references. {note(results, rows)}"
+    )
+    return Table("other-measures", caption, headers, rows)
 
 
 def followed(results: Results, key: str, measure: Measure) -> Estimate | None:

@@ -44,12 +44,12 @@ class Table:
 
 def write_table(table: Table, target: Path) -> None:
     """Write name.csv, name.md and name.tex below `target`."""
-    write_csv(target / f"{table.name}.csv", flat(table.rows))
+    write_csv(target / f"{table.name}.csv", spread_out(table.rows))
     write_text(target / f"{table.name}.md", markdown(table))
     write_text(target / f"{table.name}.tex", latex(table))
 
 
-def flat(rows: Sequence[Row]) -> list[dict[str, str]]:
+def spread_out(rows: Sequence[Row]) -> list[dict[str, str]]:
     """Return rows of plain text with 6 decimals; an estimate becomes six columns."""
     spread = {key for row in rows for key, cell in row.items() if isinstance(cell, Estimate)}
     return [
