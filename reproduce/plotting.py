@@ -104,12 +104,9 @@ def loss_line(axes: Axes, run: Any, colour: Any) -> None:
     points = run.assign(point=run.groupby("seed").cumcount()).groupby("point")
     shares = points["step"].mean() / run["step"].max()
     # A line through a single point would not be seen.
-    look = {
-        "color": colour,
-        "label": run["label"].iloc[0],
-        "marker": "." if len(shares) < 2 else "",
-    }
-    axes.plot(shares, points["loss"].mean(), **look)
+    alone = "." if len(shares) < 2 else ""
+    label = run["label"].iloc[0]
+    axes.plot(shares, points["loss"].mean(), color=colour, label=label, marker=alone)
 
 
 def place_labels(

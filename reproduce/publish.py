@@ -14,7 +14,7 @@ import yaml
 from reproduce.config import Claims, load_claims, load_experiments
 from reproduce.files import UnusableFile, read_filled
 from reproduce.records import flat
-from reproduce.report import CLAIM, compared_controls
+from reproduce.report import compared_controls, deciding
 from reproduce.wording import interval, over, percent, plural, span
 
 Row = Mapping[str, str]
@@ -203,7 +203,7 @@ def _digest(stage: Mapping[str, Any]) -> str:
 
 def _study(root: Path, folder: Path) -> Study:
     tables, lock = folder / "paper" / "tables", folder / "dvc.lock"
-    claims, judges = tables / "claims.csv", tables / "judges.csv"
+    judges = tables / "judges.csv"
     scale = read_filled(tables / "study.csv", ("profile", "parameters", "seeds", "confidence"))
     for needed in (lock, *(folder / "paper" / "figures" / f"{name}.png" for name in FIGURES)):
         if not needed.is_file():
@@ -213,7 +213,7 @@ def _study(root: Path, folder: Path) -> Study:
         title=TITLES.get(scale[0]["profile"], scale[0]["profile"]),
         figures=figures.as_posix(),
         scale=scale[0],
-        claims=[row for row in read_filled(claims, CLAIM) if row["role"] == "primary"],
+        claims=deciding(folder),
         controls=compared_controls(tables),
         judges=[row for row in read_filled(judges, ("carries", "examples")) if row["carries"]],
         provenance=provenance(lock, folder / "paper"),

@@ -94,8 +94,10 @@ def runs_here(params: Params, experiments: Arms, artifacts: Path) -> Runs:
 
     @cache
     def judged(arm: Path) -> dict[int, list[Row]]:
-        runs = {seed: checked(arm, unread=WEIGHTS) / f"seed-{seed}" for seed in params.seeds}
-        return comparable({n: read_rows(run / "evaluation.jsonl") for n, run in runs.items()})
+        whole = checked(arm, unread=WEIGHTS)
+        return comparable(
+            {n: read_rows(whole / f"seed-{n}" / "evaluation.jsonl") for n in params.seeds}
+        )
 
     def read(cell: Cell) -> Content:
         arm = artifacts / cell.experiment / cell.arm
@@ -144,8 +146,10 @@ def score_points(
     for measure in OBJECTIVES:
         for row in rows:
             if examples[row["example"]].kind in measure.kinds:
+                # A data set without any score has its place, too.
                 found = scores[measure.name, row["progress"]][row["dataset"]]
-                found += [] if row[measure.column] is None else [row[measure.column]]
+                if row[measure.column] is not None:
+                    found.append(row[measure.column])
     probes = {example.dataset for example in examples.values() if example.probe}
     points: list[Point] = []
     for (name, progress), sets in scores.items():

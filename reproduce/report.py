@@ -6,7 +6,7 @@ from pathlib import Path
 from reproduce.config import BY_ENTAILMENT, Arm, by_key, load_claims, load_experiments, load_params
 from reproduce.files import UnusableFile, read_csv, read_filled, write_text
 from reproduce.progress import spoken
-from reproduce.stages import SAMPLED
+from reproduce.stages import FIRST, SAMPLED, SAMPLING
 from reproduce.timings import BETWEEN, CALIBRATION, Expected, expected_of
 from reproduce.verify import KEY, read_expectations
 from reproduce.wording import interval, over, percent, plural, span
@@ -60,7 +60,7 @@ def filled(text: str, name: str, block: str, source: Path) -> str:
 
 def results(folder: Path) -> str:
     """Return the answer of the profile in `folder` to each claim, and its controls, as Markdown."""
-    tables, rows = folder / "paper" / "tables", _deciding(folder)
+    tables, rows = folder / "paper" / "tables", deciding(folder)
     lines = ["| claim | measured | without tuning | verdict |", "|---|---|---|---|"]
     lines += [
         f"| {row['claim']} | {row['comparison']}, {_lower(row['measure'])}: "
@@ -82,7 +82,7 @@ def costs(folder: Path) -> str:
     lines += [
         f"| {row['claim']}: {row['comparison']} | `{_look(row['of'], row['minus'])}` "
         f"| {_cost((row['of'], row['minus']), arms, taken)} |"
-        for row in _deciding(folder)
+        for row in deciding(folder)
     ]
     lines += [f"| a short look | `{_look(*LOOK)}` | {_cost(LOOK, arms, taken)} |"]
     return "\n".join([*lines, "", *_whole(folder, taken)]) + "\n"
@@ -99,7 +99,7 @@ def elsewhere(folder: Path) -> str:
     names = [_machine(each["environment"]) for each in machines]
     lines = [f"| compared | {here} | {' | '.join(names)} |", f"|---|---{'|---' * len(names)}|"]
     found = [{_name(row): row for row in each["claims"]} for each in machines]
-    for row in _deciding(folder):
+    for row in deciding(folder):
         cells = [
             f"{interval(x, 'effect')} {x['verdict']}" if x else "–"
             for x in (row, *(rows.get(_name(row)) for rows in found))
@@ -119,7 +119,7 @@ BLOCKS = {"results": results, "costs": costs, "elsewhere": elsewhere}
 
 def needed(names: Iterable[str], arms: Mapping[str, Arm]) -> set[str]:
     """Return the stages that arms ("experiment/arm") cannot do without, themselves included."""
-    found: set[str] = {"data", "entailment", "base"}
+    found = set(FIRST)
     pending = list(names)
     while pending:
         name = pending.pop()
@@ -128,12 +128,13 @@ def needed(names: Iterable[str], arms: Mapping[str, Arm]) -> set[str]:
         found.add(name)
         pending.append(arms[name].start)
         if arms[name].reads == "scores":
-            found |= {"candidates", "score"}
+            found |= set(SAMPLING)
             pending.append(SAMPLED)
     return found
 
 
-def _deciding(folder: Path) -> list[dict[str, str]]:
+def deciding(folder: Path) -> list[Row]:
+    """Return the rows of a profile's table of claims that decide."""
     rows = read_filled(folder / "paper" / "tables" / "claims.csv", CLAIM)
     return [row for row in rows if row["role"] == "primary"]
 
