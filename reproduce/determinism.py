@@ -3,6 +3,8 @@
 import hashlib
 import os
 
+from reproduce.memory import keep_memory
+
 
 def named_seed(*parts: object) -> int:
     """Return a 31-bit seed that depends on every part, so no two uses share a stream."""
@@ -12,6 +14,7 @@ def named_seed(*parts: object) -> int:
 
 def settle(seed: int, threads: int) -> None:
     """Fix thread count, seeds of random, numpy and torch, and deterministic kernels."""
+    keep_memory()
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     import torch
     from transformers import set_seed

@@ -65,10 +65,14 @@ class Request:
 
 @dataclass(frozen=True)
 class Answer:
-    """What the model said ("" for nothing), and which model the server says that it was."""
+    """What the model said ("" for nothing), and which model the server says that it was.
+
+    It has not `ended` where the server says that a limit on tokens cut it off.
+    """
 
     text: str
     model: str
+    ended: bool = True
 
 
 Keep = Callable[[int, Answer], None]
@@ -170,7 +174,9 @@ def _answer(client: "OpenAI", endpoint: Endpoint, request: Request, key: str) ->
         except ValueError:
             continue  # No JSON, or cut off.
         with contextlib.suppress(AttributeError, IndexError, TypeError):
-            return Answer(found.choices[0].message.content or "", found.model or "")
+            choice = found.choices[0]
+            ended = choice.finish_reason != "length"
+            return Answer(choice.message.content or "", found.model or "", ended)
     raise EndpointError(
         f"{endpoint.url} answers with something other than a chat completion, after "
         f"{endpoint.attempts} attempts; check {endpoint.place}.url, it usually ends in /v1"

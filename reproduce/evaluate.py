@@ -26,10 +26,10 @@ def evaluate(
 ) -> list[Row]:
     """Return one row an example: greedy response and judgement, in the order of `examples`."""
     stream = named_seed("evaluation", seed)
-    texts = respond(model, tokenizer, examples, GREEDY, params.generation, stream)
+    found = respond(model, tokenizer, examples, GREEDY, params.generation, stream)
     rows = [
-        {"dataset": e.dataset, "example": e.id, "response": _answer(e, found[0])}
-        for e, found in zip(examples, texts, strict=True)
+        {"dataset": e.dataset, "example": e.id, "response": _answer(e, text), "ended": ended}
+        for e, ((text, ended),) in zip(examples, found, strict=True)
     ]
     return judged(rows, {e.id: e for e in examples}, judges)
 

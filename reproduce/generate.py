@@ -1,7 +1,7 @@
 """Responses of a model to prompts: greedy for evaluation, sampled for ReSet's candidates."""
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from reproduce.config import Decoding, Generation
 from reproduce.determinism import named_seed
@@ -19,6 +19,19 @@ WORTH_LEAVING = 0.25
 """Share of a batch's rows that must have ended before it goes on without them, which copies the
 cache."""
 
+READ_AT_ONCE = 4096
+"""Tokens of prompts, padding included, that are read together."""
+
+
+class Response(NamedTuple):
+    """What a model said, without outer space, and whether it ended by itself.
+
+    Else the limit on new tokens cut it off.
+    """
+
+    text: str
+    ended: bool
+
 
 def respond(
     model: "PreTrainedModel",
@@ -27,7 +40,7 @@ def respond(
     decoding: Decoding,
     bounds: Generation,
     seed: int,
-) -> list[list[str]]:
+) -> list[list[Response]]:
     """Return `decoding.samples` responses to each example, in the order of `examples`.
 
     The same tokens as `generate` of transformers gives for the same batch and seed, but a prompt is
@@ -38,16 +51,16 @@ def respond(
 
     model.eval()
     prompts = [prompt_ids(tokenizer, example) for example in examples]
-    found: list[list[str]] = [[] for _ in examples]
+    found: list[list[Response]] = [[] for _ in examples]
     per_batch = max(1, bounds.batch_size // decoding.samples)
     with torch.inference_mode():
         batches = list(_batches(examples, prompts, decoding, per_batch))
         for number, batch in enumerate(told(batches, "generation")):
             torch.manual_seed(named_seed(seed, number))
-            texts = _sample(model, tokenizer, [prompts[i] for i in batch], decoding, bounds)
+            drawn = _sample(model, tokenizer, [prompts[i] for i in batch], decoding, bounds)
             for position, index in enumerate(batch):
                 begin = position * decoding.samples
-                found[index] = texts[begin : begin + decoding.samples]
+                found[index] = drawn[begin : begin + decoding.samples]
     return found
 
 
@@ -68,21 +81,25 @@ def _sample(
     prompts: Sequence[list[int]],
     decoding: Decoding,
     bounds: Generation,
-) -> list[str]:
+) -> list[Response]:
     import torch
 
     pad, end = int(tokenizer.pad_token_id or 0), tokenizer.eos_token_id
     ids, mask = (tensor.to(model.device) for tensor in pad_left(prompts, pad))
-    cache = _read(model, ids, mask, decoding.samples)
+    cache = _read(model, ids[:, :-1], mask[:, :-1])
+    if decoding.samples > 1:
+        cache.batch_repeat_interleave(decoding.samples)
     ids, mask = (tensor.repeat_interleave(decoding.samples, 0) for tensor in (ids, mask))
     answers = ids.new_full((len(ids), bounds.max_new_tokens), pad)
     rows = torch.arange(len(ids), device=ids.device)
     ended = torch.zeros_like(rows, dtype=torch.bool)
+    whole = torch.zeros_like(ended)
     for step in range(bounds.max_new_tokens):
         scores = _scores(model, ids, mask, cache)
         tokens = _chosen(scores, decoding, rows, len(answers)).masked_fill(ended, pad)
         answers[rows, step] = tokens
         ended |= tokens == end
+        whole[rows] = ended
         if ended.all():
             break
         ids, mask = tokens[:, None], torch.cat([mask, torch.ones_like(mask[:, :1])], 1)
@@ -90,23 +107,25 @@ def _sample(
             open_ = (~ended).nonzero()[:, 0]
             cache.batch_select_indices(open_)
             ids, mask, rows, ended = (each[open_] for each in (ids, mask, rows, ended))
-    return [text.strip() for text in tokenizer.batch_decode(answers, skip_special_tokens=True)]
+    texts = tokenizer.batch_decode(answers, skip_special_tokens=True)
+    return [Response(t.strip(), w) for t, w in zip(texts, whole.tolist(), strict=True)]
 
 
-def _read(
-    model: "PreTrainedModel", ids: "torch.Tensor", mask: "torch.Tensor", samples: int
-) -> "Cache":
-    """Return a cache; where a prompt is sampled often, it is read into it, once.
+def _read(model: "PreTrainedModel", ids: "torch.Tensor", mask: "torch.Tensor") -> "Cache":
+    """Return a cache that knows the tokens: those of a prompt but its last, where answering begins.
 
-    All but its last token, with which the first step begins.
+    Some rows at a time: what all of them need at once is more than a processor's own memory holds.
     """
-    from reproduce.kv_cache import growing_cache
+    from reproduce.kv_cache import growing_cache, joined
 
-    cache = growing_cache()
-    if samples > 1 and ids.shape[1] > 1:
-        _scores(model, ids[:, :-1], mask[:, :-1], cache)
-        cache.batch_repeat_interleave(samples)
-    return cache
+    rows = max(1, READ_AT_ONCE // max(1, ids.shape[1]))
+    parts = []
+    for begin in range(0, len(ids), rows):
+        parts.append(growing_cache())
+        if ids.shape[1]:
+            some = slice(begin, begin + rows)
+            _scores(model, ids[some], mask[some], parts[-1])
+    return joined(parts)
 
 
 def _scores(

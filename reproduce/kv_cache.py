@@ -1,5 +1,6 @@
 """A key-value cache for generation that does not copy itself at every token."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -44,6 +45,20 @@ class GrowingLayer(DynamicLayer):  # type: ignore[misc]
 def growing_cache() -> Cache:
     """Return an empty cache for one call of `generate`."""
     return Cache(layer_class_to_replicate=GrowingLayer)
+
+
+def joined(parts: Sequence[Cache]) -> Cache:
+    """Return one cache with the rows of several, in their order; all know equally many tokens."""
+    if len(parts) == 1:
+        return parts[0]
+    whole = growing_cache()
+    for number, layers in enumerate(zip(*(part.layers for part in parts), strict=True)):
+        whole.update(
+            torch.cat([layer.keys for layer in layers]),
+            torch.cat([layer.values for layer in layers]),
+            number,
+        )
+    return whole
 
 
 def _roomy(states: torch.Tensor, known: torch.Tensor | None) -> torch.Tensor:

@@ -85,7 +85,8 @@ class Results:
         labels: "experiment/arm" -> label.
         sets: data set -> evaluation examples, probes included.
         scores: a row a judged response; columns experiment, arm, key, label, seed, progress,
-            dataset, side, kind, probe, example, memory, response and all of COLUMNS.
+            dataset, side, kind, probe, example, memory, response, ended (1 or 0; NaN for a
+            continuation of plain text, which has no end) and all of COLUMNS.
         training: a row an arm and seed that trained; columns key, seed, examples, too_long.
         losses: a row a logged step; columns experiment, arm, label, seed, step, loss,
             learning_rate.
@@ -336,6 +337,7 @@ def _tidy(row: Row, example: Example, seed: int, progress: float) -> Row:
         "example": example.id,
         "memory": example.memory,
         "response": row["response"],
+        "ended": _number(None if example.raw else row["ended"]),
         **{name: _number(scores.get(name)) for name in COLUMNS},
     }
 

@@ -18,6 +18,9 @@ from numpy.typing import NDArray
 
 Grid = NDArray[np.float64]
 """Scores of one data set: a row a seed, a column a prompt."""
+Scored = tuple[str, float]
+"""The name of an example, and the score of a response to it."""
+Places = tuple[NDArray[np.int64], NDArray[np.int64]]
 
 
 @dataclass(frozen=True)
@@ -71,21 +74,43 @@ def bootstrap_ratio(
 
 
 def bootstrap_auc(
-    right: Sequence[float], wrong: Sequence[float], resamples: int, confidence: float, seed: int
+    right: Sequence[Scored], wrong: Sequence[Scored], resamples: int, confidence: float, seed: int
 ) -> Interval:
     """Return the area under the ROC curve of right against wrong responses, with its interval.
 
-    It is the chance that a right response scores above a wrong one, a tie counting half. The
-    n-th score of each belongs to one example; examples are resampled. Raises ValueError without
-    scores, or where the numbers differ.
+    It is the chance that a right response scores above a wrong one, a tie counting half. Each
+    score comes with the name of its example; examples are resampled, with all their responses.
+    Resamples without a right or a wrong response are left out. Raises ValueError without both.
     """
-    if not len(right) or len(right) != len(wrong):
+    if not right or not wrong:
         raise ValueError(f"{len(right)} right and {len(wrong)} wrong scores")
-    above = np.subtract.outer(np.asarray(right, float), np.asarray(wrong, float))
-    wins = (above > 0) + (above == 0) / 2
-    weights = _weights(np.random.default_rng(seed), resamples, len(wins))
-    draws = np.einsum("ri,ij,rj->r", weights, wins, weights, optimize=True)
-    return _interval(float(wins.mean()), draws, confidence, [wins[:1]])
+    names = sorted({name for name, _ in (*right, *wrong)})
+    steps = sorted({score for _, score in (*right, *wrong)})
+    sides = [_places(side, names, steps) for side in (right, wrong)]
+    draws = _weights(np.random.default_rng(seed), resamples, len(names))
+    # The first is the sample itself: every example once.
+    areas = np.array([_area(sides, row, len(steps)) for row in (np.ones(len(names)), *draws)])
+    drawn = areas[1:]
+    return _interval(
+        float(areas[0]), drawn[~np.isnan(drawn)], confidence, [np.zeros((1, len(names)))]
+    )
+
+
+def _places(side: Sequence[Scored], names: Sequence[str], steps: Sequence[float]) -> Places:
+    """Return, of each score, the number of its example and its rank among the distinct scores."""
+    of_name = {name: number for number, name in enumerate(names)}
+    of_score = {score: number for number, score in enumerate(steps)}
+    examples = np.array([of_name[name] for name, _ in side])
+    return examples, np.array([of_score[score] for _, score in side])
+
+
+def _area(sides: Sequence[Places], weights: Grid, steps: int) -> float:
+    above, below = (
+        np.bincount(ranks, weights[examples], minlength=steps) for examples, ranks in sides
+    )
+    pairs = above.sum() * below.sum()
+    wins = above * (below.cumsum() - below / 2)
+    return float(wins.sum() / pairs) if pairs else float("nan")
 
 
 def _checked(values: Sequence[Grid]) -> int:

@@ -30,7 +30,7 @@ def auc(
     both = sorted(scores["right"].keys() & scores[wrong].keys())
     if not both:
         return None
-    right, bad = ([scores[variant][name] for name in both] for variant in ("right", wrong))
+    right, bad = ([(name, scores[variant][name]) for name in both] for variant in ("right", wrong))
     return bootstrap_auc(right, bad, **settings.model_dump())
 
 

@@ -89,8 +89,8 @@ def serve(address: str) -> None:
 
 
 def _address() -> str:
-    # One server for each interpreter, state of its libraries and what they read as they are
-    # imported, in a folder of the user's own.
+    # One server for each interpreter, state of its libraries, what they read as they are imported
+    # and copy of this package, in a folder of the user's own.
     folder = Path(tempfile.gettempdir()) / f"reproduce-{os.getuid()}"
     folder.mkdir(mode=0o700, exist_ok=True)
     if folder.stat().st_uid != os.getuid():
@@ -99,7 +99,8 @@ def _address() -> str:
     for entry in sys.path:
         if entry.endswith("site-packages"):
             libraries = Path(entry)
-    parts = [sys.executable, libraries.stat().st_mtime_ns, Path(__file__).stat().st_mtime_ns]
+    here = Path(__file__).resolve()
+    parts = [sys.executable, libraries.stat().st_mtime_ns, here, here.stat().st_mtime_ns]
     parts += [item for item in sorted(os.environ.items()) if item[0].startswith(READ_AT_IMPORT)]
     state = "\n".join(map(str, parts))
     return str(folder / f"{hashlib.sha256(state.encode()).hexdigest()[:16]}.sock")

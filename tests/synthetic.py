@@ -195,6 +195,7 @@ def _answer(example: Example, skill: Any, rng: random.Random) -> Row:
         "dataset": example.dataset,
         "example": example.id,
         "response": _response(example, skill[0], skill[1], rng),
+        "ended": rng.random() < 0.9,
     }
 
 

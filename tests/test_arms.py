@@ -30,6 +30,7 @@ def test_a_mixture_that_comes_out_empty_is_refused(tmp_path: Path) -> None:
 def test_a_selection_from_empty_responses_is_refused(tmp_path: Path) -> None:
     example = Example("a", "instruction", "Do it.", "done")
     row = {"dataset": "a", "example": example.id, "strategy": "warm", "sample": 0, "response": "",
+           "ended": True,
            "task": 0.0, "faithfulness": None, "instruction": 0.0}  # fmt: skip
     with sealed_folder(tmp_path / "scores") as draft:
         write_examples(draft / "prompts-0.jsonl", [example])

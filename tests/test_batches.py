@@ -107,6 +107,12 @@ def test_only_the_last_batch_may_be_short(rng: random.Random) -> None:
     assert sum(max(batch) - min(batch) for batch in batches) / 50 < 10
 
 
+def test_rows_that_fill_no_batch_are_any_rows() -> None:
+    # 3 rows of 43 come last: drawn alike they have the mean rank 21, and not always the longest.
+    last = [i for seed in range(200) for i in length_batches(range(43), 8, seed)[40:]]
+    assert 18 < sum(last) / len(last) < 24 and min(last) < 5 and max(last) > 37
+
+
 def test_the_seed_decides_the_batches() -> None:
     lengths = list(range(40))
     assert length_batches(lengths, 4, 1) == length_batches(lengths, 4, 1)

@@ -50,6 +50,13 @@ def test_settings_and_model_are_sent() -> None:
     assert server.bodies == [{"model": "judge", "messages": GREETING.messages, "temperature": 0}]
 
 
+@pytest.mark.parametrize(("reason", "ended"), [("stop", True), ("length", False)])
+def test_an_answer_that_a_limit_cut_off_has_not_ended(reason: str, ended: bool) -> None:
+    with running(raw(completion("Hi", finish_reason=reason))) as server:
+        (answer,) = ask(endpoint(server), [GREETING], "asked")
+    assert (answer.text, answer.ended) == ("Hi", ended)
+
+
 @pytest.mark.parametrize("trouble", [fail(429), fail(500), fail(503), drop, cut,
                                      raw(b'{"choices":[{"mess'), raw(b"[]"), raw(b'{"choices":[]}'),
                                      raw(b"<html>", content_type="text/html")])  # fmt: skip

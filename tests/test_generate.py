@@ -8,7 +8,7 @@ import torch
 from reproduce.config import Decoding, Generation
 from reproduce.determinism import named_seed
 from reproduce.examples import Example
-from reproduce.generate import GREEDY, pad_left, respond
+from reproduce.generate import GREEDY, Response, pad_left, respond
 from reproduce.kv_cache import GrowingLayer
 from reproduce.training.encoding import prompt_ids
 
@@ -23,6 +23,10 @@ WARM = Decoding(temperature=1.0, samples=3)
 def examples(held_out: Sets) -> list[Example]:
     """Return prompts of all kinds and lengths, mixed."""
     return [found[i] for i in range(2) for found in held_out.values()]
+
+
+def texts_of(found: list[list[Response]]) -> list[list[str]]:
+    return [[one.text for one in drawn] for drawn in found]
 
 
 def plain_greedy(model: Any, tokenizer: Any, example: Example) -> str:
@@ -43,30 +47,43 @@ def test_greedy_is_the_plain_loop(
     sharp_model: Any, tokenizer: Any, examples: list[Example]
 ) -> None:
     found = respond(sharp_model, tokenizer, examples, GREEDY, BOUNDS, 0)
-    assert found == [[plain_greedy(sharp_model, tokenizer, e)] for e in examples]
-    assert len({text for (text,) in found}) > 5
+    assert texts_of(found) == [[plain_greedy(sharp_model, tokenizer, e)] for e in examples]
+    assert len({text for (text,) in texts_of(found)}) > 5
 
 
 def test_an_answer_ends_at_its_end(
     sharp_model: Any, tokenizer: Any, examples: list[Example], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = respond(sharp_model, tokenizer, examples[:8], GREEDY, BOUNDS, 0)
+    assert not any(one.ended for (one,) in whole)
     forward, steps = sharp_model.forward, []
 
     def ending(*args: Any, **kwargs: Any) -> Any:
-        # After two tokens every other answer of the batch ends, after four the rest.
+        # The first call reads. After two tokens every other answer ends, after four the rest.
         output = forward(*args, **kwargs)
         steps.append(1)
-        if len(steps) in (3, 5):
-            output.logits[:: 2 if len(steps) == 3 else 1, -1, tokenizer.eos_token_id] = 1e6
+        if len(steps) in (4, 6):
+            output.logits[:: 2 if len(steps) == 4 else 1, -1, tokenizer.eos_token_id] = 1e6
         return output
 
     monkeypatch.setattr(sharp_model, "forward", ending)
     found = respond(sharp_model, tokenizer, examples[:8], GREEDY, BOUNDS, 0)
-    assert len(steps) == 5
-    lengths = [len(tokenizer(t, add_special_tokens=False)["input_ids"]) for (t,) in found]
+    assert len(steps) == 6 and all(one.ended for (one,) in found)
+    lengths = [len(tokenizer(t.text, add_special_tokens=False)["input_ids"]) for (t,) in found]
     assert lengths.count(2) >= 3 and lengths.count(4) >= 3
-    assert all(long.startswith(short) for (long,), (short,) in zip(whole, found, strict=True))
+    assert all(
+        long.text.startswith(short.text) for (long,), (short,) in zip(whole, found, strict=True)
+    )
+
+
+@pytest.mark.parametrize("tokens", [1, 60, 150])
+def test_prompts_that_are_read_some_at_a_time_are_read_alike(
+    sharp_model: Any, tokenizer: Any, examples: list[Example], tokens: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    expected = respond(sharp_model, tokenizer, examples, WARM, LONG, 0)
+    monkeypatch.setattr("reproduce.generate.READ_AT_ONCE", tokens)
+    assert respond(sharp_model, tokenizer, examples, WARM, LONG, 0) == expected
 
 
 @pytest.mark.parametrize("size", [1, 3, 100])
@@ -104,7 +121,7 @@ def test_every_example_has_its_samples(
     found = respond(make_model(), tokenizer, examples[:5], decoding, bounds, 0)
     assert [len(texts) for texts in found] == [samples] * 5
     # An untrained model draws from some hundred words alike, so no two answers are the same.
-    texts = [text for drawn in found for text in drawn]
+    texts = [text for drawn in texts_of(found) for text in drawn]
     assert len(set(texts)) == len(texts)
     assert all(text == text.strip() for text in texts)
 
@@ -146,7 +163,7 @@ def test_the_model_is_in_evaluation_mode_and_the_caller_keeps_order(
 
 def generated(
     model: Any, tokenizer: Any, examples: list[Example], decoding: Decoding, seed: int
-) -> list[list[str]]:
+) -> list[list[Response]]:
     """Return what `generate` of transformers gives for one batch."""
     ids, mask = pad_left([prompt_ids(tokenizer, e) for e in examples], tokenizer.pad_token_id)
     sampled = {"temperature": decoding.temperature, "top_k": decoding.top_k,
@@ -158,10 +175,12 @@ def generated(
         max_new_tokens=LONG.max_new_tokens, do_sample=bool(sampled), **sampled,
         eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id,
     )  # fmt: skip
-    texts = tokenizer.batch_decode(output[:, ids.shape[1] :], skip_special_tokens=True)
+    answers = output[:, ids.shape[1] :]
+    texts = tokenizer.batch_decode(answers, skip_special_tokens=True)
+    ended = (answers == tokenizer.eos_token_id).any(1).tolist()
+    found = [Response(text.strip(), end) for text, end in zip(texts, ended, strict=True)]
     return [
-        [text.strip() for text in texts[begin : begin + decoding.samples]]
-        for begin in range(0, len(texts), decoding.samples)
+        found[begin : begin + decoding.samples] for begin in range(0, len(found), decoding.samples)
     ]
 
 
@@ -194,7 +213,7 @@ def test_a_batch_is_what_the_library_generates(
         alike.sort(key=lambda e: len(prompt_ids(tokenizer, e)))
     found = respond(sharp_model, tokenizer, alike, decoding, LONG, 5)
     assert found == generated(sharp_model, tokenizer, alike, decoding, 5)
-    lengths = {len(tokenizer(text)["input_ids"]) for texts in found for text in texts}
+    lengths = {len(tokenizer(text)["input_ids"]) for texts in texts_of(found) for text in texts}
     assert len(lengths) > 3
 
 
@@ -209,7 +228,7 @@ def test_a_prompt_that_is_read_once_gives_what_the_plain_loop_gives(
 ) -> None:
     surest = Decoding(temperature=1.0, top_k=1, samples=3)
     found = respond(sharp_model, tokenizer, examples, surest, BOUNDS, 0)
-    assert found == [[plain_greedy(sharp_model, tokenizer, e)] * 3 for e in examples]
+    assert texts_of(found) == [[plain_greedy(sharp_model, tokenizer, e)] * 3 for e in examples]
 
 
 def test_the_growing_cache_holds_what_a_plain_one_holds(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,7 +3,6 @@
 import statistics
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import pytest
@@ -11,7 +10,7 @@ import synthetic
 
 from reproduce.files import read_rows
 from reproduce.results import FAITHFULNESS, INSTRUCTION, MTL, load
-from reproduce.tables.health import as_long_as_allowed, health
+from reproduce.tables.health import health
 from reproduce.tables.seeds import seeds
 
 
@@ -20,26 +19,25 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return synthetic.shared_study(tmp_path_factory.getbasetemp()) / "artifacts"
 
 
-def test_a_response_at_the_limit_counts_as_cut(tokenizer: Any) -> None:
-    texts = ["Iris owns a goat.", "Iris owns a goat. Iris", "Iris", ""]
-    lengths = [len(tokenizer(text, add_special_tokens=False)["input_ids"]) for text in texts]
-    assert lengths == [5, 6, 1, 0]
-    # White space was stripped: one token less than the limit may have been all of them.
-    for most, share in ((5, 0.5), (6, 0.5), (7, 0.25), (8, 0.0)):
-        assert as_long_as_allowed(tokenizer, most)(texts) == share
-
-
 def test_health_counts_empty_answers_words_and_lost_rows(study: Path) -> None:
     results = load(study, synthetic.all_arms(), synthetic.small_params())
-    found = {row["label"]: row for row in health(results, lambda texts: 0.25).rows}
+    found = {row["label"]: row for row in health(results).rows}
     runs = [study / MTL / f"seed-{seed}" / "evaluation.jsonl" for seed in results.seeds]
     rows = [row for run in runs for row in read_rows(run) if row["progress"] == 1.0]
     empty = sum(not row["response"] for row in rows) / len(rows)
     words = [len(row["response"].split()) for row in rows if row["instruction"] is not None]
     assert found["MTL"]["empty"] == pytest.approx(empty)
+    cut = sum(not row["ended"] for row in rows) / len(rows)
+    assert found["MTL"]["cut"] == pytest.approx(cut) and 0.05 < cut < 0.2
     assert float(found["MTL"]["words"]) == statistics.median(words)
     assert (found["MTL"]["too_long"], found["MTL"]["first_loss"]) == (3, pytest.approx(2.1))
     assert found["Base"]["first_loss"] is None
+
+
+def test_plain_text_has_no_end_that_could_be_cut_off(study: Path) -> None:
+    results = load(study, synthetic.all_arms(), synthetic.small_params())
+    scores = results.scores.assign(ended=[None, *([1.0] * (len(results.scores) - 1))])
+    assert {row["cut"] for row in health(replace(results, scores=scores)).rows} == {0.0}
 
 
 def test_losses_are_those_of_the_first_and_the_last_tenth(study: Path) -> None:
@@ -48,9 +46,9 @@ def test_losses_are_those_of_the_first_and_the_last_tenth(study: Path) -> None:
         {"key": "methods/MTL", "seed": seed, "step": step, "loss": float(step + 100 * seed)}
         for seed in (0, 1) for step in range(20)
     ]  # fmt: skip
-    found = health(replace(results, losses=pd.DataFrame(steps[::-1])), lambda texts: 0.25)
+    found = health(replace(results, losses=pd.DataFrame(steps[::-1])))
     (row,) = [row for row in found.rows if row["label"] == "MTL"]
-    assert (row["first_loss"], row["last_loss"], row["cut"]) == (50.5, 68.5, 0.25)
+    assert (row["first_loss"], row["last_loss"]) == (50.5, 68.5)
     (base,) = [row for row in found.rows if row["label"] == "Base"]
     assert base["first_loss"] is None
 

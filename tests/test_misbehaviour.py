@@ -15,6 +15,7 @@ from unruly import cut, drop, fail, raw, running, say
 from reproduce.config import Decoding, Generation, JudgeServer, Rated, Served
 from reproduce.endpoint import Endpoint
 from reproduce.examples import Example
+from reproduce.generate import Response
 from reproduce.judges.rated import rater
 from reproduce.reset.served import responses
 
@@ -110,7 +111,8 @@ def test_a_sampler_that_misbehaves_loses_nothing(note: Note) -> None:
         bounds = Generation(max_new_tokens=8, batch_size=8)
         found = responses(endpoint, settings, bounds, examples, decoding, 1)
         asked = len(server.bodies)
-    assert found == [[f"Response to {example.prompt}"] * 3 for example in examples]
+    expected = [[Response(f"Response to {example.prompt}", True)] * 3 for example in examples]
+    assert found == expected
     tally = misbehaving.tally(21, sum(map(len, found)), asked)
     assert tally == {"wanted": 21, "requests": 42, "failed once": 21, "answered": 21, "lost": 0,
                      "answered twice": 0}  # fmt: skip

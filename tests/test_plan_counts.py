@@ -34,6 +34,7 @@ def written(params: Params, experiments: dict[str, dict[str, Arm]]) -> dict[str,
     ]  # fmt: skip
     rows = [
         {"dataset": e.dataset, "example": e.id, "strategy": name, "sample": n, "response": "x",
+         "ended": True,
          "task": 1.0, "faithfulness": None, "instruction": None}
         for e in prompts
         for name, decoding in params.candidates.strategies.items()

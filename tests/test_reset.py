@@ -12,7 +12,7 @@ from reproduce.config import Selection, Weights
 from reproduce.examples import Example, write_examples
 from reproduce.files import UnusableFile, sealed_folder
 from reproduce.reset.sampling import seen_prompts
-from reproduce.reset.selection import considered, reward, select, selected_examples
+from reproduce.reset.selection import considered, reward, select, selected_examples, taken
 
 Row = dict[str, Any]
 STRATEGIES = ("cold", "warm", "top-k")
@@ -27,6 +27,7 @@ def row(
         "strategy": strategy,
         "sample": sample,
         "response": f"{example} {strategy} {sample}",
+        "ended": True,
         "task": score,
         "faithfulness": None,
         "instruction": None,
@@ -44,7 +45,8 @@ def random_rows(seed: int, ties: bool = False) -> list[Row]:
     return [
         row(f"{dataset}{prompt}", score(), strategy, sample, dataset=dataset,
             faithfulness=score(), instruction=score(),
-            response=rng.choice(["", f"text {rng.random()}", "some text"]))
+            response=rng.choice(["", f"text {rng.random()}", "some text"]),
+            ended=rng.random() < 0.8)
         for dataset, prompts in (("b", 7), ("a", 10), ("c", 1))
         for prompt in range(prompts)
         for strategy in STRATEGIES
@@ -108,6 +110,14 @@ def test_empty_responses_are_dropped() -> None:
     assert considered(rows, Selection(keep=1)) == [rows[1]]
     assert considered(rows, Selection(keep=1, candidates=1.0)) == [rows[1]]
     # An empty response takes its turn: the first candidate is looked at, and it is empty.
+    assert considered(rows, Selection(keep=1, candidates=0.5)) == []
+
+
+def test_responses_that_were_cut_off_are_dropped() -> None:
+    rows = [row("p", 1, ended=False), row("p", 0, sample=1), row("q", 1, ended=False)]
+    assert considered(rows, Selection(keep=1)) == [rows[1]]
+    assert taken(rows, Selection(keep=1)) == rows
+    # It takes its turn, like an empty one.
     assert considered(rows, Selection(keep=1, candidates=0.5)) == []
 
 
@@ -181,17 +191,17 @@ def test_shuffled_rewards_are_the_same_rewards() -> None:
     assert [r["reward"] for r in found] == sorted((r["reward"] for r in found), reverse=True)
 
 
-def test_the_gold_rule_keeps_prompts_at_random_and_trains_on_gold() -> None:
-    prompts = [Example("a", "instruction", f"p{n}", f"gold {n}", id=f"p{n}") for n in range(10)]
-    rows = [row(f"p{n}", n / 10) for n in range(10)]
-    found = selected_examples(prompts, rows, Selection(keep=0.3, rule="gold"), 1)
-    assert len(found) == 3 and all(e in prompts for e in found)
-    taken = Counter(
-        e.id
-        for seed in range(200)
-        for e in selected_examples(prompts, rows, Selection(keep=0.3, rule="gold"), seed)
-    )
-    assert len(taken) == 10 and all(30 < n < 90 for n in taken.values())
+def test_the_gold_rule_keeps_the_prompts_of_the_best_and_trains_on_gold() -> None:
+    prompts = [Example("a", "instruction", f"p{n}", f"gold {n}", id=f"p{n}") for n in range(20)]
+    rows = [row(f"p{n}", n / 20) for n in range(20)]
+    rows += [row(f"p{n}", (19 - n) / 30, "warm") for n in range(20)]
+    for seed in range(5):
+        best, gold = (
+            selected_examples(prompts, rows, Selection(keep=0.3, rule=rule), seed)
+            for rule in ("best", "gold")
+        )
+        assert [e.id for e in gold] == [e.id for e in best] and len(gold) == 6
+        assert all(e in prompts for e in gold) and not any(e in prompts for e in best)
 
 
 def test_selected_examples_carry_the_generated_response() -> None:
@@ -224,7 +234,7 @@ def plain_considered(rows: list[Row], selection: Selection) -> list[Row]:
         while count < (selection.candidates or 1.0) * drawn - 1e-9:
             count += 1
         found += queue[:count]
-    return [r for r in found if r["response"] != ""]
+    return [r for r in found if r["response"] != "" and r["ended"]]
 
 
 def plain_reward(candidate: Row, weights: Weights) -> float:

@@ -130,9 +130,9 @@ def test_samples_come_in_order_and_stripped(
         assert drawn(EXAMPLES[::-1], WARM, 5) == found[::-1]
         assert drawn(EXAMPLES, WARM, 6) != found
     assert gone(tmp_path)
-    assert [len(texts) for texts in found] == [3, 3, 3]
-    seeds = [text.removeprefix(e.prompt + " ") for e, texts in zip(EXAMPLES, found, strict=True)
-             for text in texts]  # fmt: skip
+    assert [len(drawn) for drawn in found] == [3, 3, 3]
+    seeds = [one.text.removeprefix(e.prompt + " ")
+             for e, drawn in zip(EXAMPLES, found, strict=True) for one in drawn]  # fmt: skip
     assert len(set(seeds)) == 9 and all(0 <= int(seed) < 2**31 for seed in seeds)
 
 

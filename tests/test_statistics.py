@@ -116,6 +116,10 @@ def test_a_ratio_without_a_case_is_refused() -> None:
         bootstrap_ratio([np.zeros((1, 3))], [np.zeros((1, 3))], **SETTINGS)
 
 
+def named(scores: list[float]) -> list[tuple[str, float]]:
+    return [(f"e{number}", score) for number, score in enumerate(scores)]
+
+
 def plain_auc(right: list[float], wrong: list[float]) -> float:
     wins = [1.0 if a > b else 0.5 if a == b else 0.0 for a in right for b in wrong]
     return sum(wins) / len(wins)
@@ -123,25 +127,39 @@ def plain_auc(right: list[float], wrong: list[float]) -> float:
 
 @pytest.mark.parametrize(
     ("right", "wrong"),
-    [([1, 2, 3], [0, 0, 0]), ([0, 0], [0, 0]), ([1, 0, 1, 1], [0, 1, 1, 0]), ([0, 1], [2, 3])],
-)
+    [([1, 2, 3], [0, 0, 0]), ([0, 0], [0, 0]), ([1, 0, 1, 1], [0, 1, 1, 0]), ([0, 1], [2, 3]),
+     ([0.5, 0.2, 0.9], [0.4]), ([1], [1, 2, 0, 0])],
+)  # fmt: skip
 def test_auc_against_a_plain_loop(right: list[float], wrong: list[float]) -> None:
-    found = bootstrap_auc(right, wrong, 200, 0.95, 0)
+    found = bootstrap_auc(named(right), named(wrong), 200, 0.95, 0)
     assert found.mean == pytest.approx(plain_auc(right, wrong))
-    assert found.low <= found.mean <= found.high and found.prompts == len(right)
+    assert found.low <= found.mean <= found.high
+    assert found.prompts == max(len(right), len(wrong))
 
 
 def test_auc_interval_has_the_width_that_theory_gives() -> None:
     rng = np.random.default_rng(0)
     right, wrong = rng.normal(1, 1, 200), rng.normal(0, 1, 200)
-    found = bootstrap_auc(list(right), list(wrong), 2000, 0.95, 0)
+    found = bootstrap_auc(named(list(right)), named(list(wrong)), 2000, 0.95, 0)
     a = found.mean
     q1, q2 = a / (2 - a), 2 * a * a / (1 + a)  # Hanley and McNeil (1982), equation 3.
     error = np.sqrt((a * (1 - a) + 199 * (q1 - a * a + q2 - a * a)) / 200**2)
     assert (found.high - found.low) / (2 * 1.96 * error) == pytest.approx(1, abs=0.2)
 
 
-@pytest.mark.parametrize(("right", "wrong"), [([], []), ([1.0], [])])
-def test_auc_without_pairs_is_refused(right: list[float], wrong: list[float]) -> None:
+def test_responses_to_one_example_are_drawn_together() -> None:
+    # Each example ten times: as many scores, and no more known than from each once.
+    rng = np.random.default_rng(1)
+    right, wrong = named(list(rng.normal(1, 1, 40))), named(list(rng.normal(0, 1, 40)))
+    once = bootstrap_auc(right, wrong, 2000, 0.95, 0)
+    often = bootstrap_auc(right * 10, wrong * 10, 2000, 0.95, 0)
+    assert often.mean == pytest.approx(once.mean) and often.prompts == once.prompts == 40
+    assert often.low == pytest.approx(once.low) and often.high == pytest.approx(once.high)
+
+
+@pytest.mark.parametrize(("right", "wrong"), [([], []), ([("e", 1.0)], []), ([], [("e", 1.0)])])
+def test_auc_without_both_sides_is_refused(
+    right: list[tuple[str, float]], wrong: list[tuple[str, float]]
+) -> None:
     with pytest.raises(ValueError, match="right and"):
         bootstrap_auc(right, wrong, 100, 0.95, 0)

@@ -166,9 +166,11 @@ def test_a_trajectory_begins_with_the_final_score_of_its_start(study: Path) -> N
 
 def test_labels_and_sizes_come_from_the_training_examples(study: Path) -> None:
     assert named(table(study, "two-stage"), arm="CD-IF2")["label"] == "CD → orders-b"
-    size = len(read_rows(study / RESET / "seed-0" / "train.jsonl"))
+    sizes = [len(read_rows(study / RESET / f"seed-{seed}" / "train.jsonl")) for seed in range(3)]
     # Seed n left n examples out as too long: a mean of one over seeds 0, 1 and 2.
-    assert float(named(table(study, "data-size"), arm="ReSet")["examples"]) == size - 1
+    assert float(named(table(study, "data-size"), arm="ReSet")["examples"]) == pytest.approx(
+        sum(sizes) / 3 - 1, abs=1e-6
+    )
     assert named(table(study, "data-size"), arm="ReSet-S-7")["method"] == "ReSet-S"
 
 
@@ -299,6 +301,20 @@ def test_the_judges_table_has_the_measured_aucs(study: Path) -> None:
     assert claim["judge"] == "entailed (answers-a, answers-b); summac (digests)"
 
 
+def test_own_answers_are_told_apart_as_a_plain_loop_does(study: Path) -> None:
+    scores = loaded(study).scores
+    found = scores[(scores["dataset"] == "answers-a") & (scores["progress"] == 1.0)]
+    distinct = {(r.example, r.response): r for r in found.itertuples() if r.response}
+    right = [r.entailed for r in distinct.values() if r.states_answer == 1]
+    wrong = [r.entailed for r in distinct.values() if r.states_answer < 1]
+    wins = [1.0 if a > b else 0.5 if a == b else 0.0 for a in right for b in wrong]
+    row = named(table(study, "own-answers"), dataset="answers-a")
+    assert (int(row["answers"]), int(row["right"])) == (len(distinct), len(right))
+    assert float(row["entailed"]) == pytest.approx(sum(wins) / len(wins), abs=1e-6)
+    assert float(row["entailed_low"]) <= float(row["entailed"]) <= float(row["entailed_high"])
+    assert {r["dataset"] for r in table(study, "own-answers")} == {"answers-a", "answers-b"}
+
+
 def test_a_measure_that_is_too_low_carries_no_claim(study: Path, tmp_path: Path) -> None:
     artifacts = Path(shutil.copytree(study, tmp_path / "artifacts"))
     rows = read_trials(artifacts)
@@ -316,7 +332,7 @@ def test_a_measure_that_is_too_low_carries_no_claim(study: Path, tmp_path: Path)
 def test_the_scale_of_the_study(study: Path, tmp_path: Path) -> None:
     (row,) = table(study, "study")
     assert row["parameters"] == "23" and row["profile"] == PARAMS.profile
-    assert (int(row["arms"]), int(row["seeds"])) == (39, 3)
+    assert (int(row["arms"]), int(row["seeds"])) == (40, 3)
     assert (int(row["if_prompts"]), int(row["cd_prompts"])) == (36, 36)
     with pytest.raises(UnusableFile, match="no safetensors"):
         parameters(tmp_path)

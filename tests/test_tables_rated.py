@@ -39,7 +39,8 @@ def test_the_tables_count_what_was_rated_and_what_could_not_be_read(tmp_path: Pa
     with sealed_folder(tmp_path / "evaluation") as draft:
         write_examples(draft / "orders.jsonl", held_out[:2])
         write_examples(draft / "qa.jsonl", held_out[2:])
-    answers = [{"example": e.id, "dataset": e.dataset, "response": text, "progress": 1.0}
+    answers = [{"example": e.id, "dataset": e.dataset, "response": text, "ended": True,
+                "progress": 1.0}
                for e, text in zip(held_out, responses, strict=True)]  # fmt: skip
     with sealed_folder(tmp_path / "two-stage" / "base") as draft:
         found = judged(answers, {e.id: e for e in held_out}, by)
@@ -54,7 +55,7 @@ def test_the_tables_count_what_was_rated_and_what_could_not_be_read(tmp_path: Pa
     results = load(tmp_path, arms, params)
     assert results.rated
     untrained = pd.DataFrame(columns=["key"])
-    (row,) = health(replace(results, training=untrained, losses=untrained), lambda _: 0.0).rows
+    (row,) = health(replace(results, training=untrained, losses=untrained)).rows
     assert (row["rated"], row["unrated"], row["unscored"]) == (2, 1, 1)
     estimate = results.estimate(INSTRUCTION, "two-stage/base")
     assert estimate and (estimate.interval.mean, estimate.dropped) == (1.0, 1)

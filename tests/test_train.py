@@ -1,5 +1,6 @@
 """Training: only the response counts, losses and batches against plain loops, and no surprises."""
 
+import contextlib
 import math
 import shutil
 from collections.abc import Callable
@@ -20,6 +21,7 @@ from reproduce.training.encoding import (
     encode_text,
     pad_rows,
 )
+from reproduce.training.loss import sparse_scores
 from reproduce.training.trainer import train, training_arguments
 
 Row = dict[str, Any]
@@ -330,9 +332,40 @@ def test_a_stable_schedule_decays_over_its_share(
 
 
 def test_a_run_of_one_step_learns_something(make_model: Maker, run: Maker, rows: list[Row]) -> None:
-    """A warm-up begins at rate 0, which would be the only one."""
+    """The library's warm-up begins at rate 0, which would be the only one."""
     (only,) = run(make_model(), rows[:8], batch_size=8, micro_batch_size=8, epochs=1, warmup=0.05)
     assert (only["step"], only["learning_rate"]) == (1, 1e-3)
+
+
+def test_no_step_of_a_warm_up_is_lost(make_model: Maker, run: Maker, rows: list[Row]) -> None:
+    history = run(make_model(), rows, warmup=0.5, schedule="linear")
+    rates = [row["learning_rate"] / 1e-3 for row in history]
+    assert rates == pytest.approx([1 / 3, 2 / 3, 1, 3 / 4, 2 / 4, 1 / 4])
+    model = make_model()
+    before = weights(model)
+    run(model, rows[:8], warmup=0.5)
+    assert any(not torch.equal(value, before[name]) for name, value in weights(model).items())
+
+
+@pytest.mark.parametrize("items", [None, 7])
+def test_scores_are_taken_where_a_token_counts_and_the_loss_is_the_same(
+    make_model: Maker, tokenizer: Any, rows: list[Row], items: int | None
+) -> None:
+    model, batch = make_model(), pad_rows(rows[:3] + rows[32:36], tokenizer.pad_token_id)
+    counted = int((batch["labels"][:, 1:] != IGNORED).sum())
+    losses, gradients, sizes = [], [], []
+    for narrow in (contextlib.nullcontext(), sparse_scores(model), contextlib.nullcontext()):
+        model.zero_grad()
+        with narrow:
+            output = model(**batch, num_items_in_batch=items)
+            output.loss.backward()
+        losses.append(float(output.loss))
+        sizes.append(output.logits[..., 0].numel())
+        gradients.append({name: p.grad.clone() for name, p in model.named_parameters()})
+    assert sizes == [batch["labels"].numel(), counted, batch["labels"].numel()]
+    assert losses[1:] == pytest.approx(losses[:1] * 2, abs=1e-6)
+    for name, gradient in gradients[0].items():
+        assert torch.allclose(gradients[1][name], gradient, atol=1e-6), name
 
 
 def test_another_beta2_gives_other_weights(make_model: Maker, run: Maker, rows: list[Row]) -> None:

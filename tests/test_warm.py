@@ -6,6 +6,7 @@ package's commands run those of COMMANDS.
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -282,6 +283,15 @@ def test_a_caller_starts_a_server_of_its_own(
     with warm._connect(warm._address()):
         assert Path(warm._address()).is_socket()
     wait(lambda: not Path(warm._address()).exists())
+
+
+def test_another_copy_of_the_package_has_a_server_of_its_own(
+    environment: dict, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    here = warm._address()
+    other = Path(shutil.copy2(warm.__file__, tmp_path / "warm.py"))
+    monkeypatch.setattr(warm, "__file__", str(other))
+    assert warm._address() != here
 
 
 def test_a_server_that_does_not_come_up_is_done_without(

@@ -45,7 +45,8 @@ def judged(progress: float, seed: int) -> list[dict[str, Any]]:
         "probe": (0.0, 1.0, None),
     }
     return [
-        {"dataset": e.dataset, "example": e.id, "response": f"r {e.id}", "details": {},
+        {"dataset": e.dataset, "example": e.id, "response": f"r {e.id}", "ended": True,
+         "details": {},
          "task": task, "faithfulness": faithfulness, "instruction": instruction,
          "progress": progress, "seed": seed}
         for e in examples()

@@ -76,9 +76,9 @@ def send(handler: Any, status: int, body: bytes, **headers: str) -> None:
     handler.wfile.write(body)
 
 
-def completion(text: Any, model: str = "judge-2026-01-01") -> bytes:
+def completion(text: Any, model: str = "judge-2026-01-01", finish_reason: str = "stop") -> bytes:
     message = {"role": "assistant", "content": text}
-    choice = {"index": 0, "finish_reason": "stop", "message": message}
+    choice = {"index": 0, "finish_reason": finish_reason, "message": message}
     found = {"id": "x", "object": "chat.completion", "created": 0, "model": model}
     return json.dumps({**found, "choices": [choice]}).encode()
 

@@ -33,7 +33,8 @@ class Selection(Strict):
             are taken in turn from the strategies above. Null for all that these have drawn.
         keep: share of the prompts that are kept, best first within each data set.
         rule: "best" by reward; the others are controls: "random" candidates, "shuffled"
-            rewards, "gold" responses in place of generations.
+            rewards, "gold" responses to the prompts of "best" in place of its
+            generations.
     """
 
     strategies: Annotated[list[str], Field(min_length=1)] | None = None

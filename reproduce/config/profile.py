@@ -14,7 +14,7 @@ from reproduce.config.training import Base, Continuation, Hardware, Training
 TableName = Literal[
     "two-stage", "trajectory", "methods", "other-measures", "data-size", "drivers", "controls",
     "mechanism", "outcomes", "measures", "instructions", "rewards", "data-sets", "seeds", "health",
-    "judges", "claims",
+    "judges", "own-answers", "claims",
 ]  # fmt: skip
 """The tables for readers, in the order of the report."""
 

@@ -12,13 +12,13 @@ from reproduce.config import Decoding, Params
 from reproduce.determinism import named_seed, settle
 from reproduce.examples import Example, read_examples, write_examples
 from reproduce.files import checked, read_json, sealed_folder, write_rows
-from reproduce.generate import respond
+from reproduce.generate import Response, respond
 from reproduce.models import checkpoint, load_model, load_tokenizer
 from reproduce.parallel import over_seeds
 from reproduce.training.encoding import encode_example
 
 Row = dict[str, Any]
-Respond = Callable[[Sequence[Example], Decoding, int], list[list[str]]]
+Respond = Callable[[Sequence[Example], Decoding, int], list[list[Response]]]
 """Draws `samples` responses to each prompt, in their order, from the stream of a seed."""
 
 
@@ -41,12 +41,12 @@ def _sample_seed(params: Params, start: Path, folder: Path, seed: int) -> None:
     rows: list[Row] = []
     with _responder(params, model) as drawn:
         for name, decoding in params.candidates.strategies.items():
-            texts = drawn(prompts, decoding, named_seed("candidates", seed, name))
+            responses = drawn(prompts, decoding, named_seed("candidates", seed, name))
             rows += [
                 {"dataset": e.dataset, "example": e.id, "strategy": name, "sample": number,
-                 "response": text}
-                for e, found in zip(prompts, texts, strict=True)
-                for number, text in enumerate(found)
+                 "response": text, "ended": ended}
+                for e, found in zip(prompts, responses, strict=True)
+                for number, (text, ended) in enumerate(found)
             ]  # fmt: skip
     write_examples(folder / f"prompts-{seed}.jsonl", prompts)
     write_rows(folder / f"candidates-{seed}.jsonl", rows)
@@ -66,7 +66,9 @@ def _responder(params: Params, model: Path) -> Iterator[Respond]:
     loaded = load_model(model, params.hardware, generates=True)
     tokenizer = load_tokenizer(model)
 
-    def respond_here(examples: Sequence[Example], decoding: Decoding, seed: int) -> list[list[str]]:
+    def respond_here(
+        examples: Sequence[Example], decoding: Decoding, seed: int
+    ) -> list[list[Response]]:
         return respond(loaded, tokenizer, examples, decoding, params.generation, seed)
 
     yield respond_here

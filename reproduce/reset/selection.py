@@ -28,8 +28,8 @@ def reward(row: Mapping[str, Any], weights: Weights) -> float:
     return sum(weight * score for weight, score in parts) / total if total else 0.0
 
 
-def considered(rows: Sequence[Row], selection: Selection) -> list[Row]:
-    """Return the candidates that a selection looks at, those with a response only.
+def taken(rows: Sequence[Row], selection: Selection) -> list[Row]:
+    """Return the candidates that a selection looks at.
 
     With a share of the `candidates` only, strategies take turns, lowest sample first.
     """
@@ -45,7 +45,16 @@ def considered(rows: Sequence[Row], selection: Selection) -> list[Row]:
             for name, found in by_prompt.items()
             for row in found[: share_of(drawn[name], share)]
         ]
-    return [row for row in chosen if row["response"]]
+    return chosen
+
+
+def considered(rows: Sequence[Row], selection: Selection) -> list[Row]:
+    """Return the candidates that a selection chooses from: those `taken` that are whole.
+
+    An empty one, and one that the limit on new tokens cut off, has taken its turn but is no
+    example: training on it would teach the model to say nothing, or to stop anywhere.
+    """
+    return [row for row in taken(rows, selection) if row["response"] and row["ended"]]
 
 
 def select(rows: Sequence[Row], selection: Selection, seed: int) -> list[Row]:
@@ -58,7 +67,7 @@ def select(rows: Sequence[Row], selection: Selection, seed: int) -> list[Row]:
     rewards = [reward(row, selection.weights) for row in rows]
     if selection.rule == "shuffled":
         rng.shuffle(rewards)
-    elif selection.rule in ("random", "gold"):
+    elif selection.rule == "random":
         rewards = [0.0] * len(rows)
     ranked = sorted(
         zip(rewards, (rng.random() for _ in rows), rows, strict=True),

@@ -16,6 +16,7 @@ from reproduce.config import Decoding, Generation, SamplerServer, Served
 from reproduce.determinism import named_seed
 from reproduce.endpoint import Endpoint, EndpointError, Request, ask
 from reproduce.examples import Example
+from reproduce.generate import Response
 from reproduce.reset.tether import tethered
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ def responses(
     examples: Sequence[Example],
     decoding: Decoding,
     seed: int,
-) -> list[list[str]]:
+) -> list[list[Response]]:
     """Return `decoding.samples` responses to each example, in their order, without outer space.
 
     Each sample has a seed of its own, made of `seed`, its example and its number, so that a server
@@ -81,9 +82,10 @@ def responses(
         for example in examples
         for number in range(decoding.samples)
     ]  # fmt: skip
-    texts = [answer.text.strip() for answer in ask(endpoint, requests, "candidates")]
+    answers = ask(endpoint, requests, "candidates")
+    found = [Response(answer.text.strip(), answer.ended) for answer in answers]
     count = decoding.samples
-    return [texts[begin : begin + count] for begin in range(0, len(texts), count)]
+    return [found[begin : begin + count] for begin in range(0, len(found), count)]
 
 
 def options(settings: Served, decoding: Decoding) -> dict[str, Any]:

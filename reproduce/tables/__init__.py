@@ -5,17 +5,18 @@ from pathlib import Path
 
 from reproduce.config import Claims, Params
 from reproduce.files import replacing, write_csv, write_text
-from reproduce.models import checkpoint, load_tokenizer
+from reproduce.models import checkpoint
 from reproduce.results import MAIN, Arms, load, read_trials, refuse_incomplete
 from reproduce.tables import arms
 from reproduce.tables.claims import claims
 from reproduce.tables.data_sets import data_sets
-from reproduce.tables.health import as_long_as_allowed, health, losses
+from reproduce.tables.health import health, losses
 from reproduce.tables.instructions import instructions
 from reproduce.tables.judges import judges
 from reproduce.tables.measures import measures
 from reproduce.tables.mechanism import mechanism
 from reproduce.tables.outcomes import outcomes
+from reproduce.tables.own_answers import own_answers
 from reproduce.tables.render import spread_out, write_table
 from reproduce.tables.rewards import choices, reward_distribution, rewards
 from reproduce.tables.samples import generations, prompts, samples
@@ -40,7 +41,6 @@ def make_tables(
     results = load(artifacts, experiments, params)
     found = choices(results, artifacts)
     base = checkpoint(artifacts / "base", results.seeds[0])
-    cut = as_long_as_allowed(load_tokenizer(base), params.generation.max_new_tokens)
     own = params.data.world is not None  # Texts of others may be fetched, but not passed on.
     tables = [
         arms.two_stage(results),
@@ -57,8 +57,9 @@ def make_tables(
         rewards(results, found),
         data_sets(artifacts),
         seeds(results),
-        health(results, cut),
+        health(results),
         judges(read_trials(artifacts), params),
+        own_answers(results),
         claims(results, asked),
     ]
     long = {

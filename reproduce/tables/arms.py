@@ -201,7 +201,8 @@ def drivers(results: Results) -> Table:
     what = (
         "What drives ReSet: one strategy alone, one judge left out, one of the two things that "
         "ReSet-S adds, or the epochs and the learning rate of MTL (full tuning) in place of the "
-        "short continuation; Δ is ReSet minus the arm, paired"
+        "short continuation (ReSet-S in full tuning differs in all three); Δ is ReSet minus the "
+        "arm, paired"
     )
     return Table("drivers", f"{what}. {note(results, rows)}", headers, rows)
 

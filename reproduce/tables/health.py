@@ -1,38 +1,19 @@
 """Whether the runs were sound: empty and unscored responses, rows lost, training losses."""
 
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from reproduce.results import Results
 from reproduce.tables.render import Table
 from reproduce.wording import numbered
 
-if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerBase
-
 Row = dict[str, Any]
-Cut = Callable[[Sequence[str]], float]
-"""Returns the share of some responses that the limit on new tokens has probably cut off."""
 
 TENTHS = 10
 
 
-def as_long_as_allowed(tokenizer: "PreTrainedTokenizerBase", most: int) -> Cut:
-    """Return what counts the responses that take at least `most` tokens but one.
-
-    They are counted from the text, from whose ends white space was stripped.
-    """
-
-    def share(responses: Sequence[str]) -> float:
-        found = tokenizer(list(responses), add_special_tokens=False)["input_ids"]
-        return sum(len(ids) >= most - 1 for ids in found) / len(found)
-
-    return share
-
-
-def health(results: Results, cut: Cut) -> Table:
+def health(results: Results) -> Table:
     """Return, an arm a row, what was lost in its evaluation and how its training went."""
-    rows = [_row(results, key, cut) for key in results.arms]
+    rows = [_row(results, key) for key in results.arms]
     headers = {
         "label": "Arm", "responses": "Responses", "empty": "Empty", "cut": "Cut",
         "words": "Words (IF)",
@@ -44,12 +25,12 @@ def health(results: Results, cut: Cut) -> Table:
         headers |= {"rated": "Rated", "unrated": "Rating unreadable"}
     caption = (
         f"Soundness of every arm ({numbered(results.seeds)}): evaluated responses, the "
-        "share that is empty, and that which is as long as the limit on new tokens lets it be, so "
-        "probably cut off; the words of a response to an IF prompt (a median); the responses to "
-        "which a judge that applies gave no score; training examples (a mean over seeds), those "
-        "left out of training as too long (a sum), and the training loss, as a mean over the first "
-        "and over the last tenth of its steps (single ones differ: batches hold examples of like "
-        "length)."
+        "share that is empty, and that which the limit on new tokens cut off (continuations of "
+        "plain text aside, which have no end); the words of a response to an IF prompt (a median); "
+        "the responses to which a judge that applies gave no score; training examples (a mean over "
+        "seeds), those left out of training as too long (a sum), and the training loss, as a mean "
+        "over the first and over the last tenth of its steps (single ones differ: batches hold "
+        "examples of like length)."
     )
     if results.rated:
         caption += " Rated are the responses that the served judge was asked about."
@@ -63,7 +44,7 @@ def losses(results: Results) -> list[Row]:
     return [{**row, "learning_rate": f"{row['learning_rate']:.6g}"} for row in rows]
 
 
-def _row(results: Results, key: str, cut: Cut) -> Row:
+def _row(results: Results, key: str) -> Row:
     scores, training, steps = (
         frame[frame["key"] == key] for frame in (results.scores, results.training, results.losses)
     )
@@ -82,7 +63,7 @@ def _row(results: Results, key: str, cut: Cut) -> Row:
         "label": results.labels[key],
         "responses": len(final),
         "empty": float(final["empty"].mean()),
-        "cut": cut(list(final["response"])),
+        "cut": 1 - float(final["ended"].mean()),
         "words": f"{final[~context]['response'].str.split().str.len().median():g}",
         "unscored": int(lost.sum()),
         "examples": results.examples(key) or None,

@@ -8,7 +8,7 @@ from typing import Any
 
 from reproduce.config import Selection
 from reproduce.examples import Side
-from reproduce.reset.selection import considered, reward, select
+from reproduce.reset.selection import considered, reward, select, taken
 from reproduce.results import RESET, RESET_S, Results, read_candidates
 from reproduce.tables.render import Table
 from reproduce.wording import numbered
@@ -22,10 +22,11 @@ LOWEST = -1.0
 
 @dataclass(frozen=True)
 class Choice:
-    """One selection of one seed: the prompts and candidates that it looked at, and the kept."""
+    """One selection of one seed: prompts, candidates, those that are whole, and the kept."""
 
     prompts: Mapping[str, int]
     sides: Mapping[str, Side]
+    drawn: Sequence[Row]
     seen: Sequence[Row]
     kept: Sequence[Row]
 
@@ -40,8 +41,9 @@ def choices(results: Results, artifacts: Path) -> dict[str, list[Choice]]:
         for key in (RESET, RESET_S):
             selection = results.arms[key].select
             if selection is not None:
+                drawn = taken(rows, selection)
                 seen, kept = _chosen(rows, selection, seed)
-                found[results.labels[key]].append(Choice(counts, sides, seen, kept))
+                found[results.labels[key]].append(Choice(counts, sides, drawn, seen, kept))
     return found
 
 
@@ -54,12 +56,14 @@ def rewards(results: Results, found: Mapping[str, Sequence[Choice]]) -> Table:
     ]
     headers = {
         "label": "Method", "dataset": "Data set", "prompts": "Prompts",
-        "considered": "Candidates", "kept": "Kept", "acceptance": "Acceptance",
-        "yield": "Share of kept", "reward_all": "Reward, all", "reward_kept": "Reward, kept",
+        "drawn": "Candidates", "considered": "Whole", "kept": "Kept", "acceptance": "Acceptance",
+        "yield": "Share of kept", "reward_all": "Reward, whole", "reward_kept": "Reward, kept",
     }  # fmt: skip
     caption = (
-        "Candidates that were considered (those with a response) and kept, and their mean reward; "
-        f"counts are means over {numbered(results.seeds)}. Acceptance is kept / candidates."
+        "Candidates that were drawn, those of them that are whole (neither empty nor cut off by "
+        "the limit on new tokens), of which the method chooses, and those kept; mean rewards of "
+        f"the whole and of the kept. Counts are means over {numbered(results.seeds)}. Acceptance "
+        "is kept / whole."
     )
     return Table("rewards", caption, headers, rows)
 
@@ -94,6 +98,7 @@ def _row(label: str, dataset: str, chosen: Sequence[Choice]) -> Row:
         "label": label,
         "dataset": dataset,
         "prompts": prompts,
+        "drawn": _mean([len(of(c.drawn)) for c in chosen]),
         "considered": _mean([len(rows) for rows in seen]),
         "kept": _mean([len(rows) for rows in kept]),
         "acceptance": _ratio(count_kept, count_seen),

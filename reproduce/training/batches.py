@@ -30,21 +30,20 @@ class LengthBatches:
 def length_batches(lengths: Sequence[int], batch_size: int, seed: int) -> list[int]:
     """Return an order of the rows in which each batch holds rows of like length.
 
-    Rows are shuffled, sorted by length within stretches of 50 batches, and the batches shuffled:
-    Trainer's own group_by_length leaves each stretch in falling order of length, so that one
-    kind of row follows the other and the model swings between them.
+    Rows are shuffled, sorted by length within stretches of 50 batches, and the batches shuffled;
+    those that fill no batch are drawn at random, and come last. Trainer's own group_by_length
+    leaves each stretch in falling order of length, so that one kind of row follows the other and
+    the model swings between them.
     """
     rng = random.Random(seed)
     order = rng.sample(range(len(lengths)), len(lengths))
-    stretch = 50 * batch_size
+    stretch, full = 50 * batch_size, len(order) // batch_size * batch_size
     batches: list[list[int]] = []
-    for begin in range(0, len(order), stretch):
-        near = sorted(order[begin : begin + stretch], key=lambda i: lengths[i])
+    for begin in range(0, full, stretch):
+        near = sorted(order[begin : min(begin + stretch, full)], key=lambda i: lengths[i])
         batches += [near[i : i + batch_size] for i in range(0, len(near), batch_size)]
-    short = [batch for batch in batches if len(batch) < batch_size]
-    whole = [batch for batch in batches if len(batch) == batch_size]
-    rng.shuffle(whole)
-    return [index for batch in [*whole, *short] for index in batch]
+    rng.shuffle(batches)
+    return [index for batch in batches for index in batch] + order[full:]
 
 
 def steps_in(examples: int, settings: Training) -> int:

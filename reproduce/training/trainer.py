@@ -2,6 +2,7 @@
 
 import math
 import os
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from reproduce.config import ConfigError, Hardware, Training
 from reproduce.training.batches import LengthBatches, steps_in
 from reproduce.training.encoding import pad_rows
+from reproduce.training.loss import sparse_scores
 from reproduce.training.watching import watch
 
 if TYPE_CHECKING:
@@ -50,6 +52,15 @@ def train(
         def _get_train_sampler(self, *_: Any) -> LengthBatches:
             return LengthBatches([row["length"] for row in rows], micro, seed)
 
+        def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
+            """Begin a warm-up with its second step: at its first the rate is 0."""
+            if not self.args.warmup_steps:
+                return super().create_scheduler(num_training_steps, optimizer)
+            made = super().create_scheduler(num_training_steps + 1, optimizer)
+            with warnings.catch_warnings(action="ignore"):  # torch wants a step of training first.
+                made.step()
+            return made
+
     def save(folder: Path) -> None:
         _save(trainer, tokenizer, folder)
 
@@ -64,7 +75,8 @@ def train(
         callbacks=[watch(title, _stops(arguments.max_steps, stops), stop)],
     )
     trainer.remove_callback(PrinterCallback)
-    trainer.train(resume_from_checkpoint=_last_checkpoint(arguments))
+    with sparse_scores(model):
+        trainer.train(resume_from_checkpoint=_last_checkpoint(arguments))
     history = [
         {"step": log["step"], "loss": log["loss"], "learning_rate": log["learning_rate"]}
         for log in trainer.state.log_history
@@ -93,8 +105,7 @@ def training_arguments(
         learning_rate=settings.learning_rate,
         lr_scheduler_type=settings.schedule,
         lr_scheduler_kwargs=_schedule_options(settings, steps),
-        # The first step of a warm-up has rate 0: a run of one step would learn nothing.
-        warmup_steps=min(math.ceil(settings.warmup * steps), steps - 1),
+        warmup_steps=math.ceil(settings.warmup * steps),
         weight_decay=settings.weight_decay,
         adam_beta2=settings.beta2,
         optim="adamw_torch_fused",
