@@ -24,7 +24,9 @@ from reproduce.records import flat
 
 ROOT = Path(__file__).resolve().parent.parent
 PROFILE = ROOT / "profiles" / "llama-7b"
-SMALL = {"epochs": 1, "batch_size": 8, "micro_batch_size": 2, "max_length": 128}
+SMALL = {"epochs": 1, "batch_size": 8, "micro_batch_size": 2, "max_length": 128,
+         "learning_rate": 2e-2}  # fmt: skip
+"""So many steps, and such large ones, that responses learn to end: ReSet keeps no other."""
 TORCHRUN = "torchrun --standalone --nproc_per_node 2 --no-python"
 
 Row = dict[str, Any]
@@ -72,7 +74,7 @@ def scaled_down(params: Row, hub: Path, judge: str) -> Row:
         "model": str(hub / "llama"), "revision": None, "shape": {**shape, "vocabulary": words}
     }  # fmt: skip
     params["training"] |= SMALL
-    params["generation"] = {"max_new_tokens": 8, "batch_size": 64}
+    params["generation"] = {"max_new_tokens": 32, "batch_size": 64}
     params["candidates"]["prompts"] = 2
     params["candidates"]["served"] |= {
         "command": SERVER,

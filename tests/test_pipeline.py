@@ -44,7 +44,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_every_stage_leaves_its_outputs(study: Path) -> None:
     made = outputs(study)
-    assert len(made) == 52
+    assert len(made) == 53
     assert all((study / path).exists() for path in made)
     assert (study / "mlflow.db").exists()
     for name in ("two-stage", "methods", "data-size", "drivers", "controls", "mechanism", "claims"):
@@ -173,7 +173,7 @@ def test_a_damaged_model_is_named_and_not_used(study: Path, damage: str) -> None
 def test_a_wrong_parameter_is_refused_before_work(study: Path) -> None:
     path = study / "params.yaml"
     text = path.read_text()
-    path.write_text(text.replace("learning_rate: 2.0e-3", "learning_rat: 2.0e-3"))
+    path.write_text(text.replace("learning_rate: 2.0e-2", "learning_rat: 2.0e-2"))
     done = reproduce(study, "arm", "two-stage/IF")
     path.write_text(text)
     assert done.returncode == 1

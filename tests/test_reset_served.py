@@ -264,7 +264,8 @@ def test_the_files_are_those_of_sampling_in_this_process(
     for name, settings in (("here", None), ("there", made_up())):
         sample_candidates(sampling(strategies, settings), tmp_path / "arm", tmp_path / name)
     here, there = (read_rows(tmp_path / name / "candidates-0.jsonl") for name in ("here", "there"))
-    assert [{**row, "response": ""} for row in here] == [{**row, "response": ""} for row in there]
+    made_here = {"response": "", "ended": True}
+    assert [{**row, **made_here} for row in here] == [{**row, **made_here} for row in there]
     prompts = [read_examples(tmp_path / name / "prompts-0.jsonl") for name in ("here", "there")]
     assert prompts[0] == prompts[1]
     texts = {e.id: e.prompt for e in prompts[0]}
@@ -294,7 +295,8 @@ def test_a_real_server_draws_and_judges(
     settings = Served(command=TRANSFORMERS, speaks="transformers")
     alone = SamplerServer(concurrency=1, patience=120.0)
     with served(settings, alone, tmp_path / "arm" / "seed-0" / "model", BOUNDS) as drawn:
-        assert [texts[0] for texts in drawn(prompts, greedy, 7)] == [r["response"] for r in here]
+        found = [(one.text, one.ended) for (one,) in drawn(prompts, greedy, 7)]
+        assert found == [(row["response"], row["ended"]) for row in here]
         warm = drawn(prompts[:4], WARM, 7)
         assert drawn(prompts[:4], WARM, 7) == warm != drawn(prompts[:4], WARM, 8)
         assert all(len(set(texts)) > 1 for texts in warm)

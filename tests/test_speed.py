@@ -53,7 +53,9 @@ def test_judging_gives_the_same_scores(profile: Path, encoder: Callable[..., Pat
     rows = run(profile, "judging", "--alone", "20")
     assert [row["method"] for row in rows] == [
         "as the study asks, empty cache", "one by one", "the same again, full cache",
+        "the encoder's products alone",
     ]  # fmt: skip
+    assert rows[3]["pairs"] == rows[0]["pairs"] and float(rows[3]["seconds"]) > 0
     assert all(float(row["difference"]) <= 1e-6 for row in rows)
     assert rows[0]["pairs"] == rows[2]["pairs"] and int(rows[0]["pairs"]) > 20
     assert rows[1]["pairs"] == "20"

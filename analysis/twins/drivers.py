@@ -20,13 +20,12 @@
 # # What drives ReSet?
 #
 # ReSet with one decoding strategy in place of four, with one of the three judges left out, and with
-# one of the two things that ReSet-S adds: more candidates, a stricter selection. The question is
-# which part matters.
+# one of the two things that ReSet-S adds: more candidates, a stricter selection; and both methods
+# with the epochs and the learning rate of MTL (full tuning). The question is which part matters.
 #
-# **How to read it.** The differences of the table are *variant minus ReSet*: below 0 the variant
+# **How to read it.** The differences of the table are *ReSet minus variant*: above 0 the variant
 # is worse, so what it leaves out had helped, or what it adds does harm. The lower half of the
-# figure shows them the other way round, ReSet minus the variant, so that right of 0 speaks for
-# ReSet throughout.
+# figure shows the same, so that right of 0 speaks for ReSet throughout.
 
 # %%
 from pathlib import Path
