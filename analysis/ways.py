@@ -158,7 +158,10 @@ def _optimiser_step(
         fused=True,
     )
     warmup = math.ceil(settings.warmup * steps)
-    schedule = get_scheduler(settings.schedule, optimiser, warmup, steps)
+    # As `train` has it: a warm-up begins with its second step, for at its first the rate is 0.
+    schedule = get_scheduler(settings.schedule, optimiser, warmup, steps + bool(warmup))
+    if warmup:
+        schedule.step()
 
     def step(batch: Any) -> Any:
         with torch.autocast(model.device.type, torch.bfloat16, enabled=bf16):

@@ -219,11 +219,10 @@ def _controls(tables: Path) -> Iterable[str]:
     yield ""
     yield (
         "Random choice: any candidate of a prompt. Shuffled rewards: the judges' rewards, dealt "
-        "out at random. Gold responses: the data sets' reference responses, to the prompts that "
-        "the method chose, in place of its own. (S): as many examples as ReSet-S. Full tuning: "
-        "the epochs and the learning rate of MTL in place of the short continuation. The rows of "
-        "MTL have all of MTL's examples again, more than ReSet's; the others have as many as the "
-        "method."
+        "out at random. Gold responses: the data sets' reference responses in place of the "
+        "model's. (S): as many examples as ReSet-S. Full tuning: the epochs and the learning rate "
+        "of MTL in place of the short continuation. The rows of MTL have all of MTL's examples "
+        "again, more than ReSet's; the others have as many as the method."
     )
     yield ""
 

@@ -120,7 +120,8 @@ def test_stages_are_counted_from_the_log_and_the_training_files(
     assert done.returncode == 0, done.stderr
     tokenizer = load_tokenizer(folder / "artifacts" / "base" / "seed-0" / "model")
     lengths = [len(encode_example(tokenizer, e, 128)["input_ids"]) for e in examples[:4]]
-    tokens = sum(lengths[:3]) + sum(lengths)
+    epochs = int(load_params(folder / "params.yaml").training.epochs)
+    tokens = epochs * (sum(lengths[:3]) + sum(lengths))
     read = {row["stage"]: row for row in rows(tmp_path / "steps.csv")}
     assert (read["data"]["seconds"], read["data"]["trained_tokens"]) == ("4.0", "")
     assert read["methods/MTL"]["trained_tokens"] == str(tokens)

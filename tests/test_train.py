@@ -359,7 +359,7 @@ def test_scores_are_taken_where_a_token_counts_and_the_loss_is_the_same(
         with narrow:
             output = model(**batch, num_items_in_batch=items)
             output.loss.backward()
-        losses.append(float(output.loss))
+        losses.append(output.loss.item())
         sizes.append(output.logits[..., 0].numel())
         gradients.append({name: p.grad.clone() for name, p in model.named_parameters()})
     assert sizes == [batch["labels"].numel(), counted, batch["labels"].numel()]
