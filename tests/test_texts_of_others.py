@@ -1,5 +1,6 @@
 """What tables hold of other people's texts: counts and overlaps, and no long copies."""
 
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ import synthetic
 from reproduce.config import RealData
 from reproduce.examples import Example, write_examples
 from reproduce.files import sealed_folder, write_csv
+from reproduce.sources.hub import Tally
 from reproduce.tables import make_tables
 from reproduce.tables.data_sets import data_sets
 from reproduce.tables.samples import without_copies
@@ -33,14 +35,17 @@ def test_a_long_copy_is_left_out_of_a_response(response: str, expected: str) -> 
     assert without_copies(response, EXAMPLE) == expected
 
 
-def write_sets(artifacts: Path, **sets: list[Example]) -> None:
+OF_FILES = ("parsed", "refused", "cut_off", "too_long", "shared", "repeated")
+OF_A_HUB = tuple(each.name for each in fields(Tally))
+
+
+def write_sets(artifacts: Path, columns: tuple[str, ...] = OF_FILES, **sets: list[Example]) -> None:
     for folder, prefix in (("training", "t_"), ("evaluation", "e_")):
         with sealed_folder(artifacts / folder) as draft:
             for name, examples in sets.items():
                 if name.startswith(prefix):
                     write_examples(draft / f"{name[2:]}.jsonl", examples)
             if folder == "evaluation" and "counted" in sets:
-                columns = ("parsed", "refused", "cut_off", "too_long", "shared", "repeated")
                 counts = {name: number for number, name in enumerate(columns, 5)}
                 write_csv(draft / "counts.csv", [{"dataset": "answers", **counts}])
 
@@ -74,6 +79,16 @@ def test_what_a_source_offered_stands_in_the_table(tmp_path: Path) -> None:
     write_sets(tmp_path, t_answers=[one], e_answers=[asked("b", "Who?")], counted=[])
     (row,) = data_sets(tmp_path).rows
     assert (row["parsed"], row["too_long"], row["repeated"]) == (5, 8, 10)
+
+
+def test_what_a_hub_offered_stands_in_the_table(tmp_path: Path) -> None:
+    one = asked("a passage", "Who?")
+    write_sets(tmp_path, OF_A_HUB, t_answers=[one], e_answers=[asked("b", "Who?")], counted=[])
+    table = data_sets(tmp_path)
+    (row,) = table.rows
+    assert (row["rows"], row["left_out"], row["refused"]) == (5, 6, 7)
+    assert table.headers["left_out"] == "By rule" and "by rule: rows left out" in table.caption
+    assert "Parsed" not in table.headers.values() and "arsed:" not in table.caption
 
 
 @pytest.fixture(scope="session")

@@ -15,9 +15,19 @@ FEWER_WORDS = 8
 """A run short enough for prompts of one sentence to share."""
 
 OFFERED = {
-    "parsed": "Parsed", "refused": "Refused", "cut_off": "Cut off", "too_long": "Too long",
-    "shared": "On both sides", "repeated": "Repeated",
-}  # fmt: skip
+    "rows": ("Rows", "rows of the files"),
+    "parsed": ("Parsed", "usable rows of the files"),
+    "left_out": (
+        "By rule",
+        "rows left out by a rule of the study, such as instructions with a context",
+    ),
+    "refused": ("Refused", "rows that are not as their format says"),
+    "cut_off": ("Cut off", "contexts that end within a sentence"),
+    "too_long": ("Too long", "beyond the profile's bounds on length"),
+    "shared": ("On both sides", "not trained on because evaluation has the text"),
+    "repeated": ("Repeated", "seen before"),
+}
+"""What a source may count -> its header, and what it means; files and hubs count some of these."""
 
 
 def data_sets(artifacts: Path) -> Table:
@@ -28,21 +38,18 @@ def data_sets(artifacts: Path) -> Table:
     offered = {row["dataset"]: row for row in read_csv(counts)} if counts.is_file() else {}
     rows = _rows(training, held_out, offered)
     headers = {"dataset": "Data set", "side": "Side"}
-    headers |= {name: OFFERED[name] for name in OFFERED if name in rows[0]}
+    counted = [name for name in OFFERED if name in rows[0]]
+    headers |= {name: OFFERED[name][0] for name in counted}
     headers |= {
         "train": "Train", "evaluation": "Evaluation", "exact": "Exact",
         "long": f"{OVERLAP_WORDS} words", "short": f"{FEWER_WORDS} words",
     }  # fmt: skip
-    left_out = (
-        "Parsed: usable rows of the files; refused: rows that are not as their format says; cut "
-        "off: contexts that end within a sentence; too long: beyond the profile's bounds on words; "
-        "on both sides: not trained on because evaluation has the text; repeated: seen before. "
-    )
+    meant = "; ".join(f"{OFFERED[name][0].lower()}: {OFFERED[name][1]}" for name in counted)
     caption = (
-        f"What the study draws from. {left_out if offered else ''}Train and evaluation: examples "
-        "that the study draws from and those that it evaluates on. Exact: evaluation prompts that "
-        "are a training prompt; then the share of them whose passage (or prompt, where it has "
-        "none) has a run of so many words in common with any in training."
+        f"What the study draws from. {f'{meant.capitalize()}. ' if meant else ''}Train and "
+        "evaluation: examples that the study draws from and those that it evaluates on. Exact: "
+        "evaluation prompts that are a training prompt; then the share of them whose passage (or "
+        "prompt, where it has none) has a run of so many words in common with any in training."
     )
     return Table("data-sets", caption, headers, rows)
 
@@ -54,7 +61,8 @@ def _rows(training: Sets, held_out: Sets, offered: Mapping[str, Mapping[str, str
     for name in sorted({*training, *held_out}):
         asked = held_out.get(name, [])
         row: Row = {"dataset": name, "side": (asked or training[name])[0].side}
-        row |= {key: int(offered[name][key]) for key in OFFERED if name in offered}
+        counts = offered.get(name, {})
+        row |= {key: int(counts[key]) for key in OFFERED if key in counts}
         row |= {"train": len(training.get(name, [])), "evaluation": len(asked)}
         row |= dict.fromkeys(("exact", "long", "short"))
         if asked:
