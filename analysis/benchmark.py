@@ -34,8 +34,9 @@ Same in all: base model, examples, epochs, batch size, learning rate, schedule, 
 clipping, precision, loss on the response only, real tokens (counted by attention mask at each
 forward pass). Timed: encoding, trainer set-up and training of all seeds; not timed, own column:
 imports, loading models. Different: order of rows (so the padding), one process a seed or seeds in
-turn, threads, gradient checkpointing, how the loss is computed (TRL builds no logits of the prompt
-but measures token accuracy), deterministic kernels (ours and plain)."""
+turn, threads, gradient checkpointing, how the loss is computed (ours and TRL build no logits of the
+prompt, TRL measures token accuracy besides, plain builds all), deterministic kernels (ours and
+plain)."""
 
 
 class Unfair(Exception):
