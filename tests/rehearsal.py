@@ -26,7 +26,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PROFILE = ROOT / "profiles" / "llama-7b"
 SMALL = {"epochs": 1, "batch_size": 8, "micro_batch_size": 2, "max_length": 128,
          "learning_rate": 2e-2}  # fmt: skip
-"""So many steps, and such large ones, that responses learn to end: ReSet keeps no other."""
+"""Steps so large that responses learn to end: ReSet keeps no other."""
 TORCHRUN = "torchrun --standalone --nproc_per_node 2 --no-python"
 
 Row = dict[str, Any]
