@@ -27,6 +27,7 @@ from reproduce.generate import pad_left, respond
 from reproduce.judges import judge
 from reproduce.judging import judged
 from reproduce.models import checkpoint, load_model, load_tokenizer
+from reproduce.precision import resolved
 from reproduce.training.encoding import prompt_ids
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
@@ -45,7 +46,7 @@ def sampling(
     output: Annotated[Path, typer.Option()] = HERE / "speed-sampling.csv",
 ) -> None:
     """Time the sampling of candidates: ours, plain `generate`, and one prompt at a time."""
-    params = load_params(profile / "params.yaml")
+    params = resolved(load_params(profile / "params.yaml"))
     settle(0, params.hardware.threads_alone)
     folder = checkpoint(profile / "artifacts" / "base", params.seeds[0])
     model, tokenizer = load_model(folder, params.hardware, generates=True), load_tokenizer(folder)
@@ -109,7 +110,7 @@ def judging(
     output: Annotated[Path, typer.Option()] = HERE / "speed-judging.csv",
 ) -> None:
     """Time the entailment scores that the study asked for, and some one by one, uncached."""
-    params = load_params(profile / "params.yaml")
+    params = resolved(load_params(profile / "params.yaml"))
     settle(0, params.hardware.threads_alone)
     artifacts = profile / "artifacts"
     folder = checked(artifacts / "entailment") / "model"

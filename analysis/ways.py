@@ -28,6 +28,7 @@ from reproduce.examples import Example
 from reproduce.files import checked, read_json, write_json
 from reproduce.models import checkpoint, load_model, load_tokenizer
 from reproduce.parallel import over_seeds
+from reproduce.precision import resolved
 from reproduce.training.batches import LengthBatches, steps_in
 from reproduce.training.encoding import encode_example, pad_rows
 from reproduce.training.trainer import train, training_arguments
@@ -47,7 +48,7 @@ class Work:
 
     def __init__(self, profile: Path, name: str, limit: int | None) -> None:
         """Read data and models; examples that do not fit in `max_length` are left out."""
-        self.params, self.name = load_params(profile / "params.yaml"), name
+        self.params, self.name = resolved(load_params(profile / "params.yaml")), name
         arm, artifacts = arm_that_trains(profile, name), profile / "artifacts"
         self.settings = training_of(self.params, arm)
         self.examples: dict[int, list[Example]] = {}

@@ -25,6 +25,7 @@ from reproduce.config import (
 from reproduce.files import UnusableFile, put_aside, write_json
 from reproduce.here import ARTIFACTS, DATABASE, LOG, PAPER, RESULTS, Settings, settings
 from reproduce.plan.command import plan
+from reproduce.precision import in_words
 from reproduce.preflight.command import preflight
 from reproduce.stages import LAST, mark_run, stage, stages
 from reproduce.timings import forecast, made_here, save_expected
@@ -68,6 +69,8 @@ def check() -> None:
     sizes = f"{plural(len(experiments), 'experiment')}, {plural(arms, 'arm')}"
     print(f"profile {params.profile}: {sizes}, {plural(len(params.seeds), 'seed')}")
     if said := forecast(stages(experiments)):
+        print(said)
+    if said := in_words(load_params()):
         print(said)
     _refuse_misplaced(params)
 

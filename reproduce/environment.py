@@ -46,12 +46,22 @@ def in_words(machine: Mapping[str, str]) -> str:
 
 def _gpus() -> str:
     """Return the names and the driver of NVIDIA's GPUs; "" where there are none."""
-    if not shutil.which("nvidia-smi"):
-        return ""
-    command = ["nvidia-smi", "--query-gpu=name,driver_version", "--format=csv,noheader"]
-    asked = subprocess.run(command, check=False, capture_output=True, text=True)
-    found = Counter(asked.stdout.strip().splitlines()) if asked.returncode == 0 else Counter()
+    found = Counter(_asked_of_gpus("name,driver_version"))
     return "; ".join(f"{count} x {name}" for name, count in sorted(found.items()))
+
+
+def compute_capabilities() -> list[float]:
+    """Return the compute capability of each of NVIDIA's GPUs, as its driver tells it."""
+    return [float(line) for line in _asked_of_gpus("compute_cap")]
+
+
+def _asked_of_gpus(fields: str) -> list[str]:
+    """Return a line for each GPU; none where the driver's command is not there, or fails."""
+    if not shutil.which("nvidia-smi"):
+        return []
+    command = ["nvidia-smi", f"--query-gpu={fields}", "--format=csv,noheader"]
+    asked = subprocess.run(command, check=False, capture_output=True, text=True)
+    return asked.stdout.strip().splitlines() if asked.returncode == 0 else []
 
 
 def _processor() -> str:

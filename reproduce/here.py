@@ -10,6 +10,7 @@ from reproduce.config import (
     load_experiments,
     load_params,
 )
+from reproduce.precision import resolved
 
 ARTIFACTS = Path("artifacts")
 PAPER = Path("paper")
@@ -21,11 +22,14 @@ Settings = tuple[Params, dict[str, dict[str, Arm]]]
 
 
 def settings() -> Settings:
-    """Return the parameters and arms of the profile; raise ConfigError naming what is wrong."""
+    """Return the parameters and arms of the profile; raise ConfigError naming what is wrong.
+
+    A precision left open is that of this machine.
+    """
     from reproduce.data import refuse_unknown
 
     params, experiments = load_params(), load_experiments()
     check_together(params, experiments)
     load_claims(Path(params.claims), experiments)
     refuse_unknown(params.data, experiments)
-    return params, experiments
+    return resolved(params), experiments

@@ -134,13 +134,15 @@ def expected_seconds(source: Path) -> dict[str, float]:
 def forecast(order: Sequence[str], source: Path = EXPECTED) -> str | None:
     """Return how long the whole study takes on this machine, as text; None if nothing is known.
 
-    The seconds in `source` are scaled by what a fixed calculation takes here and took there.
+    The seconds in `source` are scaled by what a fixed calculation takes here and took there. A
+    stage that is not in it counts as the mean of the others.
     """
     expected = expected_seconds(source)
-    if not {*order, CALIBRATION} <= set(expected):
+    known = [expected[name] for name in order if name in expected]
+    if not known or CALIBRATION not in expected:
         return None
     pace = calibration() / expected[CALIBRATION]
-    whole = sum(expected[name] + expected.get(BETWEEN, 0.0) for name in order)
+    whole = len(order) * (statistics.mean(known) + expected.get(BETWEEN, 0.0))
     return f"about {spoken(pace * whole)} here, {spoken(whole)} on the reference machine"
 
 

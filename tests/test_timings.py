@@ -47,7 +47,11 @@ def test_the_forecast_scales_with_the_machine(
     assert forecast(["a", "b"], source) == "about 20 min here, 10 min on the reference machine"
     source.write_text("stage,seconds\na,200\nb,400\n(between),30\n(calibration),0.5\n")
     assert forecast(["a", "b"], source) == "about 22 min here, 11 min on the reference machine"
-    assert forecast(["a", "c"], source) is None
+    # A stage of which nothing is known yet counts as the mean of the others.
+    assert forecast(["a", "b", "c"], source) == (
+        "about 33 min here, 16 min on the reference machine"
+    )
+    assert forecast(["c"], source) is None
     assert forecast(["a"], tmp_path / "none.csv") is None
 
 

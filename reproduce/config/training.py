@@ -112,8 +112,8 @@ class Hardware(Strict):
         threads_alone: threads of a step that runs by itself, such as the tuning of the entailment
             model; `threads` are those of each of the `workers`.
         precision: of training (weights stay fp32 under "bf16", the products are taken in bf16) and
-            of generation. "bf16" is fast on GPUs and on CPUs with bf16 products (Intel's AMX), slow
-            on others.
+            of generation. "bf16" is fast on GPUs and on CPUs with bf16 products (Intel's AMX), and
+            several times as slow as "fp32" on others; "auto" is the faster one of the machine.
         deepspeed: path of a DeepSpeed configuration, below the profile's folder; null trains
             without. With it, and no launcher, one process is a world of its own.
         launch: command before that of a training run, which starts `devices` processes of it
@@ -128,7 +128,7 @@ class Hardware(Strict):
     workers: Count
     threads: Count
     threads_alone: Count
-    precision: Literal["fp32", "bf16"] = "fp32"
+    precision: Literal["fp32", "bf16", "auto"] = "fp32"
     deepspeed: str | None = None
     launch: str = ""
     devices: Count = 1
