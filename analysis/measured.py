@@ -33,9 +33,10 @@ INSTEAD = {
 def takes() -> str:
     """Return how long the two commands and their set-up take, as a sentence."""
     found = {row["what"]: spoken(float(row["seconds"])) for row in read_csv(HERE / WALL_TIMES)}
+    study = found["the whole study again, without any cache"]
     return (
-        f"Measured: `make study` {found['the whole study again, without any cache']}, `make test` "
-        f"{found['the tests']}, their set-up {found['set-up in a fresh clone']}, once.\n"
+        f"Measured: all stages of `make study` {study}, `make test` {found['the tests']}, "
+        f"their set-up {found['set-up in a fresh clone']}, once.\n"
     )
 
 

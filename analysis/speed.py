@@ -20,6 +20,7 @@ import typer
 from aligned import as_called, as_text
 from reproduce.config import Decoding, Generation, load_params
 from reproduce.determinism import settle
+from reproduce.devices import resolved
 from reproduce.entailment.cross_encoder import MAX_LENGTH, CrossEncoder
 from reproduce.examples import Example, example_of, read_examples, read_sets
 from reproduce.files import UnusableFile, checked, read_rows, write_csv
@@ -27,7 +28,6 @@ from reproduce.generate import pad_left, respond
 from reproduce.judges import judge
 from reproduce.judging import judged
 from reproduce.models import checkpoint, load_model, load_tokenizer
-from reproduce.precision import resolved
 from reproduce.training.encoding import prompt_ids
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)

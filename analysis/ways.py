@@ -24,11 +24,11 @@ from reproduce.config import (
     training_of,
 )
 from reproduce.determinism import named_seed, settle
+from reproduce.devices import resolved
 from reproduce.examples import Example
 from reproduce.files import checked, read_json, write_json
 from reproduce.models import checkpoint, load_model, load_tokenizer
 from reproduce.parallel import over_seeds
-from reproduce.precision import resolved
 from reproduce.training.batches import LengthBatches, steps_in
 from reproduce.training.encoding import encode_example, pad_rows
 from reproduce.training.trainer import train, training_arguments

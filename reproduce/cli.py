@@ -22,10 +22,10 @@ from reproduce.config import (
     refuse_unpinned,
     refuse_unset,
 )
+from reproduce.devices import in_words, keep_to_one_gpu, resolved
 from reproduce.files import UnusableFile, put_aside, write_json
 from reproduce.here import ARTIFACTS, DATABASE, LOG, PAPER, RESULTS, Settings, settings
 from reproduce.plan.command import plan
-from reproduce.precision import in_words
 from reproduce.preflight.command import preflight
 from reproduce.stages import LAST, mark_run, stage, stages
 from reproduce.timings import forecast, made_here, save_expected
@@ -49,8 +49,10 @@ def step(name: str) -> Iterator[Settings]:
     params, experiments = settings()
     refuse_unpinned(params)
     refuse_unset(params)
+    if name != "candidates":  # whose server may take several
+        keep_to_one_gpu(params)
     with stage(name, LOG, stages(experiments)):
-        yield params, experiments
+        yield resolved(params), experiments
 
 
 @app.command()
@@ -70,7 +72,7 @@ def check() -> None:
     print(f"profile {params.profile}: {sizes}, {plural(len(params.seeds), 'seed')}")
     if said := forecast(stages(experiments)):
         print(said)
-    if said := in_words(load_params()):
+    if said := in_words(params):
         print(said)
     _refuse_misplaced(params)
 

@@ -14,6 +14,9 @@ from reproduce.files import text_id
 LIBRARIES = ("torch", "transformers", "numpy", "tokenizers", "scikit-learn")
 """What the numbers could depend on."""
 
+INSTRUCTIONS = ("avx2", "avx512f", "avx512_bf16", "amx_bf16")
+"""Instructions that tell apart processors which go by one name, and round otherwise."""
+
 LIMITS = ("ATEN_CPU_CAPABILITY", "MKL_ENABLE_INSTRUCTIONS", "ONEDNN_MAX_CPU_ISA")
 """Variables by which a processor is kept from instructions that it has."""
 
@@ -46,26 +49,18 @@ def in_words(machine: Mapping[str, str]) -> str:
 
 def _gpus() -> str:
     """Return the names and the driver of NVIDIA's GPUs; "" where there are none."""
-    found = Counter(_asked_of_gpus("name,driver_version"))
-    return "; ".join(f"{count} x {name}" for name, count in sorted(found.items()))
-
-
-def compute_capabilities() -> list[float]:
-    """Return the compute capability of each of NVIDIA's GPUs, as its driver tells it."""
-    return [float(line) for line in _asked_of_gpus("compute_cap")]
-
-
-def _asked_of_gpus(fields: str) -> list[str]:
-    """Return a line for each GPU; none where the driver's command is not there, or fails."""
     if not shutil.which("nvidia-smi"):
-        return []
-    command = ["nvidia-smi", f"--query-gpu={fields}", "--format=csv,noheader"]
+        return ""
+    command = ["nvidia-smi", "--query-gpu=name,driver_version", "--format=csv,noheader"]
     asked = subprocess.run(command, check=False, capture_output=True, text=True)
-    return asked.stdout.strip().splitlines() if asked.returncode == 0 else []
+    found = Counter(asked.stdout.strip().splitlines()) if asked.returncode == 0 else Counter()
+    return "; ".join(f"{count} x {name}" for name, count in sorted(found.items()))
 
 
 def _processor() -> str:
     info = Path("/proc/cpuinfo")
     lines = info.read_text(encoding="utf-8").splitlines() if info.is_file() else []
     names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor()
+    flags = {flag for line in lines if line.startswith("flags") for flag in line.split()}
+    has = ", ".join(name for name in INSTRUCTIONS if name in flags)
+    return (names[0] if names else platform.processor()) + (f" ({has})" if has else "")

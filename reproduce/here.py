@@ -10,7 +10,6 @@ from reproduce.config import (
     load_experiments,
     load_params,
 )
-from reproduce.precision import resolved
 
 ARTIFACTS = Path("artifacts")
 PAPER = Path("paper")
@@ -22,14 +21,11 @@ Settings = tuple[Params, dict[str, dict[str, Arm]]]
 
 
 def settings() -> Settings:
-    """Return the parameters and arms of the profile; raise ConfigError naming what is wrong.
-
-    A precision left open is that of this machine.
-    """
+    """Return the parameters and arms of the profile; raise ConfigError naming what is wrong."""
     from reproduce.data import refuse_unknown
 
     params, experiments = load_params(), load_experiments()
     check_together(params, experiments)
     load_claims(Path(params.claims), experiments)
     refuse_unknown(params.data, experiments)
-    return resolved(params), experiments
+    return params, experiments

@@ -15,6 +15,7 @@ from reproduce.config import Claims, load_claims, load_experiments
 from reproduce.files import UnusableFile, read_filled
 from reproduce.records import flat
 from reproduce.report import compared_controls, deciding
+from reproduce.verify import KEY
 from reproduce.wording import interval, over, percent, plural, span
 
 Row = Mapping[str, str]
@@ -223,10 +224,7 @@ def _study(root: Path, folder: Path) -> Study:
 
 def _beside(studies: Sequence[Study]) -> list[dict[str, Any]]:
     """Return a row a difference that decides a claim, with what each study found of it, or None."""
-    found = [
-        {(row["claim"], row["of"], row["minus"], row["measure"]): row for row in study.claims}
-        for study in studies
-    ]
+    found = [{tuple(row[key] for key in KEY): row for row in study.claims} for study in studies]
     keys = list(dict.fromkeys(key for each in found for key in each))
     return [
         {"claim": key[0], "measure": key[3], "found": [each.get(key) for each in found]}

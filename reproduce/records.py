@@ -3,6 +3,7 @@
 Read from the artifacts, or, where nothing was run, from the record of runs that a repository keeps.
 """
 
+import contextlib
 import json
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -111,8 +112,9 @@ def keep_runs(target: Path, runs: Runs) -> None:
 
     A file that holds these runs already is left alone.
     """
-    if target.is_file() and list(kept_runs(target)) == [replace(c, kept=True) for c in runs]:
-        return
+    with contextlib.suppress(UnusableFile):  # what is damaged is written anew
+        if target.is_file() and list(kept_runs(target)) == [replace(c, kept=True) for c in runs]:
+            return
     write_rows(target, [
         {"experiment": cell.experiment, "arm": cell.arm, "seed": cell.seed,
          "record": cell.record, "scored": cell.scored,

@@ -218,11 +218,11 @@ def _controls(tables: Path) -> Iterable[str]:
         yield f"| {row['method']} − {row['label']} | {' | '.join(differences)} |"
     yield ""
     yield (
-        "Random choice: any candidate of a prompt. Shuffled rewards: the judges' rewards, dealt "
-        "out at random. Gold responses: the data sets' reference responses in place of the "
-        "model's. (S): as many examples as ReSet-S. Full tuning: the epochs and the learning rate "
-        "of MTL in place of the short continuation. The rows of MTL have all of MTL's examples "
-        "again, more than ReSet's; the others have as many as the method."
+        "Random choice: any candidate, of prompts drawn at random. Shuffled rewards: the judges' "
+        "rewards, dealt out at random. Gold responses: the data sets' reference responses in place "
+        "of the model's. (S): as many examples as ReSet-S. Full tuning: the epochs and the "
+        "learning rate of MTL, where ReSet has one epoch at a lower rate. The rows of MTL have all "
+        "of MTL's examples again, more than ReSet's; the others have as many as the method."
     )
     yield ""
 

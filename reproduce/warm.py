@@ -56,7 +56,10 @@ def run(arguments: list[str]) -> int | None:
         return None
     request = {"arguments": arguments, "folder": os.getcwd(), "environment": dict(os.environ)}
     with connection:
-        socket.send_fds(connection, [json.dumps(request).encode() + b"\n"], [0, 1, 2])
+        try:
+            socket.send_fds(connection, [json.dumps(request).encode() + b"\n"], [0, 1, 2])
+        except OSError:  # the server has just ended
+            return None
         status = connection.recv(16)
     return int(status) if status else KILLED
 

@@ -1,17 +1,14 @@
 """Parameters: what ships is accepted, and each wrong value is refused by name before any work."""
 
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
-from nested import block_of
+from refused import GONE, Patch, change, profile_in, refusal
 
 from reproduce.cli import command
 from reproduce.config import (
-    ConfigError,
     check_together,
     load_claims,
     load_experiments,
@@ -19,41 +16,16 @@ from reproduce.config import (
 )
 from reproduce.data import refuse_unknown
 from reproduce.examples import Example
-from reproduce.here import settings
 from reproduce.mixtures import mix
 from reproduce.world.build import TASKS
 
 ROOT = Path(__file__).parent.parent
-GONE = object()
-"""In place of a value: the key is taken out."""
-
-Patch = tuple[str, Any]
 
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    (tmp_path / "paper").mkdir()
-    for name in ("params.yaml", "experiments.yaml", "paper/claims.yaml"):
-        (tmp_path / name).write_bytes((ROOT / name).read_bytes())
     monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
-def change(path: Path, *patches: Patch) -> None:
-    whole = yaml.safe_load(path.read_text())
-    for place, value in patches:
-        block, last = block_of(whole, place)
-        if value is GONE:
-            del block[last]
-        else:
-            block[last] = value
-    path.write_text(yaml.safe_dump(whole))
-
-
-def refusal(load: Callable[[], Any]) -> str:
-    with pytest.raises(ConfigError) as found:
-        load()
-    return str(found.value)
+    return profile_in(tmp_path)
 
 
 def test_what_ships_is_accepted() -> None:
@@ -133,6 +105,40 @@ PARAMS: list[tuple[str, list[Patch], list[str]]] = [
         "option of another schedule",
         [("training.schedule_options", {"decay": 0.3})],
         ["training", "decay"],
+    ),
+    (
+        "decay in per cent",
+        [
+            ("training.schedule", "warmup_stable_decay"),
+            ("training.schedule_options", {"decay": 30}),
+        ],
+        ["training", "schedule_options.decay", "at most 1"],
+    ),
+    (
+        "seed below 0",
+        [
+            (
+                "judging.training",
+                {
+                    "epochs": 1,
+                    "batch_size": 1,
+                    "learning_rate": 0.1,
+                    "pairs": 1,
+                    "seed": -1,
+                },
+            )
+        ],
+        ["judging.training.seed", "0"],
+    ),
+    (
+        "precision of a machine that only launches",
+        [("hardware.precision", "auto"), ("hardware.launch", "srun"), ("hardware.workers", 1)],
+        ["hardware", "'precision' is auto", "fp32 or bf16"],
+    ),
+    (
+        "flash attention in full precision",
+        [("hardware.attention", "flash_attention_2")],
+        ["hardware", "needs 'precision' bf16"],
     ),
     ("top_p 0", [("candidates.strategies.top-p.top_p", 0)], ["top-p.top_p", "greater than 0"]),
     ("hot", [("candidates.strategies.warm.temperature", 6)], ["warm.temperature", "5"]),
@@ -215,89 +221,6 @@ def test_wrong_parameters_are_refused(folder: Path, patches: list[Patch], said: 
         assert part in message
 
 
-MTL, RESET = "experiments.methods.MTL", "experiments.methods.ReSet"
-ARMS: list[tuple[str, list[Patch], list[str]]] = [
-    ("unknown", [(f"{MTL}.colour", "red")], ["methods.MTL.colour", "not permitted"]),
-    ("share 0", [(f"{MTL}.mixture", {"IF": 0})], ["methods.MTL.mixture.IF", "greater than 0"]),
-    ("share above 1", [(f"{MTL}.mixture", {"IF": 1.5})], ["methods.MTL.mixture.IF", "1"]),
-    ("keep 0", [(f"{RESET}.select.keep", 0)], ["methods.ReSet.select.keep", "greater than 0"]),
-    ("no keep", [(f"{RESET}.select.keep", GONE)], ["methods.ReSet.select.keep", "required"]),
-    ("unknown rule", [(f"{RESET}.select.rule", "worst")], ["ReSet.select.rule", "shuffled"]),
-    ("select reads training", [(f"{RESET}.reads", "training")], ["methods.ReSet", "'scores'"]),
-    ("scores without select", [(f"{MTL}.reads", "scores")], ["methods.MTL", "'select'"]),
-    ("both sources", [(f"{RESET}.mixture", {"IF": 1})], ["methods.ReSet", "not on both"]),
-    ("unknown start", [(f"{RESET}.start", "methods/MLT")], ["methods.ReSet.start", "methods/MLT"]),
-    (
-        "starts from what trains nothing",
-        [(f"{MTL}.start", "two-stage/base")],
-        ["methods.MTL.start", "'two-stage/base' trains nothing"],
-    ),
-    ("no mixture", [(f"{MTL}.mixture", {})], ["methods.MTL.mixture", "at least 1"]),
-    ("starts from itself", [(f"{MTL}.start", "methods/MTL")], ["methods.MTL.start"]),
-    (
-        "all weights 0",
-        [(f"{RESET}.select.weights", {"task": 0, "faithfulness": 0, "instruction": 0})],
-        ["methods.ReSet.select.weights", "all three weights are 0"],
-    ),
-    ("weight below 0", [(f"{RESET}.select.weights", {"task": -1})], ["weights.task", "0"]),
-    ("endless weight", [(f"{RESET}.select.weights", {"task": float("inf")})], ["weights.task"]),
-    (
-        "no candidate",
-        [(f"{RESET}.select.candidates", 0)],
-        ["ReSet.select", "greater than 0"],
-    ),
-    ("no strategy", [(f"{RESET}.select.strategies", [])], ["ReSet.select.strategies"]),
-    ("trajectory below 0", [(f"{MTL}.trajectory", -1)], ["methods.MTL.trajectory", "0"]),
-]
-
-
-@pytest.mark.parametrize(("patches", "said"), [c[1:] for c in ARMS], ids=[c[0] for c in ARMS])
-def test_wrong_arms_are_refused(folder: Path, patches: list[Patch], said: list[str]) -> None:
-    change(folder / "experiments.yaml", *patches)
-    message = refusal(load_experiments)
-    for part in ["experiments.yaml", *said]:
-        assert part in message
-
-
-def test_an_unknown_strategy_is_refused_with_those_that_exist(folder: Path) -> None:
-    change(folder / "experiments.yaml", (f"{RESET}.select.strategies", ["cold", "beam"]))
-    message = refusal(lambda: check_together(load_params(), load_experiments()))
-    assert "experiments.methods.ReSet.select.strategies: 'beam'" in message
-    assert "['cold', 'top-k', 'top-p', 'warm']" in message
-
-
-@pytest.mark.parametrize(
-    ("name", "patches", "said"),
-    [
-        ("experiments.yaml", [(f"{MTL}.mixture", {"IFF": 0.5})], ["methods.MTL.mixture", "'IFF'"]),
-        ("experiments.yaml", [(f"{MTL}.mixture", {"IF/4": 1})], ["methods.MTL.mixture", "IF/4"]),
-        ("experiments.yaml", [(f"{RESET}.select.candidates", 1.1)], ["ReSet.select.candidates"]),
-        (
-            "experiments.yaml",
-            [(f"{RESET}.select.strategies", ["cold"]), (f"{RESET}.select.candidates", 0.3)],
-            ["ReSet.select.candidates: 0.3 of the 16", "draw 4"],
-        ),
-        (
-            "params.yaml",
-            [("data.world", GONE), ("data.real", {"sets": {"squid": {"train": 1}}})],
-            ["data.real.sets", "squid", "squad"],
-        ),
-        (
-            "params.yaml",
-            [("data.world", GONE), ("data.real", {"sets": {"squad": {"trian": 1}}})],
-            ["data.real.sets", "trian", "context_words"],
-        ),
-    ],
-)
-def test_what_does_not_fit_together_is_refused(
-    folder: Path, name: str, patches: list[Patch], said: list[str]
-) -> None:
-    change(folder / name, *patches)
-    message = refusal(settings)
-    for part in said:
-        assert part in message
-
-
 def test_files_of_a_profile_are_looked_for_in_its_folder(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -370,8 +293,8 @@ def test_a_missing_file_is_refused_by_name(tmp_path: Path) -> None:
     ("file", "patch", "said"),
     [
         ("params.yaml", ("data.world.people", 1), "data.world.people"),
-        ("experiments.yaml", (f"{RESET}.start", "nowhere"), "nowhere"),
-        ("experiments.yaml", (f"{RESET}.select.strategies", ["beam"]), "'beam'"),
+        ("experiments.yaml", ("experiments.methods.ReSet.start", "nowhere"), "nowhere"),
+        ("experiments.yaml", ("experiments.methods.ReSet.select.strategies", ["beam"]), "'beam'"),
     ],
 )
 def test_every_command_refuses_before_any_work(

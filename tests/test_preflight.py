@@ -316,6 +316,8 @@ def test_launcher_and_compiler_are_looked_for(monkeypatch: pytest.MonkeyPatch) -
     assert machine.launcher_there(told())[0] == "not applicable"
     status, said = machine.launcher_there(spread(launch="no-such-launcher -n 2"))
     assert status == "fail" and "'no-such-launcher'" in said and "hardware.launch" in said
+    monkeypatch.setenv("LAUNCHER", "/bin/true")
+    assert machine.launcher_there(spread(launch="$LAUNCHER -n 2"))[0] == "pass"
     unset = {"it": lambda: machine.launcher_there(spread(launch="srun --host $NO_SUCH_HOST"))}
     (found,) = lines.carried_out(unset)
     assert found.status == "fail" and "the environment has no $NO_SUCH_HOST" in found.said

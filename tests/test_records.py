@@ -195,6 +195,8 @@ def test_a_clone_without_artifacts_has_its_runs_from_the_record(
     study: Study, tmp_path: Path, database: bytes
 ) -> None:
     runs = runs_here(study.params, ARMS, study.artifacts)
+    # What a conflict of two branches left is written anew.
+    (tmp_path / "runs.jsonl").write_text("<<<<<<< ours\n")
     keep_runs(tmp_path / "runs.jsonl", runs)
     kept = kept_runs(tmp_path / "runs.jsonl")
     receipt, expected = study.track(), numbers(study)

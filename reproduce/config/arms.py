@@ -43,6 +43,12 @@ class Selection(Strict):
     keep: Share
     rule: Literal["best", "random", "shuffled", "gold"] = "best"
 
+    @model_validator(mode="after")
+    def _distinct_strategies(self) -> "Selection":
+        if self.strategies and len(set(self.strategies)) < len(self.strategies):
+            raise ValueError(f"strategies: {self.strategies} names one strategy twice")
+        return self
+
 
 class Arm(Strict):
     """One model of the study: where it starts and what it is trained on.

@@ -17,7 +17,7 @@ class CrossEncoderTraining(Strict):
     batch_size: Count
     learning_rate: Annotated[float, Field(gt=0, lt=1)]
     pairs: Count
-    seed: int
+    seed: Annotated[int, Field(ge=0)]
 
 
 class Published(Strict):

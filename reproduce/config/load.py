@@ -2,6 +2,7 @@
 
 import os
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -99,4 +100,13 @@ def _checked(schema: type[T], path: Path) -> T:
 
 def _fault(fault: Any) -> str:
     name = ".".join(str(part) for part in fault["loc"]) or "(whole file)"
-    return f"{name}: {fault['msg']} (given: {str(fault['input'])[:80]})"
+    return f"{name}: {fault['msg']}{_given(fault)}"
+
+
+def _given(fault: Any) -> str:
+    """Return what was given, in brackets; "" where that may be, or hold, a key or a password."""
+    given, unknown = fault["input"], fault["type"] == "extra_forbidden"
+    private = unknown or "servers" in fault["loc"]
+    if isinstance(given, Mapping) or (private and not isinstance(given, int | float)):
+        return ""
+    return f" (given: {str(given)[:80]})"

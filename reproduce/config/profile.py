@@ -54,6 +54,11 @@ class Params(Strict):
         hardware = self.hardware
         return hardware.devices > 1 or bool(hardware.deepspeed or self.base.published)
 
+    def in_precision(self, precision: Literal["fp32", "bf16"]) -> "Params":
+        """Return the parameters with another `hardware.precision`."""
+        hardware = self.hardware.model_copy(update={"precision": precision})
+        return self.model_copy(update={"hardware": hardware})
+
     @model_validator(mode="after")
     def _batches_for_all_devices(self) -> "Params":
         for name, found in (("training", self.training), ("base.training", self.base.training)):

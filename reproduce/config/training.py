@@ -42,6 +42,12 @@ class Training(Strict):
                 f"schedule_options: '{option}' is no option of {self.schedule}; "
                 f"allowed: {sorted(allowed) or 'none'}"
             )
+        decay = self.schedule_options.get("decay")
+        if decay is not None and not 0 < decay <= 1 - self.warmup:
+            raise ValueError(
+                f"schedule_options.decay: {decay:g} is a share of the steps, above 0 and with the "
+                f"warm-up ({self.warmup:g}) at most 1"
+            )
         return self
 
 
@@ -113,7 +119,8 @@ class Hardware(Strict):
             model; `threads` are those of each of the `workers`.
         precision: of training (weights stay fp32 under "bf16", the products are taken in bf16) and
             of generation. "bf16" is fast on GPUs and on CPUs with bf16 products (Intel's AMX), and
-            several times as slow as "fp32" on others; "auto" is the faster one of the machine.
+            several times as slow as "fp32" on others; "auto" is the faster one of the machine that
+            the stage runs on.
         deepspeed: path of a DeepSpeed configuration, below the profile's folder; null trains
             without. With it, and no launcher, one process is a world of its own.
         launch: command before that of a training run, which starts `devices` processes of it
@@ -143,4 +150,13 @@ class Hardware(Strict):
                 raise ValueError(f"'{name}' takes all devices for one run: set 'workers' to 1")
         if self.devices > 1 and not self.launch:
             raise ValueError(f"'devices' is {self.devices}: give the 'launch' that starts them")
+        return self
+
+    @model_validator(mode="after")
+    def _precision_that_can_be(self) -> "Hardware":
+        if self.precision == "auto" and (self.launch or self.deepspeed):
+            # The machine that starts the run need not be one of those that train.
+            raise ValueError("'precision' is auto: with 'launch' or 'deepspeed' say fp32 or bf16")
+        if self.attention == "flash_attention_2" and self.precision != "bf16":
+            raise ValueError("'attention' is flash_attention_2, which needs 'precision' bf16")
         return self

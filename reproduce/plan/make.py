@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from reproduce.config import Arm, ConfigError, Params
+from reproduce.devices import resolved
 from reproduce.here import ARTIFACTS
 from reproduce.plan import costs, memory
 from reproduce.plan.assumptions import Assumptions, Machine
@@ -21,9 +22,12 @@ def make_plan(
 ) -> Plan:
     """Return the plan of the profile in the working directory, with what does not fit.
 
-    Raises ConfigError or UnusableFile where the model's shape, the DeepSpeed configuration or
-    timings.csv cannot be read.
+    A precision left open is bf16 on GPUs, and without them that of this machine. Raises ConfigError
+    or UnusableFile where the model's shape, the DeepSpeed configuration or timings.csv cannot be
+    read.
     """
+    if params.hardware.precision == "auto":
+        params = params.in_precision("bf16") if machine.gpus else resolved(params)
     shape = shape_of(params.base, assumed.vocabulary)
     found = costs.costs(
         params, experiments, machine, assumed, known_downloads(params), measured(EXPECTED)

@@ -13,6 +13,7 @@ def preflight(
     ] = False,
 ) -> None:
     """Check, line by line, that the study can run here; fails if any line does."""
+    from reproduce.devices import keep_to_one_gpu, resolved
     from reproduce.here import ARTIFACTS, settings
     from reproduce.preflight.hub import hub_checks
     from reproduce.preflight.lines import as_text, carried_out
@@ -21,6 +22,8 @@ def preflight(
     from reproduce.preflight.steps import step_checks
 
     params, experiments = settings()
+    keep_to_one_gpu(params)
+    params = resolved(params)
     checks = {
         **hub_checks(params),
         **machine_checks(params, experiments, nodes),

@@ -1,5 +1,6 @@
 """Whether disk, GPUs, compilers and DeepSpeed are there as a profile needs them."""
 
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -99,7 +100,7 @@ def launcher_there(params: Params) -> Found:
     if not params.hardware.launch:
         return not_applicable("training runs in the study's own process")
     refuse_unset(params)
-    status, said = on_path(params.hardware.launch, "hardware.launch")
+    status, said = on_path(os.path.expandvars(params.hardware.launch), "hardware.launch")
     if status == "pass" and shutil.which("reproduce") is None:
         return failed("the launcher starts `reproduce`, which is not on the PATH: activate .venv")
     return status, said
