@@ -253,6 +253,7 @@ def test_all_faults_are_named_at_once(folder: Path) -> None:
          "'methods/ReSet-S' is compared with itself"),
         ("ReSet-S, against: methods/ReSet, measure: faithfulness",
          "ReSet-S, against: methods/ReSet, measure: both", "names one difference twice"),
+        ("soundness: [judges", "soundness: [judgs", "'two-stage', 'trajectory'"),
         ("claim: ReSet beats MTL", "claim: IF tuning lowers faithfulness", "there twice"),
     ],
 )  # fmt: skip

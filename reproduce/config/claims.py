@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from reproduce.config.profile import TableName
 from reproduce.config.strict import Strict
 
 Label = Literal["C", "S", "I"]
@@ -74,7 +75,7 @@ class Claim(Strict):
     claim: str
     source: str
     label: Label
-    tables: Annotated[list[str], Field(min_length=1)]
+    tables: Annotated[list[TableName], Field(min_length=1)]
     decided_by: Annotated[list[Difference], Field(min_length=1)]
     shown_too: list[Difference] = Field(default=[])
     reported: list[Reported] = Field(default=[])
@@ -103,7 +104,7 @@ class Claims(Strict):
 
     smallest_effect: Annotated[float, Field(gt=0, lt=1)]
     claims: Annotated[list[Claim], Field(min_length=1)]
-    soundness: list[str] = Field(default=[])
+    soundness: list[TableName] = Field(default=[])
     not_tested: list[Untested] = Field(default=[])
 
     @model_validator(mode="after")
