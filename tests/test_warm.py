@@ -204,8 +204,10 @@ def test_a_command_dies_with_its_caller(
 ) -> None:
     server, ticks = start(), tmp_path / "ticks"
     caller = subprocess.Popen(
-        [sys.executable, "-c", CALLER, "tick", str(ticks)], env=environment, stderr=-3
-    )
+        [sys.executable, "-c", CALLER, "tick", str(ticks)], env=environment, stderr=-3,
+        # A shell lets what it starts in the background ignore interrupts, and all below it.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )  # fmt: skip
     wait(lambda: grows(ticks))
     caller.send_signal(how)
     caller.wait(timeout=60)

@@ -1,0 +1,96 @@
+"""Whether a seed stands apart by its base model, or by its examples and their order.
+
+Tunes and evaluates arms with every base model on the examples of every seed: where the base model
+is the cause, the arms of one base model are alike. Needs the artifacts of a profile; writes a CSV.
+"""
+
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from aligned import as_called, as_text
+from reproduce.arms import run_arm
+from reproduce.config import Arm, ConfigError, Params, by_key, load_experiments, load_params
+from reproduce.devices import resolved
+from reproduce.examples import read_sets
+from reproduce.files import UnusableFile, checked, read_rows, sealed_folder, write_csv
+from reproduce.records import score_points
+from reproduce.results import read_trials
+from reproduce.validation import sound_sets
+
+HERE = Path(__file__).resolve().parent
+READ = ("training", "evaluation", "entailment", "validation")
+"""The artifacts that an arm and its scores need, beside the base models."""
+
+Row = dict[str, Any]
+
+
+def crossed(
+    arms: Annotated[list[str], typer.Argument(help="experiment/arm, each starting from base")],
+    profile: Annotated[Path, typer.Option(help="folder of params.yaml and artifacts/")] = (
+        HERE.parent
+    ),
+    output: Annotated[Path, typer.Option(help="CSV to write")] = HERE / "crossed.csv",
+) -> None:
+    """Print the scores of arms for every base model and the examples of every seed."""
+    params = resolved(load_params(profile / "params.yaml"))
+    known = by_key(load_experiments(profile / "experiments.yaml"))
+    for name in arms:
+        if name not in known or known[name].start != "base" or known[name].reads != "training":
+            raise ConfigError(f"'{name}' is no arm that starts from base and trains on a mixture")
+    if params.base.tiny is None or len(params.seeds) < 2:
+        raise ConfigError("the profile has one base model, so there is nothing to cross")
+    found = [
+        row
+        for name in arms
+        for shift in range(len(params.seeds))
+        for row in _shifted(params, name, known[name], profile / "artifacts", shift)
+    ]
+    rows = sorted(found, key=lambda r: (arms.index(r["arm"]), r["base_model"], r["examples"]))
+    write_csv(output, [{**row, "command": as_called()} for row in rows])
+    print(as_text(rows))
+
+
+def _shifted(params: Params, name: str, arm: Arm, artifacts: Path, shift: int) -> Iterator[Row]:
+    """Yield the scores of each seed, whose base model is that of the seed `shift` places on."""
+    seeds = params.seeds
+    models = {seed: seeds[(n + shift) % len(seeds)] for n, seed in enumerate(seeds)}
+    with tempfile.TemporaryDirectory() as work:
+        here = Path(work)
+        for needed in READ:
+            (here / needed).symlink_to(checked(artifacts / needed).resolve())
+        with sealed_folder(here / "base") as folder:
+            for seed, model in models.items():
+                shutil.copytree(checked(artifacts / "base") / f"seed-{model}",
+                                folder / f"seed-{seed}")  # fmt: skip
+        run_arm(params, name, arm.model_copy(update={"trajectory": 0}), here)
+        for seed, model in models.items():
+            yield {
+                "arm": name,
+                "base_model": model,
+                "examples": seed,
+                **_scores(params, here, name, seed),
+            }
+
+
+def _scores(params: Params, artifacts: Path, name: str, seed: int) -> Row:
+    """Return the means of the objectives of an arm's seed, as the tables and MLflow have them."""
+    rows = read_rows(artifacts / name / f"seed-{seed}" / "evaluation.jsonl")
+    examples = {e.id: e for s in read_sets(artifacts / "evaluation").values() for e in s}
+    points = score_points(rows, examples, sound_sets(read_trials(artifacts), params), 0)
+    return {
+        what.removesuffix("/mean"): round(score, 3)
+        for what, score, _ in points if what.endswith("/mean")
+    }  # fmt: skip
+
+
+if __name__ == "__main__":
+    try:
+        typer.run(crossed)
+    except (ConfigError, UnusableFile) as error:
+        sys.exit(f"crossed: {error}")
