@@ -16,7 +16,7 @@ import typer
 from aligned import as_called, as_text
 from reproduce.arms import run_arm
 from reproduce.config import Arm, ConfigError, Params, by_key, load_experiments, load_params
-from reproduce.devices import resolved
+from reproduce.devices import keep_to_one_gpu, resolved
 from reproduce.examples import read_sets
 from reproduce.files import UnusableFile, checked, read_rows, sealed_folder, write_csv
 from reproduce.records import score_points
@@ -39,6 +39,7 @@ def crossed(
 ) -> None:
     """Print the scores of arms for every base model and the examples of every seed."""
     params = resolved(load_params(profile / "params.yaml"))
+    keep_to_one_gpu(params)
     known = by_key(load_experiments(profile / "experiments.yaml"))
     for name in arms:
         if name not in known or known[name].start != "base" or known[name].reads != "training":

@@ -27,8 +27,8 @@ from reproduce.files import UnusableFile, put_aside, write_json
 from reproduce.here import ARTIFACTS, DATABASE, LOG, PAPER, RESULTS, Settings, settings
 from reproduce.plan.command import plan
 from reproduce.preflight.command import preflight
-from reproduce.stages import LAST, mark_run, stage, stages
-from reproduce.timings import forecast, made_here, save_expected
+from reproduce.stages import LAST, forecast, mark_run, stage, stages
+from reproduce.timings import made_here, save_expected
 from reproduce.wording import plural
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)

@@ -9,7 +9,17 @@ from pathlib import Path
 
 from reproduce.config import Arm, by_key
 from reproduce.progress import spoken
-from reproduce.timings import BETWEEN, EXPECTED, PAUSE, Row, add_time, expected_seconds, logged
+from reproduce.timings import (
+    BETWEEN,
+    CALIBRATION,
+    EXPECTED,
+    PAUSE,
+    Row,
+    add_time,
+    calibration,
+    expected_seconds,
+    logged,
+)
 
 FIRST = ("data", "entailment", "base")
 SAMPLING = ("candidates", "score")
@@ -91,6 +101,21 @@ def estimate(
     between = expected.get(BETWEEN, 0.0)
     left = pace * sum(expected.get(stage, usual) + between for stage in ahead)
     return TimeLeft(left, left + sum(done[stage] for stage in done if stage not in ahead))
+
+
+def forecast(order: Sequence[str], source: Path = EXPECTED) -> str | None:
+    """Return how long the whole study takes on this machine, as text; None if nothing is known.
+
+    What `estimate` says before any stage is scaled by what a fixed calculation takes here and took
+    on the reference machine.
+    """
+    expected = expected_seconds(source)
+    found = estimate(order[0], order, expected, {})
+    if found is None or CALIBRATION not in expected:
+        return None
+    pace = calibration() / expected[CALIBRATION]
+    here, there = spoken(pace * found.whole), spoken(found.whole)
+    return f"about {here} here, {there} on the reference machine"
 
 
 def finished(rows: Sequence[Row], now: float, began: float | None) -> dict[str, float]:

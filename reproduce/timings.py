@@ -12,7 +12,6 @@ from typing import Any, NamedTuple
 
 from reproduce.environment import machine
 from reproduce.files import UnusableFile, read_csv, write_csv
-from reproduce.progress import spoken
 
 EXPECTED = Path("timings.csv")
 """Seconds each stage takes on the reference machine, beside params.yaml."""
@@ -129,21 +128,6 @@ def expected_of(source: Path) -> dict[str, Expected]:
 def expected_seconds(source: Path) -> dict[str, float]:
     """Return stage -> seconds of the table at `source`, as `expected_of` reads it."""
     return {name: found.seconds for name, found in expected_of(source).items()}
-
-
-def forecast(order: Sequence[str], source: Path = EXPECTED) -> str | None:
-    """Return how long the whole study takes on this machine, as text; None if nothing is known.
-
-    The seconds in `source` are scaled by what a fixed calculation takes here and took there. A
-    stage that is not in it counts as the mean of the others.
-    """
-    expected = expected_seconds(source)
-    known = [expected[name] for name in order if name in expected]
-    if not known or CALIBRATION not in expected:
-        return None
-    pace = calibration() / expected[CALIBRATION]
-    whole = len(order) * (statistics.mean(known) + expected.get(BETWEEN, 0.0))
-    return f"about {spoken(pace * whole)} here, {spoken(whole)} on the reference machine"
 
 
 def calibration() -> float:
