@@ -7,7 +7,7 @@ is the cause, the arms of one base model are alike. Needs the artifacts of a pro
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -19,7 +19,7 @@ from reproduce.config import Arm, ConfigError, Params, by_key, load_experiments,
 from reproduce.devices import keep_to_one_gpu, resolved
 from reproduce.examples import read_sets
 from reproduce.files import UnusableFile, checked, read_rows, sealed_folder, write_csv
-from reproduce.records import score_points
+from reproduce.records import Point, score_points
 from reproduce.results import read_trials
 from reproduce.validation import sound_sets
 
@@ -70,20 +70,16 @@ def _shifted(params: Params, name: str, arm: Arm, artifacts: Path, shift: int) -
                 shutil.copytree(checked(artifacts / "base") / f"seed-{model}",
                                 folder / f"seed-{seed}")  # fmt: skip
         run_arm(params, name, arm.model_copy(update={"trajectory": 0}), here)
+        examples = {e.id: e for s in read_sets(here / "evaluation").values() for e in s}
+        sound = sound_sets(read_trials(here), params)
         for seed, model in models.items():
-            yield {
-                "arm": name,
-                "base_model": model,
-                "examples": seed,
-                **_scores(params, here, name, seed),
-            }
+            answers = read_rows(here / name / f"seed-{seed}" / "evaluation.jsonl")
+            scores = _means(score_points(answers, examples, sound, 0))
+            yield {"arm": name, "base_model": model, "examples": seed, **scores}
 
 
-def _scores(params: Params, artifacts: Path, name: str, seed: int) -> Row:
+def _means(points: Iterable[Point]) -> Row:
     """Return the means of the objectives of an arm's seed, as the tables and MLflow have them."""
-    rows = read_rows(artifacts / name / f"seed-{seed}" / "evaluation.jsonl")
-    examples = {e.id: e for s in read_sets(artifacts / "evaluation").values() for e in s}
-    points = score_points(rows, examples, sound_sets(read_trials(artifacts), params), 0)
     return {
         what.removesuffix("/mean"): round(score, 3)
         for what, score, _ in points if what.endswith("/mean")

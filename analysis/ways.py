@@ -24,7 +24,7 @@ from reproduce.config import (
     training_of,
 )
 from reproduce.determinism import named_seed, settle
-from reproduce.devices import resolved
+from reproduce.devices import keep_to_one_gpu, resolved
 from reproduce.examples import Example
 from reproduce.files import checked, read_json, write_json
 from reproduce.models import checkpoint, load_model, load_tokenizer
@@ -49,6 +49,7 @@ class Work:
     def __init__(self, profile: Path, name: str, limit: int | None) -> None:
         """Read data and models; examples that do not fit in `max_length` are left out."""
         self.params, self.name = resolved(load_params(profile / "params.yaml")), name
+        keep_to_one_gpu(self.params)
         arm, artifacts = arm_that_trains(profile, name), profile / "artifacts"
         self.settings = training_of(self.params, arm)
         self.examples: dict[int, list[Example]] = {}
