@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from reproduce.plotting import PALETTE, loss_line, new_figure, read_table
+from reproduce.plotting import PALETTE, looks, loss_line, new_figure, read_table
 
 
 def rows_of(tables: Path, name: str, arms: Sequence[str] = ()) -> Any:
@@ -33,8 +33,9 @@ def losses_of(
     rows = rows if seed is None else rows[rows["seed"] == seed]
     said = f"Mean over the seeds {seeds}." if seed is None else f"Seed {seed}."
     figure, axes = new_figure(2.6, "Training losses", said)
-    for number, (_, run) in enumerate(rows.groupby(["experiment", "arm"], sort=False)):
-        loss_line(axes, run, PALETTE[number % len(PALETTE)])
+    lines = rows.groupby(["experiment", "arm"], sort=False)
+    for (_, run), (colour, style) in zip(lines, looks(PALETTE), strict=False):
+        loss_line(axes, run, colour, style)
     axes.set(xlabel="Share of the arm's training", ylabel="Loss (nats)", ylim=(0, None))
     if rows.empty:
         axes.text(0.5, 0.5, f"not trained: {', '.join(arms)}", ha="center")

@@ -27,6 +27,7 @@ from reproduce.plotting import (
     faith_axis,
     if_axis,
     interval_note,
+    looks,
     loss_line,
     new_figure,
     place_labels,
@@ -273,8 +274,9 @@ def losses(tables: Path) -> Figure:
         part = rows[rows["experiment"] == name]
         shown = [COLOURS[arm] for arm in part["arm"].unique() if arm in COLOURS]
         free = [colour for colour in PALETTE if colour not in shown]
-        for number, (arm, run) in enumerate(part.groupby("arm", sort=False)):
-            loss_line(axes, run, COLOURS.get(arm, free[number % len(free)]))
+        lines = part.groupby("arm", sort=False)
+        for (arm, run), (colour, style) in zip(lines, looks(free), strict=False):
+            loss_line(axes, run, COLOURS.get(arm, colour), style)
         axes.set(title=name, ylabel="Loss (nats)", ylim=(0, None))
         axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), labelspacing=0.2)
     axes.set(xlabel="Share of the arm's training")

@@ -1,7 +1,8 @@
 """What the figures share: theme, colours, titles, intervals, labels that keep out of the way."""
 
+import itertools
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -98,7 +99,12 @@ def bars(row: Any, name: str) -> list[list[float]]:
     return [[max(0.0, mean - row[f"{name}_low"])], [max(0.0, row[f"{name}_high"] - mean)]]
 
 
-def loss_line(axes: Axes, run: Any, colour: Any) -> None:
+def looks(colours: Sequence[Any]) -> Iterator[tuple[Any, str]]:
+    """Yield the colour and style of one line after another: dashed once the colours are used up."""
+    return itertools.cycle((colour, style) for style in ("-", "--") for colour in colours)
+
+
+def loss_line(axes: Axes, run: Any, colour: Any, style: str) -> None:
     """Draw the losses of one arm, means over its seeds, by the share of its training."""
     # Seeds may log at steps that differ by one; the n-th log of each is one point.
     points = run.assign(point=run.groupby("seed").cumcount()).groupby("point")
@@ -106,7 +112,7 @@ def loss_line(axes: Axes, run: Any, colour: Any) -> None:
     # A line through a single point would not be seen.
     alone = "." if len(shares) < 2 else ""
     label = run["label"].iloc[0]
-    axes.plot(shares, points["loss"].mean(), color=colour, label=label, marker=alone)
+    axes.plot(shares, points["loss"].mean(), style, color=colour, label=label, marker=alone)
 
 
 def place_labels(

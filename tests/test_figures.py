@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 import synthetic
 
-from reproduce.figures import FIGURES, controls, ladder, make_figures, trade_off
+from reproduce.figures import FIGURES, controls, ladder, losses, make_figures, trade_off
 from reproduce.files import UnusableFile, read_csv
-from reproduce.plotting import save
+from reproduce.plotting import PALETTE, save
 
 
 @pytest.fixture(scope="module")
@@ -57,6 +57,13 @@ def test_the_same_tables_give_the_same_bytes(
         again = (tmp_path / f"{name}.{kind}").read_bytes()
         assert again == (figures / f"{name}.{kind}").read_bytes()
     assert b"CreationDate" not in (tmp_path / f"{name}.pdf").read_bytes()
+
+
+def test_no_two_lines_of_losses_look_alike(tables: Path) -> None:
+    lines = [panel.get_lines() for panel in losses(tables).axes]
+    assert max(len(panel) for panel in lines) > len(PALETTE)
+    for panel in lines:
+        assert len({(line.get_color(), line.get_linestyle()) for line in panel}) == len(panel)
 
 
 def test_labels_of_the_plane_are_apart(tables: Path) -> None:
