@@ -50,7 +50,8 @@ endif
 
 .venv/ready: export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 .venv/ready: requirements.lock constraints.txt pyproject.toml
-	@command -v $(PYTHON) >/dev/null || { echo "needs Python 3.11: make PYTHON=/path/to/python3.11"; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11, 5) <= sys.version_info < (3, 12))' 2>/dev/null || \
+		{ echo "needs Python 3.11.5 or a later 3.11: make PYTHON=/path/to/python3.11"; exit 1; }
 	$(PYTHON) -m venv $(MOVED) .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
