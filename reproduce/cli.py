@@ -198,8 +198,13 @@ def tracking() -> None:
 
     params, experiments = settings()
     kept = PAPER / "runs.jsonl"
-    if kept.is_file() and not any((ARTIFACTS / arm).exists() for arm in by_key(experiments)):
-        print(f"Nothing was run here: the runs come from {kept}, without their responses")
+    arms = by_key(experiments)
+    made = sum((ARTIFACTS / arm).exists() for arm in arms)
+    if kept.is_file() and made < len(arms) and "DVC_STAGE" not in os.environ:
+        print(
+            f"{made} of {len(arms)} arms were run here: until all are (`dvc repro`), the runs come "
+            f"from {kept}, without their responses"
+        )
         track(params.profile, kept_runs(kept), ARTIFACTS, PAPER / "tables")
         return
     # Called by hand it may have nothing to do, and its time would tell nothing.
@@ -330,7 +335,7 @@ def timings() -> None:
 def command() -> int:
     """Run the command in sys.argv; return its exit status, an expected error being one message."""
     try:
-        return int(app(standalone_mode=False) or 0)
+        return int(app(prog_name="reproduce", standalone_mode=False) or 0)
     except typer.Abort:
         return 130
     except Exception as error:
@@ -371,6 +376,6 @@ def main() -> None:
     if not Path("/dev/nvidiactl").exists():
         os.environ.setdefault("DS_ACCELERATOR", "cpu")  # else DeepSpeed warns at every import
     status = None
-    if len(sys.argv) > 1 and sys.argv[1] in HEAVY:
+    if len(sys.argv) > 1 and sys.argv[1] in HEAVY and "--help" not in sys.argv:
         status = warm.run(sys.argv[1:])
     sys.exit(command() if status is None else status)

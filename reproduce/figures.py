@@ -157,8 +157,8 @@ def data_size(tables: Path) -> Figure:
     figure, panels = new_figure(
         3.2,
         "Scores by the amount of selected data",
-        "ReSet and ReSet-S go on from MTL (dashed; grey: its interval), trained on "
-        f"{mtl['examples']:.0f} examples. {note}",
+        f"Dashed: MTL, tuned on {mtl['examples']:.0f} examples, from which ReSet and ReSet-S go "
+        f"on; grey: its interval. {note}",
         ncols=2,
     )
     labels = {"instruction": if_axis(tables), "faithfulness": faith_axis(tables)}
@@ -183,7 +183,8 @@ def rewards(tables: Path) -> Figure:
     figure, panels = new_figure(
         4.2,
         "What the judges' choice does to the reward",
-        "All candidates considered against those kept, by the side of the prompt; seeds together.",
+        "Grey: all candidates that the method chooses from; green: those it keeps. By the side of "
+        "the prompt; seeds together.",
         nrows=len(methods),
         ncols=len(sides),
         sharex=True,
@@ -195,6 +196,7 @@ def rewards(tables: Path) -> Figure:
             _stairs(axes, part[part["group"] == "considered"], "all", GREY, True)
             _stairs(axes, part[part["group"] == "kept"], "kept", PALETTE[2], False)
             axes.set(title=f"{method}, {side} prompts", xlim=(seen["low"].min(), 1))
+            axes.set(ylim=(0, 1.4 * axes.get_ylim()[1]))  # Room for the legend.
             axes.legend(loc="upper left")
         line[0].set(ylabel="Share of candidates")
     for axes in panels[-1]:
@@ -208,9 +210,9 @@ def mechanism(tables: Path) -> Figure:
     note = interval_note(tables, rows, {"remembered": ""})
     figure, axes = new_figure(
         3.3,
-        "How many wrong answers are what the model remembers?",
+        "How many wrong answers state what the model remembers?",
         "Wrong answers (N, all seeds together) to questions whose context contradicts pretraining. "
-        f"{note}",
+        f"Chance: if a wrong answer were any one of the other values of its kind. {note}",
     )
     axes.set(xlabel="Share of wrong answers that is the remembered fact")
     for place, row in rows.iterrows():
@@ -238,10 +240,10 @@ def controls(tables: Path) -> Figure:
     figure, panels = new_figure(
         5.0,
         "ReSet against its controls and against its variants",
-        "ReSet minus the row, paired: right of 0 ReSet is better. In place of ReSet: ReSet-S where "
-        "a control says (S), ReSet in full tuning where it says full tuning. Blue: the interval "
-        f"excludes 0, as about {by_chance} of these {len(both) * len(shown)} would by chance if "
-        f"nothing differed. {note}",
+        "Paired; right of 0 the method is better. Above: the method minus its control, where the "
+        "method is ReSet-S for (S), ReSet in full tuning for full tuning, else ReSet. Below: ReSet "
+        f"minus its variant. Blue: the interval excludes 0, as about {by_chance} of these "
+        f"{len(both) * len(shown)} would by chance if nothing differed. {note}",
         nrows=2,
         ncols=3,
         sharex="col",

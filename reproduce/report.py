@@ -156,8 +156,8 @@ def _scale(tables: Path, rows: Sequence[Row], smallest: float) -> str:
         f"brackets {level} intervals {over(seeds)}. An effect below {percent(smallest)} of a "
         f"measure's range does not count ({ranges}). Supported: the effect "
         "counts and its whole interval is on the claimed side of 0. Not supported: the interval "
-        "rules out an effect that counts. Undecided: neither (bounds have more digits than are "
-        "shown). Without tuning: the measure as the base model has it."
+        "rules out an effect on that side that counts. Undecided: neither (bounds have more digits "
+        "than are shown). Without tuning: the measure as the base model has it."
     )
 
 
@@ -218,8 +218,9 @@ def _controls(tables: Path) -> Iterable[str]:
         yield f"| {row['method']} − {row['label']} | {' | '.join(differences)} |"
     yield ""
     yield (
-        "Random choice: any candidate, of prompts drawn at random. Shuffled rewards: the judges' "
-        "rewards, dealt out at random. Gold responses: the data sets' reference responses in place "
+        "Random choice: candidates drawn at random from those that were not cut off, so that "
+        "prompts with more of these are there more often. Shuffled rewards: the judges' rewards, "
+        "dealt out at random. Gold responses: the data sets' reference responses in place "
         "of the model's. (S): as many examples as ReSet-S. Full tuning: the epochs and the "
         "learning rate of MTL, where ReSet has one epoch at a lower rate. The rows of MTL have all "
         "of MTL's examples again, more than ReSet's; the others have as many as the method."

@@ -198,6 +198,11 @@ PARAMS: list[tuple[str, list[Patch], list[str]]] = [
         ["training.max_length: 512", "256 positions"],
     ),
     (
+        "no room for a response",
+        [("training.max_length", 217)],
+        ["up to 217 tokens and generation.max_new_tokens 40", "256 positions"],
+    ),
+    (
         "a set with a name of ours",
         [("data.world", GONE), ("data.hub", {"sets": {"IF": HUB_SET}})],
         ["data.hub.sets.IF", "means something else"],

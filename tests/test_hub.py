@@ -98,6 +98,18 @@ def test_the_choice_does_not_depend_on_the_order_of_the_rows(
     assert hub_examples(local, 4, verifiable=False)[0] != expected[0]
 
 
+def test_a_prompt_of_more_bytes_than_allowed_is_left_out(tmp_path: Path) -> None:
+    rows = alpaca(60)
+    for row in rows[::2]:
+        row["instruction"] += " é" * 50  # Two bytes each, so words and characters are fewer.
+    write(tmp_path / "one", rows)
+    bound = len("Name 10 rivers, please.") + 100
+    sets = {"one": HubSet(**settings(str(tmp_path / "one"), "alpaca", prompt_bytes=bound))}
+    train, held_out, (told,) = hub_examples(sets, 0, verifiable=False)
+    assert told["too_long"] == 2 * 20  # Those with an input are left out before; two passes.
+    assert all("é" not in each.prompt for each in train["one"] + held_out["one"])
+
+
 def test_memory_does_not_grow_with_the_data_set(local: dict[str, HubSet], tmp_path: Path) -> None:
     """Three times the rows, of 5 kB each, take the same room."""
     hub_examples(local, 0, verifiable=False)  # Imports are no part of it.

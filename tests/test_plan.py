@@ -144,7 +144,7 @@ def test_more_gpus_or_a_lower_peak_change_what_follows_from_them() -> None:
 
 REFUSED: list[tuple[str, dict[str, Any], Machine, list[str]]] = [
     ("memory", {"training__micro_batch_size": 8, "hardware__gradient_checkpointing": False,
-                "training__max_length": 2048}, BOX, ["GB of a GPU, which has 80 GB"]),
+                "training__max_length": 1792}, BOX, ["GB of a GPU, which has 80 GB"]),
     ("offers no memory", {}, Machine("s", Gpu(24, 1, 1, "s"), 8, 1, 10**6), ["which has 24 GB"]),
     ("disk", {}, Machine("s", GPUS["A100-80G"], 8, 1, 100), ["of disk, and 100 GB may be filled"]),
     ("budget", {"servers__judge": {**JUDGE, "budget": 10}}, BOX,

@@ -26,9 +26,11 @@ from reproduce.config import (
     load_experiments,
     load_params,
 )
+from reproduce.examples import Example, write_examples
 from reproduce.files import sealed_folder
 from reproduce.preflight import hub, lines, machine, servers, steps
 from reproduce.preflight.hub import Pin
+from reproduce.training.encoding import prompt_ids
 
 ROOT = Path(__file__).parent.parent
 SHA, OTHER = "a" * 40, "b" * 40
@@ -354,12 +356,21 @@ def test_a_step_in_each_shape_of_a_tiny_model(
         tokenizer.save_pretrained(folder / "model")
     small: Training = params.training.model_copy(update={"max_length": 16})
     params = params.model_copy(update={"training": small, "base": Base(imported="smollm2")})
+    asked = Example("told", "instruction", "one two three", "four")
+    with sealed_folder(tmp_path / "evaluation") as folder:
+        write_examples(folder / "told.jsonl", [asked])
     found = lines.carried_out(steps.step_checks(params, tmp_path / "base", wanted=True))
-    assert [line.status for line in found] == ["pass", "pass"], found
+    assert [line.status for line in found] == ["pass", "pass", "pass"], found
     assert found[0].check == "step of 2 × 16 tokens" and found[0].said.startswith(
         "1 step of 4 rows"
     )
     assert found[1].check == "forward of 3 × 16 tokens" and "3 rows of 16" in found[1].said
+    free = 256 - params.generation.max_new_tokens
+    length = len(prompt_ids(tokenizer, asked))
+    assert found[2].said == f"prompts of {length} tokens at most, {free} fit"
+    many = params.generation.model_copy(update={"max_new_tokens": 257 - length})
+    status, said = steps.room(params.model_copy(update={"generation": many}), tmp_path / "base")
+    assert status == "fail" and f"told {length}; 256 positions" in said
     assert not list(steps.WORK.iterdir())
     broken = Hardware(workers=1, threads=1, threads_alone=1, launch="false")
     params = params.model_copy(update={"hardware": broken})

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shutil
 import signal
 import socket
 import sqlite3
@@ -16,9 +17,14 @@ import pytest
 from tracked import ARMS, CELL, Study, study_here, write_arm
 
 from reproduce import local_runs, tracking
+from reproduce.cli import command
+from reproduce.config import by_key, load_experiments
+from reproduce.files import read_rows
 from reproduce.index import state_of_index
 from reproduce.stage_records import hashes_here
 from reproduce.tracking import SAMPLES, TrackingError, shown
+
+ROOT = Path(__file__).parent.parent
 
 
 @pytest.fixture
@@ -196,3 +202,28 @@ def test_nothing_secret_is_said_or_logged(
 )
 def test_shown(uri: str, expected: str) -> None:
     assert shown(uri) == expected
+
+
+def test_until_all_arms_are_here_the_committed_runs_are_shown(
+    tmp_path: Path, database: bytes, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    (tmp_path / "paper").mkdir()
+    for name in ("params.yaml", "experiments.yaml", "paper/claims.yaml", "paper/runs.jsonl"):
+        shutil.copy(ROOT / name, tmp_path / name)
+    shutil.copytree(ROOT / "paper" / "tables", tmp_path / "paper" / "tables")
+    (tmp_path / "mlflow.db").write_bytes(database)
+    (tmp_path / "artifacts" / "two-stage" / "base").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.setattr(sys, "argv", ["reproduce", "tracking"])
+    assert command() == 0
+    arms = len(by_key(load_experiments(ROOT / "experiments.yaml")))
+    assert f"1 of {arms} arms were run here" in capsys.readouterr().out
+    runs = read_rows(ROOT / "paper" / "runs.jsonl")
+    with contextlib.closing(sqlite3.connect("mlflow.db")) as connection:
+        (found,) = connection.execute("SELECT COUNT(*) FROM tags WHERE key = 'arm'").fetchone()
+    assert found == len(runs)
+    assert (tmp_path / "paper" / "runs.jsonl").read_bytes() == (
+        ROOT / "paper" / "runs.jsonl"
+    ).read_bytes()

@@ -45,6 +45,8 @@ class HubSet(Strict):
         rows: read at most so many rows of a split; null reads all.
         context_words: longest context, in words between white space; null sets no bound.
         response_words: longest gold response.
+        prompt_bytes: longest prompt, in UTF-8: no more tokens than that come of it where a
+            tokenizer falls back to bytes.
     """
 
     repo: str
@@ -58,6 +60,7 @@ class HubSet(Strict):
     rows: Count | None = None
     context_words: Count | None = None
     response_words: Count | None = None
+    prompt_bytes: Count | None = None
 
     @model_validator(mode="after")
     def _splits(self) -> "HubSet":

@@ -79,6 +79,13 @@ class Params(Strict):
                     f"{name}.max_length: {found.max_length} tokens, but the model has "
                     f"{shape.max_positions} positions"
                 )
+        new = self.generation.max_new_tokens
+        if shape and self.training.max_length + new > shape.max_positions:
+            raise ValueError(
+                f"training.max_length: a prompt of up to {self.training.max_length} tokens and "
+                f"generation.max_new_tokens {new} are more than the model's {shape.max_positions} "
+                "positions"
+            )
         return self
 
     @model_validator(mode="after")

@@ -7,8 +7,9 @@ from functools import partial
 from pathlib import Path
 
 from reproduce.config import Params, Training
+from reproduce.examples import read_sets
 from reproduce.models import checkpoint
-from reproduce.preflight.lines import Check, Found, not_applicable, passed
+from reproduce.preflight.lines import Check, Found, failed, not_applicable, passed
 
 WORK = Path(".cache/preflight")
 """Where the steps' rows and model go and are taken away, on the disk that all nodes see."""
@@ -31,6 +32,7 @@ def step_checks(params: Params, base: Path, wanted: bool) -> dict[str, Check]:
     rows = params.generation.batch_size
     name = f"forward of {rows} × {params.training.max_length} tokens"
     checks[name] = partial(forward, params, base)
+    checks["room for responses"] = partial(room, params, base)
     return checks
 
 
@@ -80,6 +82,35 @@ def forward(params: Params, base: Path) -> Found:
         ids = torch.ones((rows, tokens), dtype=torch.long, device=model.device)
         scores = model(input_ids=ids, logits_to_keep=1, use_cache=True).logits
     return passed(f"{rows} rows of {tokens} tokens on {model.device}, scores {tuple(scores.shape)}")
+
+
+def room(params: Params, base: Path) -> Found:
+    """Return that after each evaluation prompt a response has room in the model's positions.
+
+    Of training prompts the profile sees to it (`training.max_length`).
+    """
+    from transformers import AutoConfig
+
+    from reproduce.models import load_tokenizer
+    from reproduce.training.encoding import prompt_ids
+
+    start = checkpoint(base, params.seeds[0])
+    tokenizer = load_tokenizer(start)
+    positions = int(AutoConfig.from_pretrained(start).max_position_embeddings)
+    free = positions - params.generation.max_new_tokens
+    sets = read_sets(base.parent / "evaluation")
+    longest = {
+        name: max(len(prompt_ids(tokenizer, each)) for each in found)
+        for name, found in sets.items()
+    }
+    over = ", ".join(f"{name} {tokens}" for name, tokens in longest.items() if tokens > free)
+    if over:
+        return failed(
+            f"prompts of so many tokens: {over}; {positions} positions without "
+            f"generation.max_new_tokens leave {free}: lower context_words or prompt_bytes of these "
+            "data sets, or max_new_tokens"
+        )
+    return passed(f"prompts of {max(longest.values())} tokens at most, {free} fit")
 
 
 @contextlib.contextmanager
