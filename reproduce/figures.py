@@ -193,14 +193,15 @@ def rewards(tables: Path) -> Figure:
     for line, method in zip(panels, methods, strict=True):
         for axes, side in zip(line, sides, strict=True):
             part = rows[(rows["label"] == method) & (rows["side"] == side)]
-            _stairs(axes, part[part["group"] == "considered"], "all", GREY, True)
-            _stairs(axes, part[part["group"] == "kept"], "kept", PALETTE[2], False)
-            axes.set(title=f"{method}, {side} prompts", xlim=(seen["low"].min(), 1))
-            axes.set(ylim=(0, 1.4 * axes.get_ylim()[1]))  # Room for the legend.
-            axes.legend(loc="upper left")
+            every, kept = (part[part["group"] == group] for group in ("considered", "kept"))
+            _stairs(axes, every, "all", GREY, True)
+            _stairs(axes, kept, "kept", PALETTE[2], False)
+            counts = f"{kept['count'].sum()} of {every['count'].sum()} kept"
+            axes.set(title=f"{method}, {side} prompts: {counts}", xlim=(seen["low"].min(), 1))
         line[0].set(ylabel="Share of candidates")
     for axes in panels[-1]:
         axes.set(xlabel="Reward (weighted mean of the judges)")
+    figure.legend(*panels[0][0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
     return figure
 
 
@@ -359,10 +360,9 @@ def _log_ticks(axes: Axes, sizes: list[float]) -> None:
 
 def _stairs(axes: Axes, rows: Any, label: str, colour: Any, filled: bool) -> None:
     edges = [*rows["low"], rows["high"].iloc[-1]]
-    total = int(rows["count"].sum())
     axes.stairs(
         rows["share"], edges, fill=filled, color=colour, alpha=0.5 if filled else 1.0,
-        linewidth=0 if filled else 1.6, label=f"{label} (n = {total})",
+        linewidth=0 if filled else 1.6, label=label,
     )  # fmt: skip
 
 

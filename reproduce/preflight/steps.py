@@ -87,7 +87,7 @@ def forward(params: Params, base: Path) -> Found:
 def room(params: Params, base: Path) -> Found:
     """Return that after each evaluation prompt a response has room in the model's positions.
 
-    Of training prompts the profile sees to it (`training.max_length`).
+    Of training prompts the profile sees to it (`training.max_length`) where it tells the shape.
     """
     from transformers import AutoConfig
 

@@ -131,8 +131,8 @@ def _examples(name: str, settings: HubSet, part: Part, tally: Tally) -> Iterator
             tally.refused += 1
             tally.first_refused = tally.first_refused or f"{type(error).__name__}: {error}"
             continue
-        short = settings.prompt_bytes is None or len(found.prompt.encode()) <= settings.prompt_bytes
-        if short and fits(found, settings.context_words, settings.response_words):
+        bounds = settings.context_words, settings.response_words, settings.prompt_bytes
+        if fits(found, *bounds):
             yield found
         else:
             tally.too_long += 1

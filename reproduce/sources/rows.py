@@ -68,11 +68,22 @@ def clean(text: str) -> str:
     return text
 
 
-def fits(example: Example, context_words: int | None, response_words: int | None) -> bool:
-    """Return whether context and gold response have at most so many words; None is no bound."""
-    return (context_words is None or len(example.context.split()) <= context_words) and (
-        response_words is None or len(example.response.split()) <= response_words
+def fits(
+    example: Example,
+    context_words: int | None,
+    response_words: int | None,
+    prompt_bytes: int | None = None,
+) -> bool:
+    """Return whether context and gold response have few enough words, and the prompt bytes.
+
+    None is no bound.
+    """
+    bounds = (
+        (len(example.context.split()), context_words),
+        (len(example.response.split()), response_words),
+        (len(example.prompt.encode()), prompt_bytes),
     )
+    return all(most is None or length <= most for length, most in bounds)
 
 
 def refuse_unread(source: str, refused: int, total: int, fault: str, first: str) -> None:
