@@ -24,7 +24,9 @@ app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_
 HERE = Path(__file__).resolve().parent
 Row = dict[str, Any]
 Profile = Annotated[Path, typer.Option(help="folder of the profile: params.yaml and artifacts/")]
-Output = Annotated[Path, typer.Option(help="CSV to write")]
+Output = Annotated[
+    Path | None, typer.Option(help="CSV to write; else the profile's own, beside this file")
+]
 
 THREAD_LIMITS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "TOKENIZERS_PARALLELISM")
 """Environment variables taken from the measured processes, so that they run with defaults."""
@@ -52,7 +54,7 @@ def training(
     repeats: Annotated[int, typer.Option(min=1)] = 3,
     methods: Annotated[str, typer.Option(help="comma-separated")] = ",".join(METHODS),
     profile: Profile = HERE.parent,
-    output: Output = HERE / "benchmark-training.csv",
+    output: Output = None,
 ) -> None:
     """Time the fine-tuning of all seeds of an arm, ours and others in turn."""
     wanted = methods.split(",")
@@ -66,7 +68,7 @@ def training(
             speed = found[-1]["tokens"] / found[-1]["seconds"]
             print(f"{number + 1}/{repeats} {method}: {speed:.0f} tokens/s", flush=True)
     rows = summarised(found)
-    write_csv(output, [{**row, "command": as_called()} for row in rows])
+    write_csv(output or _kept(profile), [{**row, "command": as_called()} for row in rows])
     print(f"\n{arm}, {repeats} repeats, {_machine()}\n\n{as_text(rows)}\n")
     print(*(f"{name}: {METHODS[name]}" for name in wanted), DIFFERENCES, sep="\n")
 
@@ -125,6 +127,12 @@ def _in_fresh_process(method: str, profile: Path, arm: str, limit: int | None) -
 def one(method: str, arm: str, limit: int, target: Path, profile: Profile = HERE.parent) -> None:
     """Measure one method in this process and write what was found to `target`."""
     write_json(target, measure(method, profile, arm, limit or None))
+
+
+def _kept(profile: Path) -> Path:
+    """Return the file that is committed for a profile, so that none writes over another's."""
+    of = "" if profile.resolve() == HERE.parent else f"-{profile.resolve().name}"
+    return HERE / f"benchmark-training{of}.csv"
 
 
 def _refuse_missing(profile: Path, arm: Arm) -> None:

@@ -152,3 +152,9 @@ def test_what_is_missing_is_named(arguments: tuple[str, ...], said: str, tmp_pat
     assert done.returncode == 1
     assert said in done.stderr and "Traceback" not in done.stderr
     assert not (tmp_path / "out.csv").exists()
+
+
+def test_no_profile_writes_over_the_file_of_another() -> None:
+    found = {benchmark._kept(ROOT / name).name for name in ("", "profiles/smollm2")}
+    assert found == {"benchmark-training.csv", "benchmark-training-smollm2.csv"}
+    assert all((ROOT / "analysis" / name).is_file() for name in found)
