@@ -16,7 +16,7 @@ import typer
 
 from aligned import as_called, as_text
 from reproduce.config import Arm, ConfigError
-from reproduce.files import UnusableFile, checked, read_json, write_csv, write_json
+from reproduce.utils.files import UnusableFile, checked, read_json, write_csv, write_json
 from ways import METHODS, arm_that_trains, measure
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)

@@ -7,8 +7,8 @@ from typing import Any
 import pandas as pd
 
 from reproduce.config import load_params
-from reproduce.examples import Example, read_sets
-from reproduce.files import UnusableFile, checked, read_filled, read_rows
+from reproduce.schema import Example, read_sets
+from reproduce.utils.files import UnusableFile, checked, read_filled, read_rows
 
 JUDGES = ("task", "faithfulness", "instruction")
 LOOK = {"white-space": "pre-wrap", "text-align": "left", "vertical-align": "top"}

@@ -15,8 +15,8 @@ from typing import Annotated
 
 import typer
 
-from reproduce.files import read_csv, write_csv
-from reproduce.timings import logged
+from reproduce.utils.files import read_csv, write_csv
+from reproduce.utils.stage_log import logged
 
 HERE = Path(__file__).resolve().parent
 OUTPUT = HERE / "wall-times.csv"

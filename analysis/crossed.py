@@ -16,12 +16,12 @@ import typer
 from aligned import as_called, as_text
 from reproduce.arms import run_arm
 from reproduce.config import Arm, ConfigError, Params, by_key, load_experiments, load_params
-from reproduce.devices import keep_to_one_gpu, resolved
-from reproduce.examples import read_sets
-from reproduce.files import UnusableFile, checked, read_rows, sealed_folder, write_csv
+from reproduce.evaluation.results import read_trials
+from reproduce.judges.validation import sound_sets
 from reproduce.records import Point, score_points
-from reproduce.results import read_trials
-from reproduce.validation import sound_sets
+from reproduce.schema import read_sets
+from reproduce.utils.files import UnusableFile, checked, read_rows, sealed_folder, write_csv
+from reproduce.utils.hardware import keep_to_one_gpu, resolved
 
 HERE = Path(__file__).resolve().parent
 READ = ("training", "evaluation", "entailment", "validation")

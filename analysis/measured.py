@@ -5,9 +5,9 @@
 
 from pathlib import Path
 
-from reproduce.files import read_csv, write_text
-from reproduce.progress import spoken
-from reproduce.report import filled
+from reproduce.reporting.readme import filled
+from reproduce.utils.files import read_csv, write_text
+from reproduce.utils.progress import spoken
 
 HERE = Path(__file__).resolve().parent
 

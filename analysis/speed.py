@@ -19,16 +19,16 @@ import typer
 
 from aligned import as_called, as_text
 from reproduce.config import Decoding, Generation, load_params
-from reproduce.determinism import settle
-from reproduce.devices import resolved
-from reproduce.entailment.cross_encoder import MAX_LENGTH, CrossEncoder
-from reproduce.examples import Example, example_of, read_examples, read_sets
-from reproduce.files import UnusableFile, checked, read_rows, write_csv
-from reproduce.generate import pad_left, respond
-from reproduce.judges import judge
-from reproduce.judging import judged
-from reproduce.models import checkpoint, load_model, load_tokenizer
-from reproduce.training.encoding import prompt_ids
+from reproduce.generation.generate import pad_left, respond
+from reproduce.judges.judge import judge
+from reproduce.judges.nli import MAX_LENGTH, CrossEncoder
+from reproduce.judges.panel import judged
+from reproduce.models.load import checkpoint, load_model, load_tokenizer
+from reproduce.models.tokenization import prompt_ids
+from reproduce.schema import Example, example_of, read_examples, read_sets
+from reproduce.utils.determinism import settle
+from reproduce.utils.files import UnusableFile, checked, read_rows, write_csv
+from reproduce.utils.hardware import resolved
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 

@@ -22,14 +22,14 @@ from reproduce.config import (
     load_params,
     training_of,
 )
-from reproduce.examples import Example, read_examples
-from reproduce.files import UnusableFile, read_rows, write_csv
-from reproduce.models import checkpoint, load_tokenizer
-from reproduce.plan.assumptions import GPUS
-from reproduce.stages import finished, stages
-from reproduce.timings import logged
-from reproduce.training.encoding import encode_example, encode_text
+from reproduce.models.load import checkpoint, load_tokenizer
+from reproduce.models.tokenization import encode_example, encode_text
+from reproduce.planning.plan.assumptions import GPUS
+from reproduce.schema import Example, read_examples
 from reproduce.training.speed import LOG, model_flops_utilisation
+from reproduce.utils.files import UnusableFile, read_rows, write_csv
+from reproduce.utils.stage_log import logged
+from reproduce.utils.stages import finished, stages
 
 HERE = Path(__file__).resolve().parent
 Row = dict[str, Any]

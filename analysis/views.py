@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from reproduce.plotting import PALETTE, looks, loss_line, new_figure, read_table
+from reproduce.reporting.plotting import PALETTE, looks, loss_line, new_figure, read_table
 
 
 def rows_of(tables: Path, name: str, arms: Sequence[str] = ()) -> Any:

@@ -23,15 +23,15 @@ from reproduce.config import (
     load_params,
     training_of,
 )
-from reproduce.determinism import named_seed, settle
-from reproduce.devices import keep_to_one_gpu, resolved
-from reproduce.examples import Example
-from reproduce.files import checked, read_json, write_json
-from reproduce.models import checkpoint, load_model, load_tokenizer
-from reproduce.parallel import over_seeds
-from reproduce.training.batches import LengthBatches, steps_in
-from reproduce.training.encoding import encode_example, pad_rows
+from reproduce.models.load import checkpoint, load_model, load_tokenizer
+from reproduce.models.tokenization import encode_example, pad_rows
+from reproduce.schema import Example
+from reproduce.training.sampler import LengthBatches, steps_in
 from reproduce.training.trainer import train, training_arguments
+from reproduce.utils.determinism import named_seed, settle
+from reproduce.utils.files import checked, read_json, write_json
+from reproduce.utils.hardware import keep_to_one_gpu, resolved
+from reproduce.utils.parallel import over_seeds
 
 Row = dict[str, Any]
 

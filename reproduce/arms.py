@@ -6,18 +6,25 @@ from pathlib import Path
 from typing import Any
 
 from reproduce.config import Arm, Params, training_of
-from reproduce.determinism import named_seed, settle
-from reproduce.evaluate import evaluate
-from reproduce.examples import Example, read_examples, read_sets, write_examples
-from reproduce.files import checked, fingerprint, read_rows, sealed_folder, write_json, write_rows
-from reproduce.judging import TooMuchLost, judges_of, refuse_lost
-from reproduce.mixtures import mix
-from reproduce.models import checkpoint, load_model, load_tokenizer
-from reproduce.parallel import over_seeds
-from reproduce.reset.selection import selected_examples
-from reproduce.training.batches import steps_in
-from reproduce.training.encoding import encode_example
-from reproduce.training.jobs import Job, carried_out, forget
+from reproduce.data.mixture import mix
+from reproduce.generation.respond import evaluate
+from reproduce.judges.panel import TooMuchLost, judges_of, refuse_lost
+from reproduce.models.load import checkpoint, load_model, load_tokenizer
+from reproduce.models.tokenization import encode_example
+from reproduce.reset.select import selected_examples
+from reproduce.schema import Example, read_examples, read_sets, write_examples
+from reproduce.training.launch import Job, carried_out, forget
+from reproduce.training.sampler import steps_in
+from reproduce.utils.determinism import named_seed, settle
+from reproduce.utils.files import (
+    checked,
+    fingerprint,
+    read_rows,
+    sealed_folder,
+    write_json,
+    write_rows,
+)
+from reproduce.utils.parallel import over_seeds
 
 Row = dict[str, Any]
 

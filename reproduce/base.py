@@ -6,15 +6,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from reproduce.config import Params, TinyModel, Training
-from reproduce.determinism import named_seed, settle
-from reproduce.examples import read_sets
-from reproduce.files import checked, read_rows, sealed_folder
-from reproduce.parallel import over_seeds
+from reproduce.schema import read_sets
+from reproduce.utils.determinism import named_seed, settle
+from reproduce.utils.files import checked, read_rows, sealed_folder
+from reproduce.utils.parallel import over_seeds
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-    from reproduce.training.encoding import Row
+    from reproduce.models.tokenization import Row
 
 
 def make_base(params: Params, training: Path, pretraining: Path, target: Path) -> None:
@@ -25,19 +25,19 @@ def make_base(params: Params, training: Path, pretraining: Path, target: Path) -
     """
     with sealed_folder(target) as folder:
         if params.base.imported:
-            from reproduce.sources.fetch import given_mirror
-            from reproduce.sources.smollm2 import import_smollm2
+            from reproduce.download import given_mirror
+            from reproduce.models.smollm2 import import_smollm2
 
             import_smollm2(folder / "model", given_mirror())
         elif params.base.published:
-            from reproduce.sources.published import import_published
+            from reproduce.models.published import import_published
 
             import_published(params.base.published, folder / "model")
         else:
             assert params.base.tiny and params.base.training
             _pretrain(params, params.base.tiny, params.base.training, training, pretraining, folder)
     if params.base.tiny:
-        from reproduce.training.jobs import forget
+        from reproduce.training.launch import forget
 
         forget("base")
 
@@ -50,7 +50,7 @@ def _pretrain(
     pretraining: Path,
     folder: Path,
 ) -> None:
-    from reproduce.training.encoding import encode_text
+    from reproduce.models.tokenization import encode_text
     from reproduce.world.tokenizer import build_tokenizer
 
     texts = [row["text"] for row in read_rows(checked(pretraining) / "texts.jsonl")]
@@ -70,8 +70,8 @@ def _pretrain_seed(
     target: Path,
     seed: int,
 ) -> None:
-    from reproduce.models import new_llama
-    from reproduce.training.jobs import Job, carried_out
+    from reproduce.models.load import new_llama
+    from reproduce.training.launch import Job, carried_out
 
     own, folder = named_seed("base", seed), target / f"seed-{seed}"
     settle(own, params.hardware.threads)

@@ -22,14 +22,14 @@ from reproduce.config import (
     refuse_unpinned,
     refuse_unset,
 )
-from reproduce.devices import in_words, keep_to_one_gpu, resolved
-from reproduce.files import UnusableFile, put_aside, write_json
-from reproduce.here import ARTIFACTS, DATABASE, LOG, PAPER, RESULTS, Settings, settings
-from reproduce.plan.command import plan
-from reproduce.preflight.command import preflight
-from reproduce.stages import LAST, forecast, mark_run, stage, stages
-from reproduce.timings import made_here, save_expected
-from reproduce.wording import plural
+from reproduce.planning.plan.command import plan
+from reproduce.planning.preflight.command import preflight
+from reproduce.study import ARTIFACTS, DATABASE, LOG, PAPER, RESULTS, Settings, settings
+from reproduce.utils.files import UnusableFile, put_aside, write_json
+from reproduce.utils.formatting import plural
+from reproduce.utils.hardware import in_words, keep_to_one_gpu, resolved
+from reproduce.utils.stage_log import made_here, save_expected
+from reproduce.utils.stages import LAST, forecast, mark_run, stage, stages
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 
@@ -58,12 +58,12 @@ def step(name: str) -> Iterator[Settings]:
 @app.command()
 def check() -> None:
     """Check params.yaml and experiments.yaml and say what the study consists of."""
-    from reproduce.results import refuse_incomplete
+    from reproduce.evaluation.results import refuse_incomplete
 
     params, experiments = settings()
     refuse_incomplete(experiments)
     if params.judging.rated:
-        from reproduce.judging import rater_of
+        from reproduce.judges.panel import rater_of
 
         # Its key is needed hours later, and missed now.
         rater_of(params.judging, params.servers.judge)
@@ -78,7 +78,7 @@ def check() -> None:
 
 
 def _refuse_misplaced(params: Params) -> None:
-    from reproduce.faults import misplaced
+    from reproduce.staleness import misplaced
 
     if found := misplaced(Path(params.package)):
         raise UnusableFile(found[0])
@@ -91,7 +91,7 @@ app.command()(preflight)
 @app.command()
 def data() -> None:
     """Make pretraining texts, training sets and evaluation sets."""
-    from reproduce.data import make_data
+    from reproduce.data.prepare import make_data
 
     with step("data") as (params, _):
         make_data(params.data, params.validation, ARTIFACTS)
@@ -100,7 +100,7 @@ def data() -> None:
 @app.command()
 def entailment() -> None:
     """Make the judges' entailment model and measure the judges on right and wrong responses."""
-    from reproduce.entailment.make import make_entailment
+    from reproduce.judges.prepare_judges import make_entailment
 
     with step("entailment") as (params, _):
         make_entailment(params, ARTIFACTS)
@@ -130,7 +130,7 @@ def arm(name: Annotated[str, typer.Argument(help="experiment/arm")]) -> None:
 @app.command()
 def train(job: Annotated[Path, typer.Argument(help="file of the run")]) -> None:
     """Carry out one training run: what a launcher starts on each device."""
-    from reproduce.training.jobs import read_job, run_job
+    from reproduce.training.launch import read_job, run_job
 
     run_job(read_job(job))
     sys.stdout.flush()
@@ -146,7 +146,7 @@ def pin(
     dataset: Annotated[bool, typer.Option(help="it is a data set, not a model")] = False,
 ) -> None:
     """Ask the hub for the newest commit of a repository, as a line for params.yaml."""
-    from reproduce.sources.snapshot import newest
+    from reproduce.snapshot import newest
 
     print(f"revision: {newest(name, dataset)}")
 
@@ -154,7 +154,7 @@ def pin(
 @app.command()
 def candidates(start: Annotated[str, typer.Argument(help="experiment/arm to sample")]) -> None:
     """Sample ReSet's candidates from the models of an arm."""
-    from reproduce.reset.sampling import sample_candidates
+    from reproduce.reset.sample import sample_candidates
 
     with step("candidates") as (params, _):
         sample_candidates(params, ARTIFACTS / start, ARTIFACTS / "candidates")
@@ -163,7 +163,7 @@ def candidates(start: Annotated[str, typer.Argument(help="experiment/arm to samp
 @app.command()
 def score() -> None:
     """Judge ReSet's candidates."""
-    from reproduce.reset.scoring import score_candidates
+    from reproduce.reset.score import score_candidates
 
     with step("score") as (params, _):
         folders = (ARTIFACTS / name for name in ("candidates", "entailment", "scores"))
@@ -173,7 +173,7 @@ def score() -> None:
 @app.command()
 def tables() -> None:
     """Write every table from the artifacts."""
-    from reproduce.tables import make_tables
+    from reproduce.evaluation.tables.make import make_tables
 
     with step("tables") as (params, experiments):
         asked = load_claims(Path(params.claims), experiments)
@@ -183,7 +183,7 @@ def tables() -> None:
 @app.command()
 def figures() -> None:
     """Draw every figure from the tables."""
-    from reproduce.figures import make_figures
+    from reproduce.reporting.figures import make_figures
 
     with step("figures"):
         make_figures(PAPER / "tables", PAPER / "figures")
@@ -221,7 +221,7 @@ def readme(
     path: Annotated[Path, typer.Option(help="file with the markers")] = Path("README.md"),
 ) -> None:
     """Write the results of this profile into the README, between its markers."""
-    from reproduce.report import refresh
+    from reproduce.reporting.readme import refresh
 
     refresh(path, Path())
 
@@ -231,7 +231,7 @@ def paper(
     root: Annotated[Path, typer.Option(help="folder of the repository")] = Path(),
 ) -> None:
     """Write the report (paper/report) from the committed tables of every profile."""
-    from reproduce.publish import build_report
+    from reproduce.reporting.report import build_report
 
     build_report(root, root / "paper" / "report")
 
@@ -242,7 +242,7 @@ def summary(
     count: Annotated[int, typer.Option(min=0, help="sample responses a data set")] = 2,
 ) -> None:
     """Write a table and sample responses of some arms, by default of all that are there."""
-    from reproduce.tables.summary import write_summary
+    from reproduce.evaluation.tables.summary import write_summary
 
     params, experiments = load_params(), load_experiments()
     wanted = {
@@ -267,7 +267,7 @@ def expect(
 ) -> None:
     """Keep the results that are here as what to expect (paper/expected.json)."""
     from reproduce import verify as comparison
-    from reproduce.faults import faults
+    from reproduce.staleness import faults
 
     params, experiments = settings()
     if found := faults(params, experiments, ARTIFACTS):
@@ -297,13 +297,13 @@ def verify(
 ) -> None:
     """Compare the results that are here with what to expect, claim by claim and file by file."""
     from reproduce import verify as comparison
-    from reproduce.faults import faults
     from reproduce.index import state_of_index
     from reproduce.stage_records import hashes_here
+    from reproduce.staleness import faults
 
     params, experiments = load_params(), load_experiments()
     if rerun:
-        from reproduce.judging import CACHE
+        from reproduce.judges.panel import CACHE
 
         # Before the work: what is missing, and code of another place.
         expected = comparison.expectations(PAPER, ARTIFACTS, by_key(experiments))
@@ -352,10 +352,10 @@ def command() -> int:
 def _expected() -> tuple[type[Exception], ...]:
     # Classes of modules that are loaded only if the command needed them.
     names = (
-        ("reproduce.endpoint", "EndpointError"),
-        ("reproduce.judging", "TooMuchLost"),
+        ("reproduce.utils.openai_client", "EndpointError"),
+        ("reproduce.judges.panel", "TooMuchLost"),
         ("reproduce.tracking", "TrackingError"),
-        ("reproduce.validation", "Unsound"),
+        ("reproduce.judges.validation", "Unsound"),
     )
     usage = type(typer.BadParameter("")).__mro__[1]
     known = (usage, ConfigError, UnusableFile, FloatingPointError)

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from reproduce.files import write_text
 from reproduce.records import Point
+from reproduce.utils.files import write_text
 
 Row = dict[str, Any]
 

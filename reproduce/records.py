@@ -14,8 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from reproduce.config import Params, Training
-from reproduce.examples import Example, read_sets
-from reproduce.files import (
+from reproduce.evaluation.results import FAITHFULNESS, OBJECTIVES, Arms, read_trials
+from reproduce.judges.validation import sound_sets
+from reproduce.schema import Example, read_sets
+from reproduce.training.sampler import steps_in
+from reproduce.utils.files import (
     SUMS,
     WEIGHTS,
     UnusableFile,
@@ -27,9 +30,6 @@ from reproduce.files import (
     text_id,
     write_rows,
 )
-from reproduce.results import FAITHFULNESS, OBJECTIVES, Arms, read_trials
-from reproduce.training.batches import steps_in
-from reproduce.validation import sound_sets
 
 SAMPLES_A_SET = 5
 

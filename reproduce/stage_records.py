@@ -10,16 +10,8 @@ from statistics import fmean
 from typing import Any
 
 from reproduce.config import Params
-from reproduce.files import (
-    SUMS,
-    WEIGHTS,
-    UnusableFile,
-    checked,
-    fingerprint,
-    read_json,
-    read_rows,
-    text_id,
-)
+from reproduce.evaluation.results import OBJECTIVES, Arms, read_trials
+from reproduce.judges.validation import Unsound, reached
 from reproduce.records import (
     Cell,
     Content,
@@ -30,8 +22,16 @@ from reproduce.records import (
     flat,
     loss_points,
 )
-from reproduce.results import OBJECTIVES, Arms, read_trials
-from reproduce.validation import Unsound, reached
+from reproduce.utils.files import (
+    SUMS,
+    WEIGHTS,
+    UnusableFile,
+    checked,
+    fingerprint,
+    read_json,
+    read_rows,
+    text_id,
+)
 
 EXPERIMENT = "pipeline"
 """What the runs of these stages are gathered under, as those of arms are under their experiment."""

@@ -18,10 +18,10 @@ from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
-from reproduce.files import text_id, write_text
 from reproduce.local_runs import Entry, insert
-from reproduce.progress import told
 from reproduce.records import Cell, Content, Runs
+from reproduce.utils.files import text_id, write_text
+from reproduce.utils.progress import told
 
 NAME = "dancing-in-chains"
 SAMPLES = "samples.json"

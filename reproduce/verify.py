@@ -5,10 +5,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from reproduce.environment import environment, in_words
-from reproduce.faults import listed
-from reproduce.files import SUMS, UnusableFile, checked, digest, fingerprint, read_csv, read_json
-from reproduce.wording import interval
+from reproduce.staleness import listed
+from reproduce.utils.environment import environment, in_words
+from reproduce.utils.files import (
+    SUMS,
+    UnusableFile,
+    checked,
+    digest,
+    fingerprint,
+    read_csv,
+    read_json,
+)
+from reproduce.utils.formatting import interval
 
 Row = Mapping[str, str]
 Status = Literal["identical", "agrees", "outside", "missing", "unexpected"]

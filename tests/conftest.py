@@ -14,8 +14,8 @@ from classifiers import write_classifier
 from evidence import Note
 
 from reproduce.config import Hardware, TinyModel, Training
-from reproduce.examples import Example
 from reproduce.judges.faithfulness import LABELS
+from reproduce.schema import Example
 from reproduce.world.build import evaluation_sets, training_sets
 from reproduce.world.corpus import pretraining_texts
 from reproduce.world.people import World, make_world
@@ -63,7 +63,7 @@ def make_model(tokenizer: Any) -> Callable[..., Any]:
     """Return a maker of tiny models; the same seed gives the same weights."""
     import torch
 
-    from reproduce.models import new_llama
+    from reproduce.models.load import new_llama
 
     def make(seed: int = 0) -> Any:
         torch.manual_seed(seed)
@@ -131,7 +131,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory, tmp_path: Path) -> Path:
     """Return the folder of a finished study: artifacts/ and paper/, and what to expect of it."""
     import synthetic
 
-    from reproduce.files import write_json
+    from reproduce.utils.files import write_json
     from reproduce.verify import expectations
 
     made = synthetic.shared_study(tmp_path_factory.getbasetemp())

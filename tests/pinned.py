@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from reproduce.sources import fetch
+from reproduce import download as fetch
 
 CONTENT = b"a small file\n"
 

@@ -7,10 +7,10 @@ import yaml
 from nested import put
 
 from reproduce.config import Arm, Hardware, Params, load_experiments
-from reproduce.plan import page
-from reproduce.plan.assumptions import GPUS, Machine, assumed
-from reproduce.plan.make import make_plan
-from reproduce.plan.shapes import ModelShape
+from reproduce.planning.plan import page
+from reproduce.planning.plan.assumptions import GPUS, Machine, assumed
+from reproduce.planning.plan.make import make_plan
+from reproduce.planning.plan.shapes import ModelShape
 
 ROOT = Path(__file__).parent.parent
 LLAMA = {

@@ -18,9 +18,9 @@ import unruly
 import yaml
 from classifiers import write_classifier
 
-from reproduce.files import read_csv, read_rows
-from reproduce.progress import spoken
 from reproduce.records import flat
+from reproduce.utils.files import read_csv, read_rows
+from reproduce.utils.progress import spoken
 
 ROOT = Path(__file__).resolve().parent.parent
 PROFILE = ROOT / "profiles" / "llama-7b"
@@ -162,7 +162,7 @@ def _write_model(folder: Path, shape: Row, texts: Sequence[str]) -> int:
     import torch
 
     from reproduce.config import TinyModel
-    from reproduce.models import new_llama
+    from reproduce.models.load import new_llama
     from reproduce.world.tokenizer import build_tokenizer
 
     torch.manual_seed(0)

@@ -18,14 +18,14 @@ from reproduce.config import (
     load_params,
     training_of,
 )
-from reproduce.examples import Example, write_examples
-from reproduce.files import SUMS, fingerprint, sealed_folder, write_json, write_rows
-from reproduce.judges import judge
-from reproduce.judging import judged
-from reproduce.mixtures import mix
-from reproduce.reset.selection import selected_examples
-from reproduce.tables import make_tables
-from reproduce.tables.judges import MEASURES
+from reproduce.data.mixture import mix
+from reproduce.evaluation.tables.judges import MEASURES
+from reproduce.evaluation.tables.make import make_tables
+from reproduce.judges.judge import judge
+from reproduce.judges.panel import judged
+from reproduce.reset.select import selected_examples
+from reproduce.schema import Example, write_examples
+from reproduce.utils.files import SUMS, fingerprint, sealed_folder, write_json, write_rows
 from reproduce.world.tokenizer import build_tokenizer
 
 ROOT = Path(__file__).parent.parent

@@ -8,13 +8,13 @@ import pytest
 from reproduce import arms
 from reproduce.arms import training_examples
 from reproduce.config import Arm, Selection, load_params
-from reproduce.endpoint import EndpointError
-from reproduce.examples import Example, write_examples
-from reproduce.files import checked, read_json, read_rows, sealed_folder, write_rows
-from reproduce.judging import TooMuchLost
-from reproduce.timings import logged
-from reproduce.training import jobs
+from reproduce.judges.panel import TooMuchLost
+from reproduce.schema import Example, write_examples
+from reproduce.training import launch as jobs
 from reproduce.training.speed import LOG
+from reproduce.utils.files import checked, read_json, read_rows, sealed_folder, write_rows
+from reproduce.utils.openai_client import EndpointError
+from reproduce.utils.stage_log import logged
 
 ROOT = Path(__file__).parent.parent
 

@@ -7,9 +7,9 @@ from safetensors.torch import load_file
 
 from reproduce.base import make_base
 from reproduce.config import Params, load_params
-from reproduce.data import make_data
-from reproduce.files import UnusableFile, checked, sealed_folder
-from reproduce.models import checkpoint, load_tokenizer
+from reproduce.data.prepare import make_data
+from reproduce.models.load import checkpoint, load_tokenizer
+from reproduce.utils.files import UnusableFile, checked, sealed_folder
 
 ROOT = Path(__file__).parent.parent
 

@@ -7,15 +7,15 @@ from typing import Any
 import pytest
 
 from reproduce.config import Training
-from reproduce.examples import Example
-from reproduce.training.batches import length_batches, steps_in
-from reproduce.training.encoding import (
+from reproduce.models.tokenization import (
     IGNORED,
     encode_example,
     encode_text,
     pad_rows,
     prompt_ids,
 )
+from reproduce.schema import Example
+from reproduce.training.sampler import length_batches, steps_in
 
 Sets = dict[str, list[Example]]
 

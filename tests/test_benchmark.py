@@ -14,10 +14,10 @@ import pytest
 
 from reproduce.base import make_base
 from reproduce.config import load_params
-from reproduce.data import make_data
-from reproduce.examples import read_examples, write_examples
-from reproduce.models import load_tokenizer
-from reproduce.training.encoding import encode_example
+from reproduce.data.prepare import make_data
+from reproduce.models.load import load_tokenizer
+from reproduce.models.tokenization import encode_example
+from reproduce.schema import read_examples, write_examples
 
 ROOT = Path(__file__).parent.parent
 SCRIPT = ROOT / "analysis" / "benchmark.py"

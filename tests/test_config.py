@@ -14,9 +14,9 @@ from reproduce.config import (
     load_experiments,
     load_params,
 )
-from reproduce.data import refuse_unknown
-from reproduce.examples import Example
-from reproduce.mixtures import mix
+from reproduce.data.mixture import mix
+from reproduce.data.prepare import refuse_unknown
+from reproduce.schema import Example
 from reproduce.world.build import TASKS
 
 ROOT = Path(__file__).parent.parent

@@ -6,7 +6,7 @@ import pytest
 from refused import GONE, Patch, change, profile_in, refusal
 
 from reproduce.config import check_together, load_experiments, load_params
-from reproduce.here import settings
+from reproduce.study import settings
 
 
 @pytest.fixture

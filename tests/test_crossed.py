@@ -11,9 +11,9 @@ import pytest
 from reproduce.arms import run_arm
 from reproduce.base import make_base
 from reproduce.config import by_key, load_experiments, load_params
-from reproduce.data import make_data
-from reproduce.entailment.make import make_entailment
-from reproduce.files import read_csv, read_rows
+from reproduce.data.prepare import make_data
+from reproduce.judges.prepare_judges import make_entailment
+from reproduce.utils.files import read_csv, read_rows
 
 ROOT = Path(__file__).parent.parent
 ARM = "two-stage/CD"

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from reproduce.config import Data, Validation, WorldData
-from reproduce.data import Material, make_data, refuse_overlap
-from reproduce.examples import Example, read_sets
-from reproduce.files import UnusableFile, checked, fingerprint, read_rows
+from reproduce.data.prepare import Material, make_data, refuse_overlap
+from reproduce.schema import Example, read_sets
+from reproduce.utils.files import UnusableFile, checked, fingerprint, read_rows
 from reproduce.world.build import PROBES, TASKS
 
 FOLDERS = ("training", "evaluation", "pretraining", "pairs")
@@ -80,7 +80,7 @@ def test_an_overlap_is_refused_before_anything_is_written(
 ) -> None:
     sets = {"lists": [example("Do it.")]}
     material = Material(sets, sets, ["text"], [], {}, {})
-    monkeypatch.setattr("reproduce.data._of_world", lambda *_: material)
+    monkeypatch.setattr("reproduce.data.prepare._of_world", lambda *_: material)
     with pytest.raises(ValueError, match="Do it"):
         make(tmp_path)
     assert list(tmp_path.iterdir()) == []

@@ -9,7 +9,7 @@ import torch
 
 from reproduce.cli import step
 from reproduce.config import Hardware, Params, PublishedBase, load_params
-from reproduce.devices import in_words, keep_to_one_gpu, multiplies_bf16, resolved
+from reproduce.utils.hardware import in_words, keep_to_one_gpu, multiplies_bf16, resolved
 
 ROOT = Path(__file__).parent.parent
 

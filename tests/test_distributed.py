@@ -17,8 +17,8 @@ import pytest
 from evidence import Note
 
 from reproduce.config import ConfigError, Hardware, Training
-from reproduce.files import write_json, write_rows
-from reproduce.training.jobs import Job, carried_out, kept, read_job
+from reproduce.training.launch import Job, carried_out, kept, read_job
+from reproduce.utils.files import write_json, write_rows
 
 ROOT = Path(__file__).parent.parent
 PLAIN: dict[str, Any] = {"workers": 1, "threads": 1, "threads_alone": 1}
@@ -49,7 +49,7 @@ def job(
     monkeypatch: pytest.MonkeyPatch,
 ) -> Maker:  # fmt: skip
     """Return a maker of jobs on 48 rows, each in a folder of its own."""
-    from reproduce.training.encoding import encode_example
+    from reproduce.models.tokenization import encode_example
 
     for name, value in {"DS_ACCELERATOR": "cpu", "PYTHONPATH": str(ROOT)}.items():
         monkeypatch.setenv(name, value)

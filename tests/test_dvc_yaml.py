@@ -9,7 +9,7 @@ import yaml
 
 from reproduce import cli
 from reproduce.config import Params, by_key, load_claims, load_experiments
-from reproduce.report import needed
+from reproduce.reporting.readme import needed
 
 ROOT = Path(__file__).parent.parent
 PLUMBING = {"cli", "config", "examples", "files", "progress", "stages", "timings", "warm"}

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from unruly import Unruly, completion, cut, drop, fail, raw, running, say
 
-from reproduce.endpoint import Answer, Endpoint, EndpointError, Request, ask, key_of
+from reproduce.utils.openai_client import Answer, Endpoint, EndpointError, Request, ask, key_of
 
 SECRET = "sk-a-secret-that-nobody-may-see"
 GREETING = Request([{"role": "user", "content": "Hello"}], {"temperature": 0})
@@ -202,8 +202,10 @@ def test_a_server_of_this_machine_is_reached_past_a_proxy(monkeypatch: pytest.Mo
 
 
 def test_nobody_imports_the_client_who_does_not_ask() -> None:
-    code = "import sys, reproduce.judging, reproduce.endpoint, reproduce.judges.rated, \
+    code = (
+        "import sys, reproduce.judges.panel, reproduce.utils.openai_client, reproduce.judges.llm_judge, \
 reproduce.reset.served; sys.exit('openai' in sys.modules)"
+    )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

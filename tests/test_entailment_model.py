@@ -11,14 +11,14 @@ import pytest
 from conftest import ENCODER_WORDS
 
 from reproduce.config import CrossEncoderTraining, Hardware, Judging, Params, Published, load_params
-from reproduce.data import make_data
-from reproduce.entailment.cross_encoder import MAX_LENGTH, CrossEncoder, _encoded, label_columns
-from reproduce.entailment.make import make_entailment
-from reproduce.entailment.pairs import Pair
-from reproduce.entailment.training import train_cross_encoder
-from reproduce.files import UnusableFile, checked, read_rows, sealed_folder, write_rows
+from reproduce.data.prepare import make_data
 from reproduce.judges.faithfulness import LABELS
-from reproduce.validation import Unsound
+from reproduce.judges.nli import MAX_LENGTH, CrossEncoder, _encoded, label_columns
+from reproduce.judges.nli_training import train_cross_encoder
+from reproduce.judges.prepare_judges import make_entailment
+from reproduce.judges.trials import Pair
+from reproduce.judges.validation import Unsound
+from reproduce.utils.files import UnusableFile, checked, read_rows, sealed_folder, write_rows
 
 ROOT = Path(__file__).parent.parent
 Maker = Callable[..., Path]
@@ -141,7 +141,7 @@ def test_a_profile_may_tune_its_own_model(
 ) -> None:
     start = encoder("minilm", spread=0.05)
     monkeypatch.setattr(
-        "reproduce.sources.minilm.import_minilm", lambda target, _: shutil.copytree(start, target)
+        "reproduce.models.minilm.import_minilm", lambda target, _: shutil.copytree(start, target)
     )
     make_data(params.data, params.validation, tmp_path)
     pairs = tmp_path / "pairs"
@@ -155,7 +155,7 @@ def test_a_profile_may_tune_its_own_model(
     changed = params.model_copy(update={"judging": judging})
     with pytest.raises(Unsound, match="no measure"):
         make_entailment(changed, tmp_path)
-    monkeypatch.setattr("reproduce.entailment.make.sound_sets", lambda *_: ["any"])
+    monkeypatch.setattr("reproduce.judges.prepare_judges.sound_sets", lambda *_: ["any"])
     make_entailment(changed, tmp_path)
     folder = checked(tmp_path / "entailment")
     assert {path.name for path in folder.iterdir()} == {"model", "history.json", "SHA256SUMS"}

@@ -4,7 +4,8 @@ import random
 
 import pytest
 
-from reproduce.entailment.pairs import (
+from reproduce.judges.faithfulness import LABELS, question_of, sentences
+from reproduce.judges.trials import (
     Trial,
     negated,
     rivals,
@@ -12,8 +13,7 @@ from reproduce.entailment.pairs import (
     training_pairs,
     trials,
 )
-from reproduce.examples import Example
-from reproduce.judges.faithfulness import LABELS, question_of, sentences
+from reproduce.schema import Example
 from reproduce.world.entailment import read_fact
 
 PASSAGE = "The river rises in Norway. In 1904 the bridge was built by Anna Berg. It is long."

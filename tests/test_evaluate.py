@@ -9,11 +9,11 @@ import pytest
 import torch
 
 from reproduce.config import Judging, Params, load_params
-from reproduce.evaluate import evaluate
-from reproduce.examples import Example
-from reproduce.judges import Judgement
-from reproduce.judging import TooMuchLost, judged, judges_of, refuse_lost
-from reproduce.models import load_model
+from reproduce.generation.respond import evaluate
+from reproduce.judges.judge import Judgement
+from reproduce.judges.panel import TooMuchLost, judged, judges_of, refuse_lost
+from reproduce.models.load import load_model
+from reproduce.schema import Example
 
 ROOT = Path(__file__).parent.parent
 MEASURES: Any = {"extractive": "entailed", "abstractive": "summac", "max_empty_share": 0}

@@ -13,7 +13,7 @@ import nano_study
 import pytest
 import yaml
 
-from reproduce.files import read_csv, read_json, read_rows
+from reproduce.utils.files import read_csv, read_json, read_rows
 
 PAGE = nano_study.ROOT / "docs" / "extending.md"
 BLOCK = re.compile(

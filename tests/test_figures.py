@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 import synthetic
 
-from reproduce.figures import FIGURES, controls, ladder, losses, make_figures, trade_off
-from reproduce.files import UnusableFile, read_csv
-from reproduce.plotting import PALETTE, save
+from reproduce.reporting.figures import FIGURES, controls, ladder, losses, make_figures, trade_off
+from reproduce.reporting.plotting import PALETTE, save
+from reproduce.utils.files import UnusableFile, read_csv
 
 
 @pytest.fixture(scope="module")

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from reproduce.examples import Example, read_examples, write_examples
-from reproduce.files import (
+from reproduce.schema import Example, read_examples, write_examples
+from reproduce.utils.files import (
     SUMS,
     WEIGHTS,
     UnusableFile,

@@ -6,11 +6,11 @@ import pytest
 import torch
 
 from reproduce.config import Decoding, Generation
-from reproduce.determinism import named_seed
-from reproduce.examples import Example
-from reproduce.generate import GREEDY, Response, pad_left, respond
-from reproduce.kv_cache import GrowingLayer
-from reproduce.training.encoding import prompt_ids
+from reproduce.generation.generate import GREEDY, Response, pad_left, respond
+from reproduce.generation.kv_cache import GrowingLayer
+from reproduce.models.tokenization import prompt_ids
+from reproduce.schema import Example
+from reproduce.utils.determinism import named_seed
 
 Sets = dict[str, list[Example]]
 MOST = 8
@@ -82,7 +82,7 @@ def test_prompts_that_are_read_some_at_a_time_are_read_alike(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     expected = respond(sharp_model, tokenizer, examples, WARM, LONG, 0)
-    monkeypatch.setattr("reproduce.generate.READ_AT_ONCE", tokens)
+    monkeypatch.setattr("reproduce.generation.generate.READ_AT_ONCE", tokens)
     assert respond(sharp_model, tokenizer, examples, WARM, LONG, 0) == expected
 
 
@@ -234,7 +234,7 @@ def test_a_prompt_that_is_read_once_gives_what_the_plain_loop_gives(
 def test_the_growing_cache_holds_what_a_plain_one_holds(monkeypatch: pytest.MonkeyPatch) -> None:
     from transformers.cache_utils import DynamicLayer
 
-    monkeypatch.setattr("reproduce.kv_cache.ROOM", 2)
+    monkeypatch.setattr("reproduce.generation.kv_cache.ROOM", 2)
     growing, plain = GrowingLayer(), DynamicLayer()
     rows = 2
     for number, tokens in enumerate((5, 1, 1, 1, 1, 2, 1)):

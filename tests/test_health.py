@@ -8,10 +8,10 @@ import pandas as pd
 import pytest
 import synthetic
 
-from reproduce.files import read_rows
-from reproduce.results import FAITHFULNESS, INSTRUCTION, MTL, load
-from reproduce.tables.health import health
-from reproduce.tables.seeds import seeds
+from reproduce.evaluation.results import FAITHFULNESS, INSTRUCTION, MTL, load
+from reproduce.evaluation.tables.health import health
+from reproduce.evaluation.tables.seeds import seeds
+from reproduce.utils.files import read_rows
 
 
 @pytest.fixture

@@ -17,12 +17,12 @@ import yaml
 from nested import block_of
 
 from reproduce.config import HubSet, PublishedBase, Shape
-from reproduce.examples import read_examples
-from reproduce.files import UnusableFile
-from reproduce.sources import layouts
-from reproduce.sources.hub import hub_examples
-from reproduce.sources.published import import_published
-from reproduce.sources.rows import Unparsed
+from reproduce.data import layouts
+from reproduce.data.hub import hub_examples
+from reproduce.data.rows import Unparsed
+from reproduce.models.published import import_published
+from reproduce.schema import read_examples
+from reproduce.utils.files import UnusableFile
 
 ROOT = Path(__file__).parent.parent
 NANO = ROOT / "tests" / "nano" / "params.yaml"
@@ -311,7 +311,7 @@ def test_pickled_shards_become_safetensors_once(
     import torch
 
     from reproduce.config import Hardware
-    from reproduce.models import load_model
+    from reproduce.models.load import load_model
 
     source, made = tmp_path / "source", make_model(4)
     made.save_pretrained(source)

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from reproduce.examples import Example
-from reproduce.judges import Judgement
-from reproduce.judges import judge as judge_by
+from reproduce.judges.judge import Judgement
+from reproduce.judges.judge import judge as judge_by
+from reproduce.schema import Example
 
 CONTEXT = "The cat sat on the mat. The dog slept all day long."
 EXTRACTIVE = Example("qa", "extractive", "Where?", "the mat", CONTEXT, ("the mat", "a mat"))

@@ -15,15 +15,15 @@ import pytest
 import yaml
 from unruly import Unruly, fail, raw, running, say
 
-from reproduce import judging
 from reproduce.config import ConfigError, JudgeServer, Judging, Rated
-from reproduce.endpoint import EndpointError
-from reproduce.examples import Example
-from reproduce.files import sealed_folder, write_rows
-from reproduce.judges import judge
+from reproduce.judges import panel as judging
+from reproduce.judges.judge import judge
 from reproduce.judges.lexical import lexical_entailment
-from reproduce.judges.rated import conversation, rater, rating_of, read_prompt
-from reproduce.judging import TooMuchLost, judged, judges_of, refuse_lost
+from reproduce.judges.llm_judge import conversation, rater, rating_of, read_prompt
+from reproduce.judges.panel import TooMuchLost, judged, judges_of, refuse_lost
+from reproduce.schema import Example
+from reproduce.utils.files import sealed_folder, write_rows
+from reproduce.utils.openai_client import EndpointError
 
 SECRET = "sk-a-secret-that-nobody-may-see"
 CARRIERS = {"extractive": "coverage", "abstractive": "coverage"}
@@ -182,7 +182,7 @@ def test_a_kill_in_the_middle_keeps_what_was_answered(tmp_path: Path) -> None:
     code = f"""if True:
         from pathlib import Path
         from reproduce.config import JudgeServer, Rated
-        from reproduce.judges.rated import rater
+        from reproduce.judges.llm_judge import rater
         import sys
         server = JudgeServer(url=sys.argv[1], key="SECRET_KEY", budget=100, concurrency=1)
         pairs = [(f"order {{n}}", f"answer {{n}}") for n in range(1, 9)]

@@ -13,11 +13,11 @@ from evidence import Note
 from unruly import cut, drop, fail, raw, running, say
 
 from reproduce.config import Decoding, Generation, JudgeServer, Rated, Served
-from reproduce.endpoint import Endpoint
-from reproduce.examples import Example
-from reproduce.generate import Response
-from reproduce.judges.rated import rater
+from reproduce.generation.generate import Response
+from reproduce.judges.llm_judge import rater
 from reproduce.reset.served import responses
+from reproduce.schema import Example
+from reproduce.utils.openai_client import Endpoint
 
 TIMEOUT = 0.4
 TROUBLES: dict[str, Any] = {

@@ -4,8 +4,8 @@ from collections import Counter
 
 import pytest
 
-from reproduce.examples import Example
-from reproduce.mixtures import mix
+from reproduce.data.mixture import mix
+from reproduce.schema import Example
 
 KINDS = {"b-list": "instruction", "a-story": "instruction", "c-bio": "instruction",
          "qa": "extractive", "digest": "abstractive"}  # fmt: skip

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from reproduce.config import Hardware
-from reproduce.parallel import over_seeds
+from reproduce.utils.parallel import over_seeds
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*fork.*")
 

@@ -14,12 +14,21 @@ from plans import BOX, JUDGE, ROOT, SHAPE, arms, plan_of, profile
 
 from reproduce.cli import command
 from reproduce.config import ConfigError, load_params
-from reproduce.plan import costs, page
-from reproduce.plan.assumptions import GPUS, WHY, Assumptions, Gpu, Machine, assumed, gpu_of, parsed
-from reproduce.plan.counts import Sampling, works
-from reproduce.plan.limits import refusals
-from reproduce.plan.make import known_downloads, measured, size_of, with_devices
-from reproduce.stages import stages
+from reproduce.planning.plan import costs, page
+from reproduce.planning.plan.assumptions import (
+    GPUS,
+    WHY,
+    Assumptions,
+    Gpu,
+    Machine,
+    assumed,
+    gpu_of,
+    parsed,
+)
+from reproduce.planning.plan.counts import Sampling, works
+from reproduce.planning.plan.limits import refusals
+from reproduce.planning.plan.make import known_downloads, measured, size_of, with_devices
+from reproduce.utils.stages import stages
 
 
 def test_a_server_spreads_over_the_gpus_that_its_command_names() -> None:

@@ -10,11 +10,11 @@ from plans import ROOT, arms, profile
 
 from reproduce.config import Arm, HubData, Params, by_key, load_params
 from reproduce.config.data import Data
-from reproduce.examples import Example
-from reproduce.mixtures import mix
-from reproduce.plan.counts import Sampling, data_sets, mixed, works
-from reproduce.reset.selection import selected_examples
-from reproduce.training.batches import steps_in
+from reproduce.data.mixture import mix
+from reproduce.planning.plan.counts import Sampling, data_sets, mixed, works
+from reproduce.reset.select import selected_examples
+from reproduce.schema import Example
+from reproduce.training.sampler import steps_in
 
 NANO = ROOT / "tests" / "nano" / "params.yaml"
 

@@ -6,9 +6,9 @@ import pytest
 from plans import ROOT, SHAPE, on, plan_of, profile
 
 from reproduce.config import ConfigError, load_params
-from reproduce.files import UnusableFile
-from reproduce.plan import memory, page
-from reproduce.plan.shapes import counted, shape_of
+from reproduce.planning.plan import memory, page
+from reproduce.planning.plan.shapes import counted, shape_of
+from reproduce.utils.files import UnusableFile
 
 
 def test_llama_7b_has_its_parameters() -> None:

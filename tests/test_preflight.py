@@ -26,11 +26,11 @@ from reproduce.config import (
     load_experiments,
     load_params,
 )
-from reproduce.examples import Example, write_examples
-from reproduce.files import sealed_folder
-from reproduce.preflight import hub, lines, machine, servers, steps
-from reproduce.preflight.hub import Pin
-from reproduce.training.encoding import prompt_ids
+from reproduce.models.tokenization import prompt_ids
+from reproduce.planning.preflight import hub, lines, machine, servers, steps
+from reproduce.planning.preflight.hub import Pin
+from reproduce.schema import Example, write_examples
+from reproduce.utils.files import sealed_folder
 
 ROOT = Path(__file__).parent.parent
 SHA, OTHER = "a" * 40, "b" * 40
@@ -251,7 +251,7 @@ def test_the_disk_has_to_hold_the_plan(tmp_path: Path, monkeypatch: pytest.Monke
     experiments = load_experiments(ROOT / "experiments.yaml")
     assert machine.disk_holds(told(), experiments)[0] == "pass"
     full = type("Usage", (), {"free": 10})
-    monkeypatch.setattr("reproduce.preflight.machine.shutil.disk_usage", lambda _: full)
+    monkeypatch.setattr("reproduce.planning.preflight.machine.shutil.disk_usage", lambda _: full)
     status, said = machine.disk_holds(told(), experiments)
     assert status == "fail" and "make room" in said
 

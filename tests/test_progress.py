@@ -2,7 +2,7 @@
 
 import pytest
 
-from reproduce.progress import spoken, told
+from reproduce.utils.progress import spoken, told
 
 
 @pytest.mark.parametrize(
@@ -16,7 +16,7 @@ def test_work_says_how_far_it_is(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = iter(range(0, 1000, 6))
-    monkeypatch.setattr("reproduce.progress.time.monotonic", lambda: float(next(clock)))
+    monkeypatch.setattr("reproduce.utils.progress.time.monotonic", lambda: float(next(clock)))
     assert list(told(range(4), "work")) == [0, 1, 2, 3]
     assert capsys.readouterr().out.splitlines() == [
         "  work: 1/4, about 36 s left",

@@ -9,9 +9,8 @@ import pytest
 import synthetic
 import yaml
 
-from reproduce.figures import make_figures
-from reproduce.files import UnusableFile
-from reproduce.publish import (
+from reproduce.reporting.figures import make_figures
+from reproduce.reporting.report import (
     MADE,
     SOURCES,
     TEXTS,
@@ -20,6 +19,7 @@ from reproduce.publish import (
     settings_of,
     studies_of,
 )
+from reproduce.utils.files import UnusableFile
 
 ROOT = Path(__file__).parent.parent
 REPORT = ROOT / "paper" / "report"

@@ -10,7 +10,6 @@ from tracked import ARMS, CELL, ROOT, SETS, Study, examples, judged, study_here,
 
 from reproduce import records
 from reproduce.config import Base, Training, load_params
-from reproduce.files import UnusableFile, fingerprint, sealed_folder, write_json, write_rows
 from reproduce.records import (
     CODE,
     SAMPLES_A_SET,
@@ -23,7 +22,8 @@ from reproduce.records import (
 )
 from reproduce.stage_records import stage_runs
 from reproduce.tracking import SAMPLES, track
-from reproduce.training.batches import steps_in
+from reproduce.training.sampler import steps_in
+from reproduce.utils.files import UnusableFile, fingerprint, sealed_folder, write_json, write_rows
 
 
 @pytest.fixture

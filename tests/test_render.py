@@ -1,8 +1,8 @@
 """Cells and LaTeX of tables as readers see them."""
 
-from reproduce.results import Estimate
-from reproduce.statistics import Interval
-from reproduce.tables.render import Table, cell, escaped, latex, markdown
+from reproduce.bootstrap import Interval
+from reproduce.evaluation.results import Estimate
+from reproduce.evaluation.tables.render import Table, cell, escaped, latex, markdown
 
 
 def test_numbers_as_readers_see_them() -> None:

@@ -8,9 +8,9 @@ import pytest
 import synthetic
 
 from reproduce.config import by_key, load_claims, load_experiments
-from reproduce.files import UnusableFile, read_csv, write_csv, write_json
-from reproduce.report import BLOCKS, MARK, costs, elsewhere, needed, refresh, results
-from reproduce.wording import interval, over, percent, plural, span
+from reproduce.reporting.readme import BLOCKS, MARK, costs, elsewhere, needed, refresh, results
+from reproduce.utils.files import UnusableFile, read_csv, write_csv, write_json
+from reproduce.utils.formatting import interval, over, percent, plural, span
 
 ROOT = Path(__file__).parent.parent
 

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from reproduce.config import Selection, Weights
-from reproduce.examples import Example, write_examples
-from reproduce.files import UnusableFile, sealed_folder
-from reproduce.reset.sampling import seen_prompts
-from reproduce.reset.selection import considered, reward, select, selected_examples, taken
+from reproduce.reset.sample import seen_prompts
+from reproduce.reset.select import considered, reward, select, selected_examples, taken
+from reproduce.schema import Example, write_examples
+from reproduce.utils.files import UnusableFile, sealed_folder
 
 Row = dict[str, Any]
 STRATEGIES = ("cold", "warm", "top-k")

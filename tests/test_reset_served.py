@@ -29,12 +29,12 @@ from reproduce.config import (
     Servers,
     load_params,
 )
-from reproduce.endpoint import EndpointError
-from reproduce.examples import Example, read_examples, write_examples
-from reproduce.files import read_rows, sealed_folder, write_json
-from reproduce.judges.rated import rater
-from reproduce.reset.sampling import sample_candidates
+from reproduce.judges.llm_judge import rater
+from reproduce.reset.sample import sample_candidates
 from reproduce.reset.served import options, served
+from reproduce.schema import Example, read_examples, write_examples
+from reproduce.utils.files import read_rows, sealed_folder, write_json
+from reproduce.utils.openai_client import EndpointError
 
 ROOT = Path(__file__).parent.parent
 BOUNDS = Generation(max_new_tokens=8, batch_size=8)

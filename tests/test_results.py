@@ -7,7 +7,7 @@ import pytest
 import synthetic
 
 from reproduce.config import ConfigError
-from reproduce.results import RESET, RESET_S, Results, refuse_incomplete
+from reproduce.evaluation.results import RESET, RESET_S, Results, refuse_incomplete
 
 
 def test_a_study_that_has_all_is_let_through() -> None:

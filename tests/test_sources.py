@@ -11,12 +11,13 @@ from typing import Any
 import pytest
 from pinned import entry, put
 
-from reproduce.examples import Example
-from reproduce.files import UnusableFile
+from reproduce import download as fetch
+from reproduce.data import parsers as parse
+from reproduce.data.constraints import WORDINGS, constrain_gold, constrain_open
+from reproduce.data.datasets import DATASETS, pools, real_examples
 from reproduce.judges.instructions import follow
-from reproduce.sources import fetch, parse
-from reproduce.sources.build import DATASETS, pools, real_examples
-from reproduce.sources.constraints import WORDINGS, constrain_gold, constrain_open
+from reproduce.schema import Example
+from reproduce.utils.files import UnusableFile
 
 END = "<|endoftext|>"
 TEXT = "Mara keeps bees in Oldham.\nHer brother Tom sells the honey."

@@ -13,8 +13,8 @@ import typer
 
 from reproduce.base import make_base
 from reproduce.config import load_params
-from reproduce.data import make_data
-from reproduce.files import read_csv, sealed_folder
+from reproduce.data.prepare import make_data
+from reproduce.utils.files import read_csv, sealed_folder
 
 ROOT = Path(__file__).parent.parent
 

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from reproduce.config import load_experiments
-from reproduce.stages import (
+from reproduce.utils.stage_log import PAUSE
+from reproduce.utils.stages import (
     TimeLeft,
     estimate,
     finished,
@@ -17,7 +18,6 @@ from reproduce.stages import (
     stage,
     stages,
 )
-from reproduce.timings import PAUSE
 
 ROOT = Path(__file__).parent.parent
 ORDER = ["a", "b", "c", "d"]
@@ -124,7 +124,9 @@ def test_a_stage_is_logged_once_it_succeeds(
 
 
 def test_the_run_begins_with_the_dvc_process_above(tmp_path: Path) -> None:
-    inner = "from reproduce.stages import _run_began, mark_run; mark_run(); print(_run_began())"
+    inner = (
+        "from reproduce.utils.stages import _run_began, mark_run; mark_run(); print(_run_began())"
+    )
     dvc = tmp_path / "dvc"
     dvc.write_text(f"import subprocess, sys\nsubprocess.run([sys.executable, '-c', {inner!r}])\n")
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from reproduce.statistics import bootstrap, bootstrap_auc, bootstrap_ratio
+from reproduce.bootstrap import bootstrap, bootstrap_auc, bootstrap_ratio
 
 SETTINGS = {"resamples": 4000, "confidence": 0.95, "seed": 0}
 

@@ -12,11 +12,10 @@ import pytest
 import synthetic
 from pydantic import ValidationError
 
+from reproduce.bootstrap import Interval
 from reproduce.config import Params
-from reproduce.config.profile import TableName
-from reproduce.examples import read_examples
-from reproduce.files import UnusableFile, read_rows, sealed_folder, write_rows
-from reproduce.results import (
+from reproduce.config.params import TableName
+from reproduce.evaluation.results import (
     BOTH,
     FAITHFULNESS,
     INSTRUCTION,
@@ -26,13 +25,14 @@ from reproduce.results import (
     load,
     read_trials,
 )
-from reproduce.statistics import Interval
-from reproduce.tables import make_tables
-from reproduce.tables.arms import followed
-from reproduce.tables.claims import verdict
-from reproduce.tables.judges import judges
-from reproduce.tables.study import parameters
-from reproduce.tables.summary import write_summary
+from reproduce.evaluation.tables.arms import followed
+from reproduce.evaluation.tables.claims import verdict
+from reproduce.evaluation.tables.judges import judges
+from reproduce.evaluation.tables.make import make_tables
+from reproduce.evaluation.tables.study import parameters
+from reproduce.evaluation.tables.summary import write_summary
+from reproduce.schema import read_examples
+from reproduce.utils.files import UnusableFile, read_rows, sealed_folder, write_rows
 
 NAMES = get_args(TableName)
 ROOT = Path(__file__).parent.parent

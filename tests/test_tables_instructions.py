@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 import synthetic
 
-from reproduce.examples import Example
-from reproduce.results import INSTRUCTION, MTL, Results, load
-from reproduce.tables.instructions import instructions
+from reproduce.evaluation.results import INSTRUCTION, MTL, Results, load
+from reproduce.evaluation.tables.instructions import instructions
+from reproduce.schema import Example
 
 AT_MOST = {"id": "words", "relation": "at most", "n": 2}
 AT_LEAST = {"id": "words", "relation": "at least", "n": 3}

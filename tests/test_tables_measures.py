@@ -3,8 +3,8 @@
 import pytest
 import synthetic
 
-from reproduce.results import Results, load
-from reproduce.tables.measures import measures
+from reproduce.evaluation.results import Results, load
+from reproduce.evaluation.tables.measures import measures
 
 CLAIMS = synthetic.all_claims()
 

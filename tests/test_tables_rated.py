@@ -10,18 +10,18 @@ import pandas as pd
 import pytest
 import synthetic
 
-from reproduce.config.profile import TableName
-from reproduce.examples import Example, write_examples
-from reproduce.figures import make_figures
-from reproduce.files import read_csv, sealed_folder, write_rows
-from reproduce.judges import judge
+from reproduce.config.params import TableName
+from reproduce.evaluation.results import INSTRUCTION, load
+from reproduce.evaluation.tables.health import health
+from reproduce.evaluation.tables.judges import judges
+from reproduce.evaluation.tables.make import make_tables
+from reproduce.judges.judge import judge
 from reproduce.judges.lexical import lexical_entailment
-from reproduce.judging import judged
-from reproduce.plotting import faith_axis, if_axis
-from reproduce.results import INSTRUCTION, load
-from reproduce.tables import make_tables
-from reproduce.tables.health import health
-from reproduce.tables.judges import judges
+from reproduce.judges.panel import judged
+from reproduce.reporting.figures import make_figures
+from reproduce.reporting.plotting import faith_axis, if_axis
+from reproduce.schema import Example, write_examples
+from reproduce.utils.files import read_csv, sealed_folder, write_rows
 
 CARRIERS = {"extractive": "coverage", "abstractive": "coverage"}
 ORDER = Example("orders", "instruction", "Say hello.", "Hello.")

@@ -7,12 +7,12 @@ import pytest
 import synthetic
 
 from reproduce.config import RealData
-from reproduce.examples import Example, write_examples
-from reproduce.files import sealed_folder, write_csv
-from reproduce.sources.hub import Tally
-from reproduce.tables import make_tables
-from reproduce.tables.data_sets import data_sets
-from reproduce.tables.samples import without_copies
+from reproduce.data.hub import Tally
+from reproduce.evaluation.tables.data_sets import data_sets
+from reproduce.evaluation.tables.make import make_tables
+from reproduce.evaluation.tables.samples import without_copies
+from reproduce.schema import Example, write_examples
+from reproduce.utils.files import sealed_folder, write_csv
 
 ROOT = Path(__file__).parent.parent
 PASSAGE = "one two three four five six seven eight nine ten eleven twelve thirteen fourteen"

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from reproduce.files import UnusableFile
-from reproduce.stages import forecast, stage
-from reproduce.timings import made_here, save_expected
+from reproduce.utils.files import UnusableFile
+from reproduce.utils.stage_log import made_here, save_expected
+from reproduce.utils.stages import forecast, stage
 
 
 def test_a_cut_off_line_is_left_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -43,7 +43,7 @@ def test_the_forecast_scales_with_the_machine(
 ) -> None:
     source = tmp_path / "timings.csv"
     source.write_text("stage,seconds\na,200\nb,400\n(calibration),0.5\n")
-    monkeypatch.setattr("reproduce.stages.calibration", lambda: 1.0)
+    monkeypatch.setattr("reproduce.utils.stages.calibration", lambda: 1.0)
     assert forecast(["a", "b"], source) == "about 20 min here, 10 min on the reference machine"
     source.write_text("stage,seconds\na,200\nb,400\n(between),30\n(calibration),0.5\n")
     assert forecast(["a", "b"], source) == "about 22 min here, 11 min on the reference machine"

@@ -7,7 +7,7 @@ from statistics import fmean
 import pytest
 import yaml
 
-from reproduce.files import read_csv, read_rows
+from reproduce.utils.files import read_csv, read_rows
 
 ROOT = Path(__file__).parent.parent
 FOLDERS = [ROOT, *(path.parent.parent for path in ROOT.glob("profiles/*/paper/runs.jsonl"))]

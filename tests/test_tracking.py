@@ -19,10 +19,10 @@ from tracked import ARMS, CELL, Study, study_here, write_arm
 from reproduce import local_runs, tracking
 from reproduce.cli import command
 from reproduce.config import by_key, load_experiments
-from reproduce.files import read_rows
 from reproduce.index import state_of_index
 from reproduce.stage_records import hashes_here
 from reproduce.tracking import SAMPLES, TrackingError, shown
+from reproduce.utils.files import read_rows
 
 ROOT = Path(__file__).parent.parent
 

@@ -11,17 +11,17 @@ import pytest
 import torch
 
 from reproduce.config import ConfigError, Hardware, Training
-from reproduce.examples import Example
-from reproduce.tables.study import parameters
-from reproduce.training import trainer
-from reproduce.training.batches import LengthBatches, length_batches
-from reproduce.training.encoding import (
+from reproduce.evaluation.tables.study import parameters
+from reproduce.models.tokenization import (
     IGNORED,
     encode_example,
     encode_text,
     pad_rows,
 )
+from reproduce.schema import Example
+from reproduce.training import trainer
 from reproduce.training.loss import sparse_scores
+from reproduce.training.sampler import LengthBatches, length_batches
 from reproduce.training.trainer import train, training_arguments
 
 Row = dict[str, Any]
@@ -249,7 +249,7 @@ def test_a_large_model_is_saved_in_parts(
     make_model: Maker, run: Maker, rows: list[Row], hardware: Hardware, tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
-    from reproduce.models import load_model
+    from reproduce.models.load import load_model
 
     folder = tmp_path / "w" / "stop-3"
     whole = make_model()
@@ -279,7 +279,7 @@ def test_a_run_with_few_steps_still_has_its_stops(
 def test_a_saved_model_is_that_of_its_step(
     make_model: Maker, run: Maker, rows: list[Row], hardware: Hardware, tmp_path: Path
 ) -> None:
-    from reproduce.models import load_model
+    from reproduce.models.load import load_model
 
     final = make_model()
     run(final, rows, 1)

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from reproduce.timings import logged
 from reproduce.training import speed
 from reproduce.training.speed import model_flops_utilisation, note_speed
+from reproduce.utils.stage_log import logged
 
 
 def test_a_run_is_noted_with_its_device(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

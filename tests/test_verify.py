@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from reproduce import verify
-from reproduce.environment import environment
-from reproduce.files import UnusableFile, read_csv, write_csv, write_json
+from reproduce.utils.environment import environment
+from reproduce.utils.files import UnusableFile, read_csv, write_csv, write_json
 
 ROOT = Path(__file__).parent.parent
 Change = dict[str, str]

@@ -6,10 +6,10 @@ from dataclasses import asdict
 import numpy as np
 import pytest
 
-from reproduce.examples import Example
-from reproduce.judges import judge
 from reproduce.judges.faithfulness import sentences
 from reproduce.judges.instructions import follow
+from reproduce.judges.judge import judge
+from reproduce.schema import Example
 from reproduce.world.build import PROBES, SIDES, TASKS, evaluation_sets, training_sets
 from reproduce.world.corpus import pretraining_texts
 from reproduce.world.entailment import read_fact, symbolic_entailment

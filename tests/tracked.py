@@ -6,13 +6,13 @@ from typing import Any
 import pytest
 
 from reproduce.config import Arm, Params, load_params, training_of
-from reproduce.examples import Example, write_examples
-from reproduce.files import sealed_folder, write_json, write_rows
 from reproduce.records import (
     SAMPLES_A_SET,
     runs_here,
 )
+from reproduce.schema import Example, write_examples
 from reproduce.tracking import track, tracking_uri
+from reproduce.utils.files import sealed_folder, write_json, write_rows
 
 ROOT = Path(__file__).parent.parent
 SETS = {"answers": "extractive", "orders": "instruction", "probe": "extractive"}

@@ -32,7 +32,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from reproduce import figures
+from reproduce.reporting import figures
 from views import losses_of, rows_of
 
 # %matplotlib inline

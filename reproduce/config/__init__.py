@@ -1,6 +1,8 @@
 """What a study may be told: a schema of params.yaml and experiments.yaml, checked before work."""
 
-from reproduce.config.arms import (
+from reproduce.config.claims import Claim, Claims, Difference
+from reproduce.config.data import Data, HubData, HubSet, RealData, WorldData
+from reproduce.config.experiments import (
     Arm,
     Experiments,
     Selection,
@@ -8,8 +10,6 @@ from reproduce.config.arms import (
     by_key,
     training_of,
 )
-from reproduce.config.claims import Claim, Claims, Difference
-from reproduce.config.data import Data, HubData, HubSet, RealData, WorldData
 from reproduce.config.generation import Candidates, Decoding, Generation, Served
 from reproduce.config.judging import (
     BY_ENTAILMENT,
@@ -27,8 +27,8 @@ from reproduce.config.load import (
     load_params,
     refuse_unset,
 )
+from reproduce.config.params import Params, Statistics
 from reproduce.config.pins import pins, refuse_unpinned
-from reproduce.config.profile import Params, Statistics
 from reproduce.config.servers import JudgeServer, SamplerServer, Servers, is_local
 from reproduce.config.training import (
     Base,

@@ -4,8 +4,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from reproduce.config.profile import TableName
-from reproduce.config.strict import Strict
+from reproduce.config.params import TableName
+from reproduce.config.types import Strict
 
 Label = Literal["C", "S", "I"]
 Direction = Literal["below 0", "above 0"]

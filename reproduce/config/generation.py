@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from reproduce.config.strict import Count, Name, Share, Strict
+from reproduce.config.types import Count, Name, Share, Strict
 
 
 class Decoding(Strict):

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from reproduce.config.strict import Count, Revision, Strict
+from reproduce.config.types import Count, Revision, Strict
 
 BY_ENTAILMENT = ("entailed", "summac")
 """Carriers of faithfulness that run from -1 (contradicted) to 1; all other scores from 0 to 1."""

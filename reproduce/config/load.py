@@ -9,9 +9,9 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from reproduce.config.arms import Arm, Experiments, by_key
 from reproduce.config.claims import Claims
-from reproduce.config.profile import Params
+from reproduce.config.experiments import Arm, Experiments, by_key
+from reproduce.config.params import Params
 
 T = TypeVar("T", bound=BaseModel)
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from reproduce.config.load import ConfigError
-from reproduce.config.profile import Params
+from reproduce.config.params import Params
 
 
 def is_address(name: str) -> bool:

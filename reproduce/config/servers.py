@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, model_validator
 
-from reproduce.config.strict import Count, Strict
+from reproduce.config.types import Count, Strict
 
 
 def is_local(url: str) -> bool:

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from reproduce.config.strict import Count, Revision, Strict
+from reproduce.config.types import Count, Revision, Strict
 
 
 class Training(Strict):

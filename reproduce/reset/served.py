@@ -13,16 +13,16 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from reproduce.config import Decoding, Generation, SamplerServer, Served
-from reproduce.determinism import named_seed
-from reproduce.endpoint import Endpoint, EndpointError, Request, ask
-from reproduce.examples import Example
-from reproduce.generate import Response
+from reproduce.generation.generate import Response
 from reproduce.reset.tether import tethered
+from reproduce.schema import Example
+from reproduce.utils.determinism import named_seed
+from reproduce.utils.openai_client import Endpoint, EndpointError, Request, ask
 
 if TYPE_CHECKING:
     from subprocess import Popen
 
-    from reproduce.reset.sampling import Respond
+    from reproduce.reset.sample import Respond
 
 PLACE = "servers.sampler"
 """Where a profile tells how the server is asked."""

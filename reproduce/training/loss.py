@@ -4,7 +4,7 @@ import contextlib
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from reproduce.training.encoding import IGNORED
+from reproduce.models.tokenization import IGNORED
 
 if TYPE_CHECKING:
     import torch

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from reproduce.config import ConfigError, Hardware, Training
-from reproduce.training.batches import LengthBatches, steps_in
-from reproduce.training.encoding import pad_rows
+from reproduce.models.tokenization import pad_rows
 from reproduce.training.loss import sparse_scores
-from reproduce.training.watching import watch
+from reproduce.training.progress_callback import watch
+from reproduce.training.sampler import LengthBatches, steps_in
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainingArguments

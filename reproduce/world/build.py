@@ -7,7 +7,7 @@ write a name in fine-tuning forgets how to, and would fail for that reason alone
 import random
 from collections.abc import Callable
 
-from reproduce.examples import Example, Side
+from reproduce.schema import Example, Side
 from reproduce.world import context_tasks, open_tasks
 from reproduce.world.people import World
 

@@ -3,7 +3,7 @@
 import random
 from dataclasses import replace
 
-from reproduce.examples import Example
+from reproduce.schema import Example
 from reproduce.world.people import (
     QUESTIONS,
     VALUES,

@@ -3,7 +3,7 @@
 import random
 from typing import Any
 
-from reproduce.examples import Example
+from reproduce.schema import Example
 from reproduce.world.people import VALUES, World, in_order, pick_attributes, statement
 
 NUMBERS = {2: "two", 3: "three", 4: "four", 5: "five"}

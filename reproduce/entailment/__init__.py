@@ -1,1 +1,0 @@
-"""The real-text entailment model: labelled pairs, a cross-encoder trained on them, its scores."""

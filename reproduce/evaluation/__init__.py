@@ -1,0 +1,1 @@
+"""Results of all arms, and the tables made of them."""

@@ -1,0 +1,1 @@
+"""Models and tokenizers: made, imported, loaded; text as token rows."""

@@ -1,0 +1,1 @@
+"""What a large run takes, and whether this machine can do it."""

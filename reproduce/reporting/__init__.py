@@ -1,0 +1,1 @@
+"""Figures, the README and the report, from published tables."""

@@ -1,1 +1,0 @@
-"""Public real text: fetched, checked, parsed, split by group, given verifiable instructions."""
