@@ -5,44 +5,56 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: study test smollm2 ui paper verify twice clean
+.PHONY: study test test-all lint smollm2 ui paper verify twice clean
 
 study: .venv/ready
 	@reproduce check
 	dvc repro
-	@echo "Done. Tables: paper/tables, figures: paper/figures, runs: make ui"
+	@echo "Done. Tables: artifacts/tables, figures: artifacts/figures, runs: make ui, next: make verify"
 
+# Linters run next to the fast tests, in two processes.
 test: .venv/ready
+	@$(MAKE) --no-print-directory -j 2 lint fast-tests
+
+test-all: .venv/ready
+	@$(MAKE) --no-print-directory -j 2 lint all-tests
+
+.PHONY: fast-tests all-tests
+fast-tests:
+	pytest -n 2 --dist worksteal -m "not slow"
+all-tests:
+	pytest -n 2 --dist loadfile
+
+lint: .venv/ready
 	ruff check
 	ruff format --check
 	mypy
-	pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-# The study of a real model on real text; downloads it, or takes it from REPRODUCE_MIRROR. It may
-# be stopped at any stage: the same command goes on.
+# The study of a real model on real text; downloads it, or takes it from REPRODUCE_MIRROR. It can be
+# stopped at any stage: the same command resumes.
 smollm2: .venv/ready
 	@cd profiles/smollm2 && reproduce check
 	cd profiles/smollm2 && dvc repro
 
-# The MLflow UI over what the study logged.
+# The MLflow UI with the runs of the study.
 ui: .venv/ready
 	reproduce tracking
 	mlflow ui --backend-store-uri $${MLFLOW_TRACKING_URI:-sqlite:///mlflow.db}
 
-# The report, as a page and as a PDF, from the committed tables.
+# Copy tables and figures to paper/, and update what is derived from them: README, report, timings.
 paper: .venv/ready
-	reproduce paper
+	reproduce publish
 
-# Compare the results that are here with what to expect, claim by claim and file by file.
+# Compare the results of this machine with the published ones.
 verify: .venv/ready
 	reproduce verify
 
 # Run the whole study again, without any cache, and compare every output byte by byte.
 twice: .venv/ready
-	reproduce verify --rerun --same-bytes
+	reproduce verify --rerun
 
 # The scripts of an environment name the folder where it was made: in a clone that was moved they
-# would start the code of the old place, or nothing, so it is made anew.
+# would start the code of the old folder, or nothing, so it is made again.
 MOVED := $(shell test -s .venv/ready && test "$$(cat .venv/ready)" != "$(CURDIR)" && echo --clear)
 ifneq ($(MOVED),)
 .PHONY: .venv/ready
@@ -58,4 +70,5 @@ endif
 	@echo "$(CURDIR)" > $@
 
 clean:
-	rm -rf artifacts logs mlflow.db mlartifacts
+	git clean -fdXq artifacts
+	rm -rf logs mlflow.db mlartifacts

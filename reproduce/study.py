@@ -1,31 +1,66 @@
-"""The profile in the working directory: where its files lie, and its settings, checked together."""
+"""The profile in the working directory: its settings, checked together, and where its files are."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from reproduce.config import (
     Arm,
+    Claims,
     Params,
-    check_together,
+    check_candidates,
     load_claims,
     load_experiments,
     load_params,
 )
-
-ARTIFACTS = Path("artifacts")
-PAPER = Path("paper")
-DATABASE = Path("mlflow.db")
-LOG = Path("logs/timings.jsonl")
-RESULTS = PAPER / "expected.json"
-
-Settings = tuple[Params, dict[str, dict[str, Arm]]]
+from reproduce.data.prepare import check_data_sets
 
 
-def settings() -> Settings:
-    """Return the parameters and arms of the profile; raise ConfigError naming what is wrong."""
-    from reproduce.data.prepare import refuse_unknown
+@dataclass(frozen=True)
+class Study:
+    """A profile.
 
-    params, experiments = load_params(), load_experiments()
-    check_together(params, experiments)
-    load_claims(Path(params.claims), experiments)
-    refuse_unknown(params.data, experiments)
-    return params, experiments
+    Attributes:
+        arms: name -> arm, in the order of experiments.yaml.
+        labels: name -> what a reader calls the arm.
+        folder: of the profile; a run writes only to `artifacts` and `logs` below it.
+    """
+
+    params: Params
+    arms: Mapping[str, Arm]
+    labels: Mapping[str, str]
+    claims: Claims
+    folder: Path = Path()
+
+    @property
+    def artifacts(self) -> Path:
+        """Return the folder of what a run makes."""
+        return self.folder / "artifacts"
+
+    @property
+    def paper(self) -> Path:
+        """Return the folder of what is published."""
+        return self.folder / "paper"
+
+    @property
+    def log(self) -> Path:
+        """Return the file with a line per finished stage and seed."""
+        return self.folder / "logs" / "runs.jsonl"
+
+    def model_dir(self, arm: str, seed: int) -> Path:
+        """Return where an arm's model of a seed is."""
+        return self.artifacts / "models" / arm / f"seed-{seed}"
+
+    def results_dir(self, arm: str, seed: int) -> Path:
+        """Return where an arm's results of a seed are."""
+        return self.artifacts / "results" / arm / f"seed-{seed}"
+
+
+def load_study(folder: Path = Path()) -> Study:
+    """Return the checked settings of the profile in `folder`; raise ConfigError otherwise."""
+    params = load_params(folder / "params.yaml")
+    experiments = load_experiments(folder / "experiments.yaml")
+    check_candidates(params, experiments.arms)
+    check_data_sets(params.data, experiments.arms)
+    claims = load_claims(folder / params.claims, experiments.arms)
+    return Study(params, experiments.arms, experiments.labels, claims, folder)

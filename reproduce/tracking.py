@@ -1,330 +1,333 @@
-"""The study as MLflow runs, from the records of its runs; nothing else logs to MLflow.
+"""The runs of a study in MLflow, one per arm and seed, rebuilt from the results on every call.
 
-A stage that DVC skips or restores from its cache appears all the same. The database may be
-deleted at any time: the next call of `track` builds it again.
+The tag `cell`, "<arm>/seed-<seed>", leads from a table to its runs. Where there are no results,
+runs come from paper/runs.jsonl, which holds all but the responses.
 """
 
-import contextlib
 import json
 import os
 import re
-import sqlite3
-import time
-import uuid
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+import shutil
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
-from urllib.parse import urlsplit
-from urllib.request import url2pathname
+from statistics import fmean
+from typing import TYPE_CHECKING, Any
 
-from reproduce.local_runs import Entry, insert
-from reproduce.records import Cell, Content, Runs
-from reproduce.utils.files import text_id, write_text
-from reproduce.utils.progress import told
+import pandas as pd
+from tqdm import tqdm
 
-NAME = "dancing-in-chains"
-SAMPLES = "samples.json"
-KEPT = "the repository's record of runs"
-"""Tag of a run whose artifacts were not there when it was logged."""
-BATCH = 800
-"""Metrics a request; MLflow takes at most 1,000 values in one."""
+from reproduce.config import PRETRAINED
+from reproduce.evaluation.results import FAITHFULNESS, OBJECTIVES, seed_folders
+from reproduce.evaluation.tables.samples import without_copies
+from reproduce.judges.validation import faithfulness_auc, valid_datasets
+from reproduce.reset.select import judgement_of
+from reproduce.schema import Sets, read_candidates, read_judged, read_sets, read_trials
+from reproduce.study import Study
+from reproduce.utils.files import (
+    UnusableFile,
+    atomic_path,
+    file_sha256,
+    read_json,
+    read_rows,
+    short_hash,
+    write_rows,
+)
+from reproduce.utils.stage_log import read_log
 
-MOVE_AWAY = "move the file away if it is damaged or of another MLflow: the next call builds another"
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
 
-COMPLETE = "complete"
-"""Tag of a run that was logged to its end."""
-PARENT = "mlflow.parentRunId"
-TABLES = "mlflow.loggedArtifacts"
+SAMPLES, SAMPLES_PER_DATASET = "samples.json", 5
+BATCH = 900
+"""Metrics per request; MLflow takes at most 1,000 values."""
 
-Receipt = dict[str, dict[str, dict[str, str]]]
-
-
-class TrackingError(Exception):
-    """An MLflow store that cannot be reached, opened or written to."""
+STAGES = {PRETRAINED: "pretrain", "judges": "judges", "rewards": "score"}
+"""Runs that are no arm -> the stage that made them."""
 
 
 @dataclass(frozen=True)
-class Store:
-    """An open MLflow experiment."""
+class RunRecord:
+    """What MLflow holds of a run.
 
-    client: Any
+    Attributes:
+        arm: name of an arm, or of a run in STAGES.
+        seed: None for the judges, and for a base model that all seeds share.
+        metrics: name, value and optimiser step of every measurement.
+        datasets: path below the profile's folder, and start of the SHA-256, of the files read.
+        started: Unix time in seconds; None where it was not logged.
+        samples: the first responses per data set, with their scores.
+    """
+
+    arm: str
+    seed: int | None
     experiment: str
-    profile: str
-    owner: str
-    files: Path | None
-    """Where the runs' files lie, if the database is of this folder; None: the store decides."""
+    parameters: dict[str, str]
+    metrics: list[tuple[str, float, int]]
+    datasets: list[tuple[str, str]] = field(default_factory=list)
+    started: float | None = None
+    seconds: float | None = None
+    samples: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def cell(self) -> str:
+        """Return the name by which tables refer to the run."""
+        return self.arm if self.seed is None else f"{self.arm}/seed-{self.seed}"
 
 
-def track(profile: str, runs: Runs, artifacts: Path, tables: Path | None = None) -> Receipt:
-    """Bring MLflow to the state of `runs` and return what it then holds.
+def track(study: Study) -> None:
+    """Replace a profile's runs in MLflow by its results, else by what is published of them.
 
-    A parent run an experiment, with its files of the folder `tables`, and a child run an arm and
-    seed. Runs of an unfinished call, of an older record or of an arm that is no more are
-    deleted, runs that are right are left alone, other people's runs are not touched: those that
-    `track` did not log, and on a server those of another clone. A run whose responses are here
-    takes the place of one that was logged without.
-
-    Returns experiment -> arm -> seed -> record hash, the same on every call.
-
-    Raises TrackingError if MLflow fails.
+    The database is mlflow.db in the profile's folder, or where MLFLOW_TRACKING_URI says. Raises
+    UnusableFile if there are no runs, ConnectionError if MLflow fails.
     """
-    cells, experiments = list(runs), list(dict.fromkeys(cell.experiment for cell in runs))
-    uri, files = tracking_uri(artifacts)
-    with _opened(uri, files, profile, _owner(artifacts) if files is None else "") as store:
-        wanted = {c.name: (c.record, c.scored) for c in cells}
-        wanted |= dict.fromkeys(experiments, ("", ""))
-        kept, wrong = sift(_runs(store), wanted, any(cell.kept for cell in cells))
-        for run in wrong:
-            store.client.delete_run(run)
-        parents = _parents(store, experiments, kept, tables)
-        missing = {cell: read for cell, read in runs.items() if cell.name not in kept}
-        _adopt(store, cells, kept, parents)
-        seconds = _log_all(store, missing, parents)
-    print(_summary(len(missing), seconds, len(cells) - len(missing), len(wrong), shown(uri)))
-    receipt: Receipt = {}
-    for cell in cells:
-        arms = receipt.setdefault(cell.experiment, {})
-        arms.setdefault(cell.arm, {})[str(cell.seed)] = cell.record
-    return receipt
-
-
-def tracking_uri(artifacts: Path) -> tuple[str, str | None]:
-    """Return the URI of the store and of its files (None: the store decides), both absolute.
-
-    MLFLOW_TRACKING_URI wins; else both lie beside `artifacts`, in the folder of the profile.
-    """
-    given = os.environ.get("MLFLOW_TRACKING_URI")
-    if given:
-        return given, None
-    folder = artifacts.parent.resolve()
-    return f"sqlite:///{(folder / 'mlflow.db').as_posix()}", (folder / "mlartifacts").as_uri()
-
-
-def _owner(artifacts: Path) -> str:
-    """Return a name of this clone, by which it knows its runs among those of a team."""
-    kept = artifacts.parent / ".cache" / "owner"
-    if not kept.is_file():
-        write_text(kept, uuid.uuid4().hex[:12])
-    return kept.read_text(encoding="utf-8")
-
-
-def _owned(store: Store) -> dict[str, str]:
-    return {"owner": store.owner} if store.owner else {}
-
-
-def shown(text: str) -> str:
-    """Return `text` with the user, password and query of every URI in it left out."""
-    return re.sub(r"(://[^\s?]*)\?\S*", r"\1", re.sub(r"://[^/\s]*@", "://", text))
-
-
-def sift(
-    runs: Iterable[Any], wanted: Mapping[str, tuple[str, str]], bare: bool = False
-) -> tuple[dict[str, Any], list[str]]:
-    """Return cell -> the MLflow run to keep for it, and the ids of the runs to delete.
-
-    A run is kept that is complete and has the hashes that `wanted` gives for its cell, of its
-    artifacts and of what its scores were reckoned with; of equal ones the first. One without
-    responses is kept where those to log have none (`bare`).
-    """
-    kept: dict[str, Any] = {}
-    wrong: list[str] = []
-    for run in runs:
-        tags = run.data.tags
-        cell = tags["cell"]
-        right = tags.get(COMPLETE) == "true" and run.info.status == "FINISHED"
-        right = right and (bare or tags.get("origin") != KEPT)
-        hashes = (tags.get("record", ""), tags.get("scored", ""))
-        if right and cell not in kept and wanted.get(cell) == hashes:
-            kept[cell] = run
-        else:
-            wrong.append(run.info.run_id)
-    return kept, wrong
-
-
-@contextlib.contextmanager
-def _opened(uri: str, files: str | None, profile: str, owner: str) -> Iterator[Store]:
-    """Yield the MLflow experiment of a profile, made if need be; its errors hold no password."""
-    _quieten()
+    arms = [name for name in study.arms if (study.artifacts / "results" / name).is_dir()]
+    published = read_run_records(study.paper / "runs.jsonl")
+    records = {c: record for c, record in published.items() if record.arm in {*STAGES, *study.arms}}
+    records |= {record.cell: record for record in (run_records(study, arms) if arms else [])}
+    if not records:
+        raise UnusableFile(f"{study.artifacts / 'results'}: no results; run `dvc repro`")
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")
+    # MLflow would print the address of every run, with the password in it.
+    os.environ["MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"] = "true"
     from mlflow import MlflowClient
     from mlflow.exceptions import MlflowException
     from sqlalchemy.exc import SQLAlchemyError
 
-    with _hurried() if files else contextlib.nullcontext():
-        try:
-            if files:
-                _refuse_damaged(uri.removeprefix("sqlite:///"))
-            client = MlflowClient(uri, registry_uri=uri)
-            experiment = _experiment(client, f"{NAME}/{profile}", files)
-            folder = Path(url2pathname(urlsplit(files).path)) if files else None
-            yield Store(client, experiment, profile, owner, folder)
-        except (MlflowException, SQLAlchemyError, sqlite3.Error) as error:
-            hint = f" ({MOVE_AWAY})" if files else ""
-            raise TrackingError(f"MLflow at {shown(uri)}{hint}: {_masked(error, uri)}") from None
-
-
-def _refuse_damaged(database: str) -> None:
-    # At once: MLflow itself would try to open it again and again for minutes.
-    if Path(database).exists():
-        with contextlib.closing(sqlite3.connect(database)) as connection:
-            connection.execute("PRAGMA schema_version")
-
-
-def _masked(error: Exception, uri: str) -> str:
-    """Return the text of an error without the password and query of the URI."""
-    text = shown(str(error))
-    parts = urlsplit(uri)
-    for secret in (parts.netloc.rpartition("@")[0], parts.query):
-        text = text.replace(secret, "***") if secret else text
-    return text
-
-
-def _quieten() -> None:
-    import logging
-
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-    os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")
-    # A server would have a line printed for each run, its URI with the password in it.
-    os.environ["MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"] = "true"
-    for name in ("alembic", "mlflow.store.db.utils"):
-        logging.getLogger(name).setLevel(logging.WARNING)
-
-
-@contextlib.contextmanager
-def _hurried() -> Iterator[None]:
-    """Let SQLite not wait for the disk after each write; the database can be built again."""
-    from sqlalchemy import event
-    from sqlalchemy.engine import Engine
-
-    def hurry(connection: Any, _: Any) -> None:
-        connection.execute("PRAGMA synchronous=OFF")
-
-    event.listen(Engine, "connect", hurry)
+    uri = tracking_uri(study.folder)
     try:
-        yield
-    finally:
-        event.remove(Engine, "connect", hurry)
+        if "MLFLOW_TRACKING_URI" in os.environ:
+            log_runs(MlflowClient(uri), study.params.profile, records.values())
+        else:
+            files = study.folder.resolve() / "mlartifacts"
+            outdated = list(files.glob("*"))
+            with atomic_path(study.folder / "mlflow.db") as draft:
+                client = MlflowClient(f"sqlite:///{draft.resolve().as_posix()}")
+                log_runs(client, study.params.profile, records.values(), files.as_uri())
+            for folder in outdated:
+                shutil.rmtree(folder)
+    except (MlflowException, SQLAlchemyError) as error:
+        # Not `from error`, which may hold the password.
+        raise ConnectionError(redact(f"MLflow at {uri}: {error}")) from None
+    print(f"{len(records)} runs in MLflow at {redact(uri)}")
 
 
-def _experiment(client: Any, name: str, files: str | None) -> str:
-    found = client.get_experiment_by_name(name)
-    if found and files and found.artifact_location != files:
-        # The folder was moved: MLflow keeps absolute paths and would show no file of these runs.
-        client.rename_experiment(found.experiment_id, f"{name} (moved, {found.experiment_id})")
-        client.delete_experiment(found.experiment_id)
-        found = None
-    if found is None:
-        return str(client.create_experiment(name, artifact_location=files))
-    if found.lifecycle_stage == "deleted":
-        client.restore_experiment(found.experiment_id)
-    return str(found.experiment_id)
+def tracking_uri(folder: Path) -> str:
+    """Return the address of the MLflow store of the profile in `folder`."""
+    database = (folder / "mlflow.db").resolve().as_posix()
+    return os.environ.get("MLFLOW_TRACKING_URI", f"sqlite:///{database}")
 
 
-def _runs(store: Store) -> list[Any]:
-    """Return the runs of the experiment that `track` made for this owner, finished or not."""
-    runs: list[Any] = []
-    token = None
-    while True:
-        page = store.client.search_runs([store.experiment], max_results=1000, page_token=token)
-        runs += page
-        token = page.token
-        if not token:
-            tags = [(run, run.data.tags) for run in runs]
-            return [r for r, t in tags if "cell" in t and t.get("owner", "") == store.owner]
+def redact(text: str) -> str:
+    """Return `text` without the login and the query of every address in it."""
+    return re.sub(r"(?<=://)[^/\s]*@|\?\S*", "", text)
 
 
-def _parents(
-    store: Store, experiments: Iterable[str], kept: Mapping[str, Any], tables: Path | None
-) -> dict[str, str]:
-    """Return experiment -> id of its parent run, each with the tables of the experiment."""
-    parents: dict[str, str] = {}
-    for name in experiments:
-        tags = {"profile": store.profile, "experiment": name, "cell": name, **_owned(store)}
-        files = sorted(tables.glob(f"{name}.*")) if tables else []
-        content = text_id(*(part for f in files for part in (f.name, f.read_bytes().hex())))
-        run = kept.get(name)
-        if run is None:
-            run = store.client.create_run(store.experiment, tags=tags, run_name=name)
-        parents[name] = run.info.run_id
-        if run.data.tags.get("tables") != content:
-            for file in files:
-                store.client.log_artifact(parents[name], str(file), "tables")
-            store.client.set_tag(parents[name], "tables", content)
-        if name not in kept:
-            store.client.set_tag(parents[name], COMPLETE, "true")
-            store.client.set_terminated(parents[name])
-    return parents
-
-
-def _adopt(
-    store: Store, cells: Iterable[Cell], kept: Mapping[str, Any], parents: Mapping[str, str]
+def log_runs(
+    client: "MlflowClient", profile: str, records: Iterable[RunRecord], files: str | None = None
 ) -> None:
-    """Hang the runs that are kept below a parent run that is new."""
-    for cell in cells:
-        run, parent = kept.get(cell.name), parents[cell.experiment]
-        if run and run.data.tags.get(PARENT) != parent:
-            store.client.set_tag(run.info.run_id, PARENT, parent)
+    """Log runs to the profile's MLflow experiment, then delete those of earlier calls.
+
+    `files` is the address of their files; by default the server decides.
+    """
+    from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param
+
+    name = f"dancing-in-chains/{profile}"
+    experiment = client.get_experiment_by_name(name)
+    if experiment and experiment.lifecycle_stage == "deleted":
+        client.restore_experiment(experiment.experiment_id)
+    experiment_id = (
+        experiment.experiment_id if experiment else client.create_experiment(name, files)
+    )
+    outdated = client.search_runs([experiment_id], f"tags.profile = '{profile}'", max_results=10000)
+    for record in tqdm(list(records), "MLflow runs", disable=None):
+        start = None if record.started is None else round(record.started * 1000)
+        tags = {"profile": profile, "experiment": record.experiment, "arm": record.arm,
+                "seed": str(record.seed), "cell": record.cell}  # fmt: skip
+        if record.samples:
+            # What `log_table` does, at a tenth of its time: this tag makes the file a table.
+            tags["mlflow.loggedArtifacts"] = json.dumps([{"path": SAMPLES, "type": "table"}])
+        run = client.create_run(experiment_id, start, tags, record.cell)
+        run_id, end = run.info.run_id, run.info.start_time + round((record.seconds or 0) * 1000)
+        parameters = [Param(*item) for item in record.parameters.items()]
+        metrics = [Metric(name, value, end, step) for name, value, step in record.metrics]
+        for first in range(0, max(1, len(metrics)), BATCH):
+            client.log_batch(run_id, metrics[first : first + BATCH], [] if first else parameters)
+        client.log_inputs(run_id, [
+            DatasetInput(
+                Dataset(path, digest, "local", json.dumps({"uri": path})),
+                [InputTag("mlflow.data.context",
+                          "evaluation" if path.endswith("evaluation") else "training")],
+            )
+            for path, digest in record.datasets
+        ])  # fmt: skip
+        if record.samples:
+            table = pd.DataFrame(record.samples).to_json(orient="split", index=False)
+            client.log_text(run_id, table, SAMPLES)
+        client.set_terminated(run_id, end_time=end)
+    for run in outdated:
+        client.delete_run(run.info.run_id)
 
 
-def _log_all(store: Store, runs: Runs, parents: Mapping[str, str]) -> float:
-    """Log runs and return the seconds that it took once they were read."""
-    entries = [
-        _entry(store, cell, parents[cell.experiment], read())
-        for cell, read in told(list(runs.items()), "reading runs")
-    ]
-    began = time.monotonic()
-    if store.files:
-        insert(store.client._tracking_client.store, store.experiment, store.files, entries)
-    else:
-        for entry in told(entries, "logging runs"):
-            _send(store, entry)
-    return time.monotonic() - began
+def write_run_records(study: Study, target: Path) -> None:
+    """Write the runs of all arms, without responses, one per line."""
+    rows = [asdict(replace(record, samples=[])) for record in run_records(study)]
+    write_rows(target, rows)
 
 
-def _entry(store: Store, cell: Cell, parent: str, content: Content) -> Entry:
-    tags = {
-        "profile": store.profile,
-        "experiment": cell.experiment,
-        "arm": cell.arm,
-        "seed": str(cell.seed),
-        "cell": cell.name,
-        "record": cell.record,
-        "scored": cell.scored,
-        PARENT: parent,
-        **_owned(store),
-        **({"origin": KEPT} if cell.kept else {}),
-        **({TABLES: json.dumps([{"path": SAMPLES, "type": "table"}])} if content.samples else {}),
-        **content.inputs,
-        COMPLETE: "true",
-    }
-    texts = {SAMPLES: content.samples} if content.samples else {}
-    name = cell.name.split("/", 1)[1]
-    return Entry(name, tags, content.parameters, content.points, texts)
+def read_run_records(source: Path) -> dict[str, RunRecord]:
+    """Return cell -> run of a file of `write_run_records`; {} where there is none."""
+    rows = read_rows(source) if source.is_file() else []
+    try:
+        pairs = ("metrics", "datasets")
+        records = [RunRecord(**row | {k: list(map(tuple, row[k])) for k in pairs}) for row in rows]
+    except (TypeError, KeyError) as error:
+        raise UnusableFile(f"{source}: {error}; `reproduce publish` writes it anew") from error
+    return {record.cell: record for record in records}
 
 
-def _send(store: Store, entry: Entry) -> None:
-    """Log a run by MLflow's calls, the mark that it is complete last."""
-    from mlflow.entities import Metric, Param, RunTag
+def run_records(study: Study, arms: Iterable[str] | None = None) -> list[RunRecord]:
+    """Return the runs of all arms, or of some by name, and of the stages before them."""
+    sets = read_sets(study.artifacts / "data" / "evaluation")
+    evaluation = _dataset(study, "data/evaluation", "*.jsonl")
+    folders = {name: seed_folders(study, name) for name in arms or study.arms}
+    if missing := [name for name, by_seed in folders.items() if not by_seed]:
+        raise UnusableFile(f"artifacts/results: has no {', '.join(missing)}; run `dvc repro`")
+    judged = _judged(folders)
+    scores, samples = _mean_scores(study, sets, judged), _samples(study, sets, judged)
+    records = _stage_records(study)
+    for name, by_seed in folders.items():
+        for seed, folder in by_seed.items():
+            record = read_json(folder / "record.json")
+            counts = {key: record[key] for key in ("examples", "too_long", "steps", "parameters")}
+            parameters = flat({"arm": record["settings"], "training": record["training"], **counts})
+            metrics = _losses(folder) + [
+                (metric, value, round(train_fraction * record["steps"]))
+                for metric, train_fraction, value in scores[name, seed]
+            ]
+            training = _dataset(study, f"models/{name}/seed-{seed}", "train.jsonl")
+            experiment = study.arms[name].experiment
+            run = RunRecord(name, seed, experiment, parameters, metrics, training + evaluation)
+            records.append(replace(run, samples=samples[name, seed]))
+    times = {(line.stage, line.seed): line for line in read_log(study.folder)}
+    published = read_run_records(study.paper / "runs.jsonl")
+    for number, run in enumerate(records):
+        time = times.get((STAGES.get(run.arm, run.arm), run.seed)) or published.get(run.cell)
+        if time:
+            records[number] = replace(run, started=time.started, seconds=time.seconds)
+    return records
 
-    client = store.client
-    tags = {key: value for key, value in entry.tags.items() if key != COMPLETE}
-    run = client.create_run(store.experiment, tags=tags, run_name=entry.name)
-    run_id, now = run.info.run_id, int(time.time() * 1000)
-    for name, text in entry.texts.items():
-        client.log_text(run_id, text, name)
-    metrics = [Metric(key, value, now, step) for key, value, step in entry.points]
-    for start in range(BATCH, len(metrics), BATCH):
-        client.log_batch(run_id, metrics[start : start + BATCH])
-    parameters = [Param(key, value) for key, value in entry.parameters.items()]
-    client.log_batch(run_id, metrics[:BATCH], parameters, [RunTag(COMPLETE, "true")])
-    client.set_terminated(run_id)
+
+def _stage_records(study: Study) -> list[RunRecord]:
+    """Return the runs in STAGES: losses of pretraining, AUCs of judges, scores of candidates."""
+    params, artifacts, records = study.params.model_dump(mode="json"), study.artifacts, []
+    texts = _dataset(study, "data/pretraining", "texts.jsonl")
+    for folder in sorted((artifacts / "results" / PRETRAINED).glob("*")):
+        seed = None if folder.name == "all-seeds" else int(folder.name.removeprefix("seed-"))
+        settings = flat({"base": params["base"]})
+        run = RunRecord(PRETRAINED, seed, "pipeline", settings, _losses(folder), texts)
+        records.append(run)
+    trials = artifacts / "judges" / "validation" / "trials.jsonl"
+    if trials.is_file():
+        aucs = faithfulness_auc(read_trials(trials), study.params)
+        metrics = [(f"auc/{name}", auc.mean, 0) for name, auc in aucs.items() if auc]
+        settings = flat({key: params[key] for key in ("judging", "validation")})
+        records.append(RunRecord("judges", None, "pipeline", settings, metrics))
+    for path in sorted((artifacts / "scores").glob("seed-*/candidates.jsonl")):
+        values: dict[str, list[float]] = defaultdict(list)
+        for candidate in read_candidates(path):
+            for objective in OBJECTIVES:
+                score = getattr(judgement_of(candidate), objective.name)
+                if score is not None:
+                    values[f"{objective.name}/{candidate.strategy}"].append(score)
+        seed, settings = int(path.parent.name.removeprefix("seed-")), params["candidates"]
+        metrics = [(name, fmean(scores), 0) for name, scores in sorted(values.items())]
+        run = RunRecord("rewards", seed, "pipeline", flat({"candidates": settings}), metrics)
+        records.append(run)
+    return records
 
 
-def _summary(logged: int, seconds: float, left: int, removed: int, uri: str) -> str:
-    served = uri.startswith("http")
-    look = f"see {uri}" if served else f"see them with `mlflow ui --backend-store-uri {uri}`"
-    if not logged and not removed:
-        return f"MLflow holds all {left} runs already, nothing changed; {look}"
-    pace = f" ({logged / seconds:.0f} a second)" if logged else ""
-    return f"MLflow: {logged} runs logged{pace}, {left} left alone, {removed} deleted; {look}"
+def _judged(folders: Mapping[str, Mapping[int, Path]]) -> pd.DataFrame:
+    """Return one row per judged response of some arms; `point` counts the evaluations of a run."""
+    rows = [
+        (arm, seed, r.train_fraction, r.dataset, r.example, r.response,
+         *(getattr(r.judgement, objective.name) for objective in OBJECTIVES))
+        for arm, by_seed in folders.items()
+        for seed, folder in by_seed.items()
+        for r in read_judged(folder / "evaluation.jsonl")
+    ]  # fmt: skip
+    names = ["arm", "seed", "train_fraction", "dataset", "example", "response"]
+    frame = pd.DataFrame(rows, columns=[*names, *(objective.name for objective in OBJECTIVES)])
+    point = frame.groupby(["arm", "seed"])["train_fraction"].rank("dense")
+    return frame.assign(point=point)
+
+
+def _mean_scores(
+    study: Study, sets: Sets, judged: pd.DataFrame
+) -> dict[tuple[str, int], list[tuple[str, float, float]]]:
+    """Return (arm, seed) -> "<objective>/<data set>" or "<objective>/mean", train_fraction, value.
+
+    As in the tables, a prompt counts if it has a score for all seeds, and the mean is over the
+    data sets that count in the objective; there is none where one of them has no score.
+    """
+    trials = read_trials(study.artifacts / "judges" / "validation" / "trials.jsonl")
+    valid = valid_datasets(trials, study.params)
+    scores: dict[tuple[str, int], list[tuple[str, float, float]]] = defaultdict(list)
+    for objective in OBJECTIVES:
+        applicable = [n for n, examples in sets.items() if examples[0].kind in objective.kinds]
+        rows = judged[judged["dataset"].isin(applicable)]
+        prompt = [rows[key] for key in ("arm", "point", "example")]
+        complete = rows[rows[objective.name].notna().groupby(prompt).transform("all")]
+        groups = complete.groupby(["arm", "seed", "train_fraction", "dataset"])
+        means = groups[objective.name].mean().unstack("dataset")
+        counted = [
+            name for name in applicable
+            if not sets[name][0].is_probe and (objective is not FAITHFULNESS or name in valid)
+        ]  # fmt: skip
+        if set(counted) <= set(means.columns):
+            means["mean"] = means[counted].mean(axis=1, skipna=False)
+        for (arm, seed, train_fraction, name), value in means.stack().dropna().items():
+            scores[arm, seed].append((f"{objective.name}/{name}", train_fraction, float(value)))
+    return scores
+
+
+def _samples(
+    study: Study, sets: Sets, judged: pd.DataFrame
+) -> dict[tuple[str, int], list[dict[str, Any]]]:
+    """Return (arm, seed) -> responses to the first prompts, without other people's texts."""
+    examples = {e.id: e for s in sets.values() for e in s[:SAMPLES_PER_DATASET]}
+    final = judged[(judged["train_fraction"] == 1.0) & judged["example"].isin(examples)]
+    samples: dict[tuple[str, int], list[dict[str, Any]]] = defaultdict(list)
+    for row in final.to_dict("records"):
+        example, response = examples[row["example"]], row["response"]
+        texts = {"prompt": example.prompt, "reference": example.response, "response": response}
+        if study.params.data.world is None:
+            texts = {"response": without_copies(response, example)}
+        scores = {objective.name: row[objective.name] for objective in OBJECTIVES}
+        sample = {"dataset": example.dataset, "example": example.id, **texts, **scores}
+        samples[row["arm"], row["seed"]].append(sample)
+    return samples
+
+
+def flat(value: Any, prefix: str = "") -> dict[str, str]:
+    """Return dotted name -> text of every setting in nested mappings that is not None."""
+    if isinstance(value, Mapping):
+        names = {key: f"{prefix}.{key}" if prefix else str(key) for key in value}
+        return {k: v for key in value for k, v in flat(value[key], names[key]).items()}
+    if value is None:
+        return {}
+    return {prefix: value if isinstance(value, str) else json.dumps(value)}
+
+
+def _losses(results_dir: Path) -> list[tuple[str, float, int]]:
+    history = results_dir / "history.json"  # An imported model has none.
+    steps = read_json(history) if history.is_file() else []
+    return [("loss", float(step["loss"]), int(step["step"])) for step in steps]
+
+
+def _dataset(study: Study, folder: str, pattern: str) -> list[tuple[str, str]]:
+    """Return a folder of artifacts, if it has such files, with a digest of these."""
+    sums = [file_sha256(path) for path in sorted((study.artifacts / folder).glob(pattern))]
+    return [(f"artifacts/{folder}", short_hash(*sums))] if sums else []

@@ -1,7 +1,5 @@
-"""A tiny world, its tokenizer, and LLaMAs of a few thousand parameters, shared by the tests."""
+"""A tiny synthetic task, its tokenizer, models of a few thousand parameters, and the nano study."""
 
-import json
-import logging
 import os
 import random
 import shutil
@@ -10,21 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from classifiers import write_classifier
-from evidence import Note
+from support import nano_study as nano
 
 from reproduce.config import Hardware, TinyModel, Training
-from reproduce.judges.faithfulness import LABELS
-from reproduce.schema import Example
-from reproduce.world.build import evaluation_sets, training_sets
+from reproduce.schema import Sets
+from reproduce.study import Study, load_study
 from reproduce.world.corpus import pretraining_texts
 from reproduce.world.people import World, make_world
+from reproduce.world.tasks import evaluation_sets, training_sets
 
-os.environ.setdefault("REPRODUCE_COLD", "1")
-ENCODER_WORDS = "the a river bridge lake is was not built in by of long short red blue".split()
+os.environ.setdefault("DS_ACCELERATOR", "cpu")
 SHAPE = TinyModel(hidden_size=16, intermediate_size=24, layers=1, heads=2, max_positions=256)
-
-Sets = dict[str, list[Example]]
 
 
 @pytest.fixture(scope="session")
@@ -44,15 +38,15 @@ def training(world: World, held_out: Sets) -> Sets:
 
 @pytest.fixture(scope="session")
 def texts(world: World, training: Sets, held_out: Sets) -> list[str]:
-    """Return every text of the world, all kinds."""
-    examples = [e for sets in (training, held_out) for found in sets.values() for e in found]
+    """Return every text of the task, all kinds."""
+    examples = [e for sets in (training, held_out) for members in sets.values() for e in members]
     prompts = [text for e in examples for text in (e.prompt, e.response)]
     return pretraining_texts(world, 300, 0) + prompts
 
 
 @pytest.fixture(scope="session")
 def tokenizer(texts: list[str]) -> Any:
-    # Heavy libraries are imported by the tests that need them only.
+    # Heavy libraries are imported only by the tests that need them.
     from reproduce.world.tokenizer import build_tokenizer
 
     return build_tokenizer(texts)
@@ -87,21 +81,15 @@ def sharp_model(make_model: Callable[..., Any]) -> Any:
 
 @pytest.fixture(scope="session")
 def hardware() -> Hardware:
-    return Hardware(workers=1, threads=1, threads_alone=1)
+    return Hardware(workers=1, threads=1, threads_single=1)
 
 
 @pytest.fixture(scope="session")
 def settings() -> Training:
     return Training(
-        epochs=1,
-        batch_size=8,
-        micro_batch_size=8,
-        learning_rate=1e-3,
-        schedule="constant_with_warmup",
-        warmup=0,
-        weight_decay=0.0,
-        max_length=128,
-    )
+        epochs=1, batch_size=8, micro_batch_size=8, learning_rate=1e-3, weight_decay=0.0,
+        schedule="constant_with_warmup", warmup=0, max_length=128,
+    )  # fmt: skip
 
 
 @pytest.fixture
@@ -109,52 +97,17 @@ def rng() -> random.Random:
     return random.Random(0)
 
 
-@pytest.fixture
-def note(record_property: Callable[[str, object], None]) -> Note:
-    """Return what puts a row into the report of a run, for `tests/evidence.py`."""
-    return lambda heading, row: record_property(heading, json.dumps(row))
-
-
-@pytest.fixture
-def encoder(tmp_path: Path) -> Callable[..., Path]:
-    """Return a maker of tiny BERT classifiers in folders of their own."""
-
-    def make(name: str = "model", labels: tuple[str, ...] = LABELS, **more: Any) -> Path:
-        write_classifier(tmp_path / name, ENCODER_WORDS, labels, **more)
-        return tmp_path / name
-
-    return make
-
-
-@pytest.fixture
-def finished(tmp_path_factory: pytest.TempPathFactory, tmp_path: Path) -> Path:
-    """Return the folder of a finished study: artifacts/ and paper/, and what to expect of it."""
-    import synthetic
-
-    from reproduce.utils.files import write_json
-    from reproduce.verify import expectations
-
-    made = synthetic.shared_study(tmp_path_factory.getbasetemp())
-    shutil.copytree(made / "artifacts", tmp_path / "artifacts")
-    shutil.copytree(made / "tables", tmp_path / "paper" / "tables")
-    (tmp_path / "paper" / "figures").mkdir()
-    (tmp_path / "paper" / "figures" / "one.png").write_bytes(b"one")
-    known = expectations(tmp_path / "paper", tmp_path / "artifacts", ["methods/MTL"])
-    write_json(tmp_path / "paper" / "expected.json", known)
-    shutil.copy(synthetic.ROOT / "experiments.yaml", tmp_path)
-    shutil.copy(synthetic.ROOT / "paper" / "claims.yaml", tmp_path / "paper")
-    parameters = (synthetic.ROOT / "params.yaml").read_text(encoding="utf-8")
-    package = f"package: {synthetic.ROOT / 'reproduce'}"
-    (tmp_path / "params.yaml").write_text(parameters.replace("package: reproduce", package))
-    return tmp_path
-
-
 @pytest.fixture(scope="session")
-def database(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    """An empty MLflow database: making the tables takes seconds, copying them does not."""
-    from mlflow import MlflowClient
+def shared_nano_study(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of the nano study; do not write to it."""
+    base = tmp_path_factory.getbasetemp()
+    return nano.shared(base.parent if "PYTEST_XDIST_WORKER" in os.environ else base)
 
-    logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
-    path = tmp_path_factory.mktemp("empty") / "mlflow.db"
-    MlflowClient(f"sqlite:///{path}").search_experiments()
-    return path.read_bytes()
+
+@pytest.fixture
+def nano_study(shared_nano_study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Study:
+    """Return a copy of the finished nano study, which is also the working directory."""
+    folder = tmp_path / "study"
+    shutil.copytree(shared_nano_study, folder)
+    monkeypatch.chdir(folder)
+    return load_study()

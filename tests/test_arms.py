@@ -1,86 +1,121 @@
-"""An arm: what it trains on, and what a stop costs."""
+"""Arms: what they train on, what they leave behind, and what a stop costs."""
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
+from safetensors.torch import load_file
 
 from reproduce import arms
-from reproduce.arms import training_examples
-from reproduce.config import Arm, Selection, load_params
-from reproduce.judges.panel import TooMuchLost
-from reproduce.schema import Example, write_examples
-from reproduce.training import launch as jobs
-from reproduce.training.speed import LOG
-from reproduce.utils.files import checked, read_json, read_rows, sealed_folder, write_rows
-from reproduce.utils.openai_client import EndpointError
-from reproduce.utils.stage_log import logged
-
-ROOT = Path(__file__).parent.parent
-
-
-def test_a_mixture_that_comes_out_empty_is_refused(tmp_path: Path) -> None:
-    with sealed_folder(tmp_path / "training") as draft:
-        write_examples(draft / "a.jsonl", [Example("a", "instruction", str(n), "") for n in "12"])
-    arm = Arm(label="few", start="base", reads="training", mixture={"IF": 0.2})
-    with pytest.raises(TooMuchLost, match="few, seed 3"):
-        training_examples(arm, tmp_path / "training", 3)
+from reproduce.arms import run_arm, run_seed, training_examples
+from reproduce.config import Arm, Selection
+from reproduce.schema import (
+    Candidate,
+    Example,
+    Judgement,
+    read_examples,
+    read_judged,
+    write_records,
+)
+from reproduce.study import Study
+from reproduce.training import launch
+from reproduce.utils.files import UnusableFile
 
 
-def test_a_selection_from_empty_responses_is_refused(tmp_path: Path) -> None:
+def test_a_mixture_or_selection_that_comes_out_empty_is_an_error(tmp_path: Path) -> None:
+    write_records(tmp_path / "a.jsonl", [Example("a", "instruction", n, "") for n in "12"])
+    mixture = Arm(
+        experiment="methods", start="pretrained", source="data/training", mixture={"IF": 0.2}
+    )
+    with pytest.raises(UnusableFile):
+        training_examples(mixture, tmp_path, 3)
     example = Example("a", "instruction", "Do it.", "done")
-    row = {"dataset": "a", "example": example.id, "strategy": "warm", "sample": 0, "response": "",
-           "ended": True,
-           "task": 0.0, "faithfulness": None, "instruction": 0.0}  # fmt: skip
-    with sealed_folder(tmp_path / "scores") as draft:
-        write_examples(draft / "prompts-0.jsonl", [example])
-        write_rows(draft / "scores-0.jsonl", [row])
-    arm = Arm(label="ReSet", start="base", reads="scores", select=Selection(keep=1.0))
-    with pytest.raises(TooMuchLost, match="ReSet, seed 0"):
-        training_examples(arm, tmp_path / "scores", 0)
+    empty = Candidate("a", example.id, "warm", 0, "", True, Judgement(0.0, None, 0.0))
+    write_records(tmp_path / "seed-0" / "prompts.jsonl", [example])
+    write_records(tmp_path / "seed-0" / "candidates.jsonl", [empty])
+    selection = Arm(
+        experiment="methods", start="MTL", source="scores", select=Selection(keep_fraction=1.0)
+    )
+    with pytest.raises(UnusableFile):
+        training_examples(selection, tmp_path, 0)
 
 
-def test_an_arm_without_training_has_no_examples(tmp_path: Path) -> None:
-    assert training_examples(Arm(label="x", start="base", reads="training"), tmp_path, 0) == []
+def test_an_arm_has_a_model_and_results_per_seed(nano_study: Study) -> None:
+    study = nano_study
+    for seed in study.params.seeds:
+        model, results = study.model_dir("CD-IF", seed), study.results_dir("CD-IF", seed)
+        assert {"model.safetensors", "tokenizer.json", "train.jsonl"} <= {
+            p.name for p in model.iterdir()
+        }
+        assert not any(path.is_dir() for path in model.iterdir())
+        record = json.loads((results / "record.json").read_text())
+        assert record["examples"] == len(read_examples(model / "train.jsonl"))
+        assert record["datasets"] == ["biographies", "lists", "stories"]
+        judged = read_judged(results / "evaluation.jsonl")
+        fractions = {response.train_fraction for response in judged}
+        assert len(fractions) == 2 and max(fractions) == 1.0
+        losses = json.loads((results / "history.json").read_text())
+        assert losses[-1]["step"] == record["steps"]
+    start, end = (
+        load_file(study.model_dir(arm, 0) / "model.safetensors") for arm in ("CD", "CD-IF")
+    )
+    assert any(not start[name].equal(end[name]) for name in start)
+
+
+def test_an_arm_without_training_has_only_results(nano_study: Study) -> None:
+    assert not list(nano_study.model_dir("base", 0).iterdir())
+    assert read_judged(nano_study.results_dir("base", 0) / "evaluation.jsonl")
+
+
+def test_the_same_arm_again_gives_the_same_bytes(nano_study: Study) -> None:
+    def content() -> dict[str, bytes]:
+        return {
+            str(path.relative_to(nano_study.artifacts)): path.read_bytes()
+            for kind in ("models", "results")
+            for path in (nano_study.artifacts / kind / "ReSet").rglob("*")
+            if path.is_file()
+        }
+
+    before = content()
+    run_arm(nano_study, "ReSet")
+    assert content() == before and len(before) > 10
 
 
 def test_a_stop_in_evaluation_costs_no_training(
-    make_model: Any, tokenizer: Any, training: Any, held_out: Any, tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:  # fmt: skip
+    nano_study: Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """At scale evaluation takes longer than training, and a judge may run out of its budget."""
-    monkeypatch.chdir(tmp_path)
-    told = load_params(ROOT / "tests" / "nano" / "params.yaml")
-    hardware = told.hardware.model_copy(update={"workers": 1, "save_every": 2})
-    params = told.model_copy(update={"seeds": [0], "hardware": hardware})
-    artifacts = Path("artifacts")
-    with sealed_folder(artifacts / "base") as draft:
-        make_model().save_pretrained(draft / "model")
-        tokenizer.save_pretrained(draft / "model")
-    for name, sets in (("training", training), ("evaluation", held_out)):
-        with sealed_folder(artifacts / name) as draft:
-            for dataset, found in sets.items():
-                write_examples(draft / f"{dataset}.jsonl", found[:6])
-    with sealed_folder(artifacts / "entailment") as draft:
-        write_rows(draft / "none.jsonl", [])
-    arm = Arm(label="IF", start="base", reads="training", mixture={"IF": 1.0}, trajectory=1)
+    hardware = nano_study.params.hardware.model_copy(update={"workers": 1, "save_every": 2})
+    params = nano_study.params.model_copy(update={"seeds": [0], "hardware": hardware})
+    study = Study(params, nano_study.arms, nano_study.labels, nano_study.claims)
 
     def stopped(*_: Any) -> Any:
-        raise EndpointError("the budget is spent")
+        raise UnusableFile("the budget is spent")
 
     with monkeypatch.context() as patched:
         patched.setattr(arms, "evaluate", stopped)
-        with pytest.raises(EndpointError):
-            arms.run_arm(params, "two-stage/IF", arm, artifacts)
-    assert not (artifacts / "two-stage" / "IF").exists()
+        with pytest.raises(UnusableFile):
+            run_arm(study, "IF")
+    assert not study.results_dir("IF", 0).exists() and not study.model_dir("IF", 0).exists()
+    assert list(launch.CHECKPOINTS.glob("*"))
+    steps: list[int] = []
     with monkeypatch.context() as patched:
-        patched.setattr(jobs, "run_job", stopped)
-        arms.run_arm(params, "two-stage/IF", arm, artifacts)
-    made = checked(artifacts / "two-stage" / "IF")
-    assert len(read_json(made / "seed-0" / "history.json")["losses"]) > 2
-    assert (made / "seed-0" / "model" / "model.safetensors").is_file()
-    assert not list(jobs.CHECKPOINTS.glob("*"))
-    (run,) = logged(LOG)
-    rows = read_rows(made / "seed-0" / "train.jsonl")
-    assert run["stage"] == "two-stage/IF" and run["parameters"] == make_model().num_parameters()
-    assert run["tokens"] > 3 * len(rows) and run["seconds"] > 0
+        from transformers import Trainer
+
+        step = Trainer.training_step
+        patched.setattr(
+            Trainer, "training_step", lambda *a, **k: (steps.append(1), step(*a, **k))[1]
+        )
+        run_arm(study, "IF")
+    assert not steps and (study.model_dir("IF", 0) / "model.safetensors").is_file()
+    assert not list(launch.CHECKPOINTS.glob("*"))
+
+
+def test_a_missing_start_is_named(nano_study: Study) -> None:
+    (nano_study.model_dir("MTL", 0) / "config.json").unlink()
+    for path in nano_study.model_dir("MTL", 0).iterdir():
+        path.unlink()
+    nano_study.model_dir("MTL", 0).rmdir()
+    with pytest.raises(UnusableFile, match="MTL"):
+        run_seed(nano_study, "ReSet", 0)

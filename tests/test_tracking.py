@@ -1,229 +1,390 @@
-"""Where runs are kept: a folder's own database, a team's, a server; and what may go wrong."""
+"""The runs of a small study in MLflow, and that a number of a table leads to them."""
 
-import contextlib
+import json
 import os
-import shutil
 import signal
 import socket
-import sqlite3
 import subprocess
 import sys
 import time
 import urllib.request
+from dataclasses import replace
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import pytest
-from tracked import ARMS, CELL, Study, study_here, write_arm
+from mlflow import MlflowClient
 
-from reproduce import local_runs, tracking
-from reproduce.cli import command
-from reproduce.config import by_key, load_experiments
-from reproduce.index import state_of_index
-from reproduce.stage_records import hashes_here
-from reproduce.tracking import SAMPLES, TrackingError, shown
-from reproduce.utils.files import read_rows
+from reproduce.config import training_for
+from reproduce.evaluation.results import FAITHFULNESS, load_results
+from reproduce.schema import (
+    Candidate,
+    Example,
+    JudgedResponse,
+    JudgedTrial,
+    Judgement,
+    read_judged,
+    write_records,
+)
+from reproduce.study import Study, load_study
+from reproduce.tracking import (
+    SAMPLES_PER_DATASET,
+    flat,
+    read_run_records,
+    redact,
+    run_records,
+    track,
+    tracking_uri,
+    write_run_records,
+)
+from reproduce.utils.files import UnusableFile, file_sha256, read_csv, write_json
+from reproduce.utils.stage_log import log_run, read_log
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[1]
+KINDS = {"answers": "extractive", "orders": "instruction", "probe": "extractive"}
+ARMS = ("base", "CD", "MTL")
+CELL = "CD/seed-1"
+CONTEXT = " ".join(f"word{n}" for n in range(40))
+RESPONSE = f"Indeed {CONTEXT}"
+EXAMPLES = [
+    Example(name, kind, f"{name} {n}?", "yes", CONTEXT, ("yes",), is_probe=name == "probe")  # type: ignore[arg-type]
+    for name, kind in KINDS.items()
+    for n in range(SAMPLES_PER_DATASET + 2)
+]
 
 
-@pytest.fixture
-def study(tmp_path: Path, database: bytes, monkeypatch: pytest.MonkeyPatch) -> Study:
-    return study_here(tmp_path, database, monkeypatch)
+def judgement(dataset: str, fraction: float) -> Judgement:
+    task, faithfulness, instruction = {
+        "answers": (0.5 * fraction, 0.75, None),
+        "orders": (None, None, 0.25),
+        "probe": (0.0, 1.0, None),
+    }[dataset]
+    return Judgement(task, faithfulness, instruction)
 
 
-def test_the_environment_names_the_store(
-    study: Study, tmp_path: Path, database: bytes, monkeypatch: pytest.MonkeyPatch
+def write_arm(study: Study, name: str, seed: int) -> None:
+    arm, folder = study.arms[name], study.results_dir(name, seed)
+    write_records(folder / "evaluation.jsonl", [
+        JudgedResponse(e.dataset, e.id, RESPONSE, True, judgement(e.dataset, fraction), fraction)
+        for fraction in ((0.5, 1.0) if arm.num_intermediate_evals else (1.0,))
+        for e in EXAMPLES
+    ])  # fmt: skip
+    losses = [{"step": n, "loss": 1 / n, "learning_rate": 0.1} for n in range(1, 41)]
+    write_json(folder / "history.json", losses if arm.trains else [])
+    write_json(folder / "record.json", {
+        "arm": name, "seed": seed, "settings": arm.model_dump(mode="json"),
+        "training": training_for(study.params, arm).model_dump(mode="json"),
+        "examples": 7, "too_long": 2, "steps": 40, "datasets": ["answers"], "parameters": 99,
+    })  # fmt: skip
+    if arm.trains:
+        write_records(study.model_dir(name, seed) / "train.jsonl", EXAMPLES[:7])
+
+
+def small_study(folder: Path) -> Study:
+    """Return three arms of the default profile, whose results are in `folder`."""
+    whole = load_study(ROOT)
+    study = Study(
+        whole.params.model_copy(update={"seeds": [0, 1]}),
+        {name: whole.arms[name] for name in ARMS},
+        whole.labels,
+        whole.claims,
+        folder,
+    )
+    for name in KINDS:
+        path = study.artifacts / "data" / "evaluation" / f"{name}.jsonl"
+        write_records(path, [e for e in EXAMPLES if e.dataset == name])
+    right, wrong = (Judgement(0, 0, None, {"entailed": score}) for score in (1.0, 0.0))
+    write_records(study.artifacts / "judges" / "validation" / "trials.jsonl", [
+        JudgedTrial("answers", "extractive", f"{n}", variant, "", given)
+        for n in range(30)
+        for variant, given in (("right", right), ("same passage", wrong))
+    ])  # fmt: skip
+    for seed in (0, 1):
+        with log_run("pretrain", seed, folder):
+            write_json(study.results_dir("pretrained", seed) / "record.json", {"parameters": 99})
+        for name in ARMS:
+            with log_run(name, seed, folder):
+                write_arm(study, name, seed)
+        write_records(study.artifacts / "scores" / f"seed-{seed}" / "candidates.jsonl", [
+            Candidate("orders", f"{n}", "cold", 0, "", True, Judgement(None, None, n / 2))
+            for n in range(3)
+        ])  # fmt: skip
+    return study
+
+
+@pytest.fixture(scope="module")
+def tracked(tmp_path_factory: pytest.TempPathFactory) -> Study:
+    """Return the study with its database, which tests must not change."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        study = small_study(tmp_path_factory.mktemp("tracked"))
+        track(study)
+    return study
+
+
+def runs(uri: str, where: str = "") -> list[Any]:
+    client = MlflowClient(uri)
+    experiment = client.get_experiment_by_name("dancing-in-chains/tiny")
+    return list(client.search_runs([experiment.experiment_id], where))
+
+
+def the_run(study: Study, cell: str) -> Any:
+    (run,) = runs(f"sqlite:///{study.folder}/mlflow.db", f"tags.cell = '{cell}'")
+    return run
+
+
+def test_a_filter_leads_from_a_cell_to_its_run(tracked: Study) -> None:
+    run = the_run(tracked, CELL)
+    assert {name: run.data.tags[name] for name in ("arm", "seed", "profile", "experiment")} == {
+        "arm": "CD", "seed": "1", "profile": "tiny", "experiment": "two-stage",
+    }  # fmt: skip
+    assert run.info.status == "FINISHED"
+    (line,) = [line for line in read_log(tracked.folder) if (line.stage, line.seed) == ("CD", 1)]
+    assert run.info.start_time == round(line.started * 1000)
+    assert run.info.end_time - run.info.start_time == round(line.seconds * 1000)
+    assert len(runs(f"sqlite:///{tracked.folder}/mlflow.db")) == 2 * (len(ARMS) + 2) + 1
+
+
+def test_a_run_holds_settings_scores_and_losses(tracked: Study) -> None:
+    client, run = MlflowClient(f"sqlite:///{tracked.folder}/mlflow.db"), the_run(tracked, CELL)
+    scores = run.data.metrics
+    assert scores["faithfulness/mean"] == scores["faithfulness/answers"] == 0.75
+    assert scores["faithfulness/probe"] == 1.0
+    assert scores["instruction/mean"] == 0.25
+    assert "task/orders" not in scores
+
+    def history(name: str) -> list[tuple[int, float]]:
+        return [(m.step, m.value) for m in client.get_metric_history(run.info.run_id, name)]
+
+    assert history("task/mean") == [(20, 0.25), (40, 0.5)]
+    assert history("loss") == [(n, pytest.approx(1 / n)) for n in range(1, 41)]
+    assert run.data.params["arm.mixture.CD"] == "0.5"
+    assert float(run.data.params["training.learning_rate"]) == 2e-3
+    assert run.data.params["parameters"] == "99"
+
+
+def test_a_run_names_the_data_that_it_read(tracked: Study) -> None:
+    inputs = the_run(tracked, CELL).inputs.dataset_inputs
+    names = {i.dataset.name: (i.dataset.digest, i.tags[0].value) for i in inputs}
+    assert set(names) == {
+        "artifacts/models/CD/seed-1/train.jsonl",
+        *(f"artifacts/data/evaluation/{name}.jsonl" for name in KINDS),
+    }
+    assert names["artifacts/models/CD/seed-1/train.jsonl"][1] == "training"
+    assert len({digest for digest, _ in names.values()}) == len(names)
+
+
+def test_a_run_shows_the_first_responses(tracked: Study) -> None:
+    client, run = MlflowClient(f"sqlite:///{tracked.folder}/mlflow.db"), the_run(tracked, CELL)
+    table = json.loads(Path(client.download_artifacts(run.info.run_id, "samples.json")).read_text())
+    rows = [dict(zip(table["columns"], row, strict=True)) for row in table["data"]]
+    assert len(rows) == SAMPLES_PER_DATASET * len(KINDS)
+    assert (rows[0]["prompt"], rows[0]["response"]) == ("answers 0?", RESPONSE)
+    assert rows[0]["faithfulness"] == 0.75
+    assert run.data.tags["mlflow.loggedArtifacts"]  # The UI shows it as a table.
+
+
+def test_texts_of_others_are_left_out(tracked: Study) -> None:
+    real = tracked.params.data.model_copy(update={"world": None})
+    study = replace(tracked, params=tracked.params.model_copy(update={"data": real}))
+    samples = run_records(study, ["CD"])[-1].samples
+    assert samples and not any({"prompt", "reference"} & set(row) for row in samples)
+    assert all(row["response"].startswith("Indeed") for row in samples)
+    assert not any("word7 word8" in row["response"] for row in samples)
+
+
+def test_stages_that_are_no_arm_have_runs(tracked: Study) -> None:
+    assert the_run(tracked, "judges").data.metrics == {"auc/answers": 1.0}
+    assert the_run(tracked, "rewards/seed-1").data.metrics == {"instruction/cold": 0.5}
+    pretrained = the_run(tracked, "pretrained/seed-0")
+    assert pretrained.data.params["base.tiny.layers"] == "3"
+    assert pretrained.info.end_time - pretrained.info.start_time < 60_000
+
+
+def scores_of(study: Study, cell: str) -> dict[str, float]:
+    (record,) = [record for record in run_records(study) if record.cell == cell]
+    return {name: value for name, value, _ in record.metrics}
+
+
+def change_scores(study: Study, cell: str, examples: list[str], score: float | None) -> None:
+    path = study.artifacts / "results" / cell / "evaluation.jsonl"
+    write_records(path, [
+        replace(r, judgement=replace(r.judgement, faithfulness=score))
+        if r.example in examples else r
+        for r in read_judged(path)
+    ])  # fmt: skip
+
+
+def test_means_are_those_of_the_tables(tmp_path: Path) -> None:
+    study = small_study(tmp_path)
+    answers = [e.id for e in EXAMPLES if e.dataset == "answers"]
+    change_scores(study, "CD/seed-0", answers[:1], None)
+    change_scores(study, "CD/seed-1", answers[:1], -1.0)
+    change_scores(study, "CD/seed-1", answers[1:2], 0.0)
+    # The first prompt lacks a score for seed 0, so it counts for neither seed.
+    expected = 0.75 * (len(answers) - 2) / (len(answers) - 1)
+    assert scores_of(study, CELL)["faithfulness/mean"] == pytest.approx(expected)
+    results = load_results(study)
+    means = [scores_of(study, f"CD/seed-{seed}")["faithfulness/mean"] for seed in (0, 1)]
+    estimate = results.estimate(FAITHFULNESS, "CD")
+    assert estimate and estimate.interval.mean == pytest.approx(fmean(means))
+    change_scores(study, "CD/seed-0", answers, None)
+    assert "faithfulness/mean" not in scores_of(study, CELL)
+
+
+def test_published_runs_are_tracked_where_there_are_no_results(
+    tracked: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    other = tmp_path / "other.db"
-    other.write_bytes(database)
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{other}")
-    study.track()
-    assert study.run(CELL)
-    assert (tmp_path / "mlflow.db").read_bytes() == database
-
-
-def whole(study: Study) -> dict[str, Any]:
-    """Return cell -> all that MLflow holds of its run, but for ids, times and places."""
-    found = {}
-    for run in study.runs():
-        folder, client = run.info.run_id, study.client
-        files = [file.path for file in client.list_artifacts(folder)]
-        histories = {
-            name: [(point.step, point.value) for point in client.get_metric_history(folder, name)]
-            for name in run.data.metrics
-        }
-        tags = {k: v for k, v in run.data.tags.items() if k not in ("owner", "mlflow.parentRunId")}
-        found[tags["cell"]] = (
-            run.info.status, run.info.run_name, run.info.user_id, run.info.lifecycle_stage, files,
-            run.data.metrics, histories, run.data.params, tags,
-            [Path(client.download_artifacts(folder, name)).read_bytes() for name in files],
-        )  # fmt: skip
-    return found
-
-
-def test_what_is_inserted_is_what_mlflow_would_have_logged(
-    study: Study, tmp_path: Path, database: bytes, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    study.track()
-    inserted = whole(study)
-    (tmp_path / "team.db").write_bytes(database)
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'team.db'}")
-    monkeypatch.chdir(tmp_path)
-    study.track()
-    assert whole(study) == inserted and len(inserted) == 8
-
-
-def test_runs_of_another_clone_on_a_server_are_left_alone(
-    study: Study, tmp_path: Path, database: bytes, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    team = tmp_path / "team.db"
-    team.write_bytes(database)
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{team}")
-    (tmp_path / "other").mkdir()
-    other = Study(tmp_path / "other")
-    write_arm(other.artifacts, other.params, "two-stage/CD", ARMS["two-stage"]["CD"], loss=9.0)
-    study.track()
-    first = {run.info.run_id for run in study.runs()}
-    for _ in range(2):
-        other.track()
-        assert len(study.runs()) == 2 * len(first)
-        assert first < {run.info.run_id for run in study.runs()}
-
-
-def test_a_server_holds_the_runs_and_their_files(
-    study: Study, tmp_path: Path, database: bytes, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """As on a team's server, which keeps the files itself."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    (tmp_path / "server.db").write_bytes(database)
-    command = [
-        str(Path(sys.executable).with_name("mlflow")), "server", "--workers", "1",
-        "--host", "127.0.0.1", "--port", str(port),
-        "--backend-store-uri", f"sqlite:///{tmp_path / 'server.db'}",
-        "--artifacts-destination", str(tmp_path / "files"),
-    ]  # fmt: skip
-    uri = f"http://127.0.0.1:{port}"
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
-    with subprocess.Popen(command, start_new_session=True, stderr=subprocess.DEVNULL) as server:
-        try:
-            until = time.monotonic() + 120
-            while not answers(f"{uri}/health") and time.monotonic() < until:
-                time.sleep(0.2)
-            first = study.track()
-            assert study.track() == first
-            run = study.run(CELL)
-            assert run.info.artifact_uri.startswith("mlflow-artifacts:")
-            assert [f.path for f in study.client.list_artifacts(run.info.run_id)] == [SAMPLES]
-        finally:
-            os.killpg(server.pid, signal.SIGKILL)
-    assert (tmp_path / "mlflow.db").read_bytes() == database
-
-
-def answers(address: str) -> bool:
-    try:
-        with urllib.request.urlopen(address, timeout=2):
-            return True
-    except OSError:
-        return False
-
-
-def test_a_damaged_database_is_one_message(study: Study, tmp_path: Path) -> None:
-    (tmp_path / "mlflow.db").write_bytes(b"no database" * 1000)
-    with pytest.raises(TrackingError, match="move the file away"):
-        study.track()
-
-
-def test_a_database_of_another_mlflow_is_named_and_left_as_it_is(
-    study: Study, tmp_path: Path
-) -> None:
-    with contextlib.closing(sqlite3.connect(tmp_path / "mlflow.db")) as connection, connection:
-        connection.execute("UPDATE alembic_version SET version_num = '451aebb31d03'")
-    before = (tmp_path / "mlflow.db").read_bytes()
-    with pytest.raises(TrackingError, match=r"of another MLflow.*451aebb31d03"):
-        study.track()
-    assert (tmp_path / "mlflow.db").read_bytes() == before
-
-
-@pytest.mark.parametrize("shared", [False, True])
-def test_a_rebuild_that_was_stopped_goes_on(
-    study: Study, tmp_path: Path, database: bytes, monkeypatch: pytest.MonkeyPatch, shared: bool
-) -> None:
-    """The database of a folder has all runs or none, that of a team those that were logged."""
-    if shared:
-        (tmp_path / "team.db").write_bytes(database)
-        monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'team.db'}")
-        monkeypatch.chdir(tmp_path)
-    module, name = (tracking, "_send") if shared else (local_runs, "write_text")
-    done, carried_out = [], getattr(module, name)
-
-    def stopped(*arguments: Any) -> None:
-        if len(done) == 2:
-            raise KeyboardInterrupt
-        done.append(carried_out(*arguments))
-
-    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
-        patched.setattr(module, name, stopped)
-        study.track()
-    first = {run.info.run_id for run in study.runs() if "seed" in run.data.tags}
-    assert len(first) == (2 if shared else 0)
-    wanted, database = hashes_here(study.params, ARMS, study.artifacts), tmp_path / "mlflow.db"
-    if not shared:
-        assert "holds 0 of the 6 runs" in state_of_index(database, wanted)
-    study.track()
-    assert state_of_index(database, wanted) == ""
-    runs = {run.info.run_id for run in study.runs() if "seed" in run.data.tags}
-    assert first <= runs and len(runs) == 6
-
-
-def test_nothing_secret_is_said_or_logged(
-    study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("REPRODUCE_TOKEN", "s3cr3t-value")
-    study.track()
-    assert b"s3cr3t-value" not in (tmp_path / "mlflow.db").read_bytes()
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://me:s3cr3t@127.0.0.1:9/x?key=s3cr3t")
-    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    with pytest.raises(TrackingError) as caught:
-        study.track()
-    assert "s3cr3t" not in str(caught.value)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    with pytest.raises(UnusableFile):
+        track(replace(tracked, folder=tmp_path))
+    write_run_records(tracked, tmp_path / "paper" / "runs.jsonl")
+    records = read_run_records(tmp_path / "paper" / "runs.jsonl")
+    expected = {r.cell: replace(r, samples=[]) for r in run_records(tracked)}
+    assert records == expected
+    study = replace(tracked, folder=tmp_path)
+    track(study)
+    assert len(runs(tracking_uri(tmp_path))) == len(records)
+    assert the_run(study, CELL).data.metrics == the_run(tracked, CELL).data.metrics
+    assert the_run(study, CELL).info.start_time == the_run(tracked, CELL).info.start_time
 
 
 @pytest.mark.parametrize(
-    ("uri", "expected"),
+    "line", ['{"arm": "CD"}', '{"arm": "CD", "metrics": [[1]], "datasets": []}']
+)
+def test_a_damaged_file_of_runs_is_named(tmp_path: Path, line: str) -> None:
+    (tmp_path / "runs.jsonl").write_text(line + "\n")
+    with pytest.raises(UnusableFile, match=r"runs\.jsonl"):
+        read_run_records(tmp_path / "runs.jsonl")
+
+
+def test_a_rebuild_replaces_all_runs_or_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    study = small_study(tmp_path)
+    track(study)
+    ids, before = {run.info.run_id for run in runs(tracking_uri(tmp_path))}, digest(tmp_path)
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(MlflowClient, "set_terminated", interrupt)
+        track(study)
+    assert digest(tmp_path) == before
+    track(study)
+    later = {run.info.run_id for run in runs(tracking_uri(tmp_path))}
+    assert len(later) == len(ids) and not later & ids
+    assert {path.name for path in (tmp_path / "mlartifacts").iterdir()} <= later
+
+
+def test_on_a_shared_store_only_the_runs_of_the_profile_are_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uri = f"sqlite:///{tmp_path / 'team.db'}"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    study = small_study(tmp_path)
+    track(study)
+    count = len(runs(uri))
+    client = MlflowClient(uri)
+    place = client.get_experiment_by_name("dancing-in-chains/tiny").experiment_id
+    other = client.create_run(place).info.run_id
+    track(study)
+    assert len(runs(uri)) == count + 1
+    assert other in {run.info.run_id for run in runs(uri)}
+    assert not (tmp_path / "mlflow.db").exists()
+
+
+def interrupt(*_: Any, **__: Any) -> None:
+    raise KeyboardInterrupt
+
+
+def digest(folder: Path) -> str:
+    return file_sha256(folder / "mlflow.db")
+
+
+@pytest.mark.slow
+def test_a_server_keeps_runs_and_their_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        uri = f"http://127.0.0.1:{probe.getsockname()[1]}"
+    command = [
+        str(Path(sys.executable).with_name("mlflow")), "server", "--workers", "1",
+        "--host", "127.0.0.1", "--port", uri.rpartition(":")[2],
+        "--backend-store-uri", f"sqlite:///{tmp_path / 'server.db'}",
+        "--artifacts-destination", str(tmp_path / "files"),
+    ]  # fmt: skip
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    study = small_study(tmp_path / "study")
+    with subprocess.Popen(command, start_new_session=True, stderr=subprocess.DEVNULL) as server:
+        try:
+            wait_for(f"{uri}/health")
+            track(study)
+            (run,) = runs(uri, f"tags.cell = '{CELL}'")
+            files = MlflowClient(uri).list_artifacts(run.info.run_id)
+        finally:
+            os.killpg(server.pid, signal.SIGKILL)
+    assert run.info.artifact_uri.startswith("mlflow-artifacts:")
+    assert [file.path for file in files] == ["samples.json"]
+
+
+def wait_for(address: str, seconds: float = 120) -> None:
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        try:
+            with urllib.request.urlopen(address, timeout=2):
+                return
+        except OSError:
+            time.sleep(0.2)
+
+
+def test_no_message_holds_a_password(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://me:s3cr3t@127.0.0.1:9/x?key=s3cr3t")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    with pytest.raises(ConnectionError) as caught:
+        track(small_study(tmp_path))
+    assert "s3cr3t" not in str(caught.value) and "127.0.0.1" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
     [
-        ("https://me:pass@host:5000/a", "https://host:5000/a"),
-        ("https://me:p@ss@host", "https://host"),
+        ("at https://me:pass@host:5000/a", "at https://host:5000/a"),
+        ("https://me:p@ss@host: refused", "https://host: refused"),
         ("postgresql://host/db?password=x", "postgresql://host/db"),
         ("sqlite:////home/a@b/mlflow.db", "sqlite:////home/a@b/mlflow.db"),
     ],
 )
-def test_shown(uri: str, expected: str) -> None:
-    assert shown(uri) == expected
+def test_redact(text: str, expected: str) -> None:
+    assert redact(text) == expected
 
 
-def test_until_all_arms_are_here_the_committed_runs_are_shown(
-    tmp_path: Path, database: bytes, monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:  # fmt: skip
-    (tmp_path / "paper").mkdir()
-    for name in ("params.yaml", "experiments.yaml", "paper/claims.yaml", "paper/runs.jsonl"):
-        shutil.copy(ROOT / name, tmp_path / name)
-    shutil.copytree(ROOT / "paper" / "tables", tmp_path / "paper" / "tables")
-    (tmp_path / "mlflow.db").write_bytes(database)
-    (tmp_path / "artifacts" / "two-stage" / "base").mkdir(parents=True)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    monkeypatch.setattr(sys, "argv", ["reproduce", "tracking"])
-    assert command() == 0
-    arms = len(by_key(load_experiments(ROOT / "experiments.yaml")))
-    assert f"1 of {arms} arms were run here" in capsys.readouterr().out
-    runs = read_rows(ROOT / "paper" / "runs.jsonl")
-    with contextlib.closing(sqlite3.connect("mlflow.db")) as connection:
-        (found,) = connection.execute("SELECT COUNT(*) FROM tags WHERE key = 'arm'").fetchone()
-    assert found == len(runs)
-    assert (tmp_path / "paper" / "runs.jsonl").read_bytes() == (
-        ROOT / "paper" / "runs.jsonl"
-    ).read_bytes()
+def test_flat_names_every_setting() -> None:
+    settings = {"a": {"b": 1, "c": None, "d": {"e": [1.5, "x"]}}, "f": "text", "g": True}
+    assert flat(settings) == {"a.b": "1", "a.d.e": '[1.5, "x"]', "f": "text", "g": "true"}
+
+
+@pytest.mark.parametrize(
+    "folder", [ROOT, *(path.parents[1] for path in ROOT.glob("profiles/*/paper/runs.jsonl"))]
+)
+def test_a_published_effect_is_a_difference_of_published_runs(folder: Path) -> None:
+    """The way from a claim to its runs and back, on the files of the repository."""
+    records = read_run_records(folder / "paper" / "runs.jsonl").values()
+    names = {"Faithfulness": "faithfulness", "Instruction following": "instruction"}
+
+    def mean(arm: str, objective: str) -> float:
+        return fmean(
+            value
+            for run in records if run.arm == arm
+            for name, value, step in run.metrics
+            if name == f"{objective}/mean" and step == int(run.parameters["steps"])
+        )  # fmt: skip
+
+    claims = [row for row in read_csv(folder / "paper" / "tables" / "claims.csv")
+              if row["role"] == "primary" and row["measure"] in names]  # fmt: skip
+    assert claims
+    for claim in claims:
+        difference = mean(claim["of"], names[claim["measure"]]) - mean(
+            claim["minus"], names[claim["measure"]]
+        )
+        assert float(claim["effect"]) == pytest.approx(difference, abs=2e-6)

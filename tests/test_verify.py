@@ -1,210 +1,178 @@
-"""What a study should come out as: the same bytes, the same verdicts, or neither, and by name."""
+"""Local results against published ones: the same bytes, consistent, or different and why."""
 
-import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
+from support.profiles import ROOT, dvc
 
-from reproduce import verify
-from reproduce.utils.environment import environment
-from reproduce.utils.files import UnusableFile, read_csv, write_csv, write_json
+from reproduce import verify as module
+from reproduce.study import Study, load_study
+from reproduce.utils.files import UnusableFile, read_csv, write_csv
+from reproduce.verify import (
+    check_environment,
+    compare,
+    contradiction,
+    dvc_status,
+    rerun_all,
+    verify,
+)
 
-ROOT = Path(__file__).parent.parent
-Change = dict[str, str]
+PUBLISHED = {"judge": "entailed (a)", "seeds": "3", "effect": "-0.2", "effect_low": "-0.3",
+             "effect_high": "-0.1", "verdict": "supported"}  # fmt: skip
 
 
 @pytest.fixture
-def study(finished: Path) -> Path:
-    return finished
+def study(tmp_path: Path) -> Study:
+    """Return the default study in a folder where its published results are also the local ones."""
+    (tmp_path / "artifacts").mkdir()
+    for name in ("tables", "figures"):
+        for folder in ("paper", "artifacts"):
+            shutil.copytree(ROOT / "paper" / name, tmp_path / folder / name)
+    study = replace(load_study(ROOT), folder=tmp_path)
+    package = str(ROOT / "reproduce")
+    return replace(study, params=study.params.model_copy(update={"package": package}))
 
 
-def kept(study: Path) -> dict[str, Any]:
-    return verify.expectations(study / "paper", study / "artifacts", ["methods/MTL"])
+@pytest.fixture
+def up_to_date(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "dvc_status", lambda _: {})
 
 
-def compare(study: Path) -> verify.Comparison:
-    expected = verify.read_expectations(study / "paper" / "expected.json")
-    return verify.verify(expected, study / "paper", study / "artifacts")
+def change_claim(study: Study, **cells: str) -> None:
+    path = study.artifacts / "tables" / "claims.csv"
+    first, *rest = read_csv(path)
+    write_csv(path, [first | cells, *rest])
 
 
-def change_claim(study: Path, **changes: str) -> None:
-    path = study / "paper" / "tables" / "claims.csv"
-    rows: list[dict[str, str]] = read_csv(path)
-    write_csv(path, [rows[0] | changes, *rows[1:]])
+@pytest.mark.usefixtures("up_to_date")
+class TestOutcome:
+    def test_the_same_bytes_are_identical(self, study: Study) -> None:
+        assert compare(study).outcome == "IDENTICAL" and verify(study) == 0
 
+    def test_other_bytes_are_named_and_consistent(self, study: Study) -> None:
+        (study.artifacts / "figures" / "trade-off.png").write_bytes(b"other")
+        (study.artifacts / "tables" / "seeds.csv").unlink()
+        (study.paper / "tables" / "scores.csv").unlink()
+        comparison = compare(study)
+        assert comparison.outcome == "CONSISTENT" and verify(study) == 0
+        assert comparison.files == [
+            "figures/trade-off.png",
+            "tables/scores.csv",
+            "tables/seeds.csv",
+        ]
 
-def test_what_was_kept_is_found_again(study: Path) -> None:
-    found = compare(study)
-    assert {each.status for each in found.claims} == {"identical"}
-    assert found.holds and found.same_bytes and found.outputs > 40
-    assert f"{found.outputs} of {found.outputs} outputs have" in verify.as_text(found)
+    def test_a_contradicted_claim_is_different(
+        self, study: Study, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        change_claim(study, effect="0.5", effect_low="0.4", effect_high="0.6")
+        assert compare(study).outcome == "DIFFERENT" and verify(study) == 1
+        lines = capsys.readouterr().out.splitlines()
+        assert any(line.startswith("DIFFERENT: IF tuning lowers faithfulness") for line in lines)
+
+    def test_a_claim_that_only_one_side_has_is_different(self, study: Study) -> None:
+        change_claim(study, claim="another")
+        assert len(compare(study).contradictions) == 2
+
+    def test_secondary_differences_decide_nothing(self, study: Study) -> None:
+        path = study.artifacts / "tables" / "claims.csv"
+        write_csv(path, [
+            row | ({} if row["role"] == "primary" else {"effect": "9"}) for row in read_csv(path)
+        ])  # fmt: skip
+        assert compare(study).outcome == "CONSISTENT"
+
+    def test_no_local_results_are_an_error(self, study: Study) -> None:
+        shutil.rmtree(study.artifacts)
+        with pytest.raises(UnusableFile, match="artifacts"):
+            verify(study)
 
 
 @pytest.mark.parametrize(
-    ("effect", "verdict", "status"),
+    ("changes", "agrees"),
     [
-        (lambda row: row["effect_low"], None, "agrees"),
-        (lambda row: row["effect_high"], None, "agrees"),
-        (lambda row: str(float(row["effect_high"]) + 0.001), None, "outside"),
-        (lambda row: str(float(row["effect_low"]) - 0.001), None, "outside"),
-        (lambda row: row["effect_low"], "another", "outside"),
-        (lambda row: "", None, "outside"),
+        ({}, True),
+        ({"effect": "-0.3", "verdict": "undecided"}, True),
+        ({"effect": "-0.1"}, True),
+        ({"effect": "-0.09", "effect_low": "-0.15", "effect_high": "-0.02"}, True),
+        ({"effect": "-0.09", "effect_low": "-0.15", "verdict": "undecided"}, False),
+        ({"effect": "0.1", "effect_low": "0.0", "effect_high": "0.2"}, False),
+        ({"effect": "", "effect_low": "", "effect_high": ""}, False),
+        ({"judge": "coverage (a)"}, False),
+        ({"seeds": "1"}, False),
     ],
 )
-def test_a_claim_agrees_with_the_same_verdict_inside_the_interval(
-    study: Path, effect: Any, verdict: str | None, status: str
+def test_an_effect_agrees_inside_the_interval_or_with_verdict_and_overlap(
+    changes: dict[str, str], agrees: bool
 ) -> None:
-    row = read_csv(study / "paper" / "tables" / "claims.csv")[0]
-    change_claim(study, effect=effect(row), verdict=verdict or row["verdict"])
-    found = compare(study)
-    assert found.claims[0].status == status
-    assert {each.status for each in found.claims[1:]} == {"identical"}
-    assert found.holds == (status == "agrees")
-    assert (found.changed, found.absent, found.extra) == (["tables/claims.csv"], [], [])
+    assert (contradiction(PUBLISHED | changes, PUBLISHED) == "") == agrees
 
 
-@pytest.mark.parametrize("change", [{"judge": "another"}, {"seeds": "1"}])
-def test_a_claim_by_other_judges_or_seeds_does_not_agree(study: Path, change: Change) -> None:
-    change_claim(study, **change)
-    assert compare(study).claims[0].status == "outside"
+def test_outdated_results_fail_and_their_stages_are_named(
+    study: Study, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    changes = {"tables": [{"changed deps": {"params.yaml": "modified"}}]}
+    monkeypatch.setattr(module, "dvc_status", lambda _: changes)
+    assert verify(study) == 1
+    output = capsys.readouterr().out
+    assert "out of date: tables" in output and "dvc repro" in output
 
 
-def test_claims_that_are_gone_or_new_are_named(study: Path) -> None:
-    path = study / "paper" / "tables" / "claims.csv"
-    first, *rest = read_csv(path)
-    write_csv(path, [*rest, first | {"claim": "another"}])
-    found = compare(study)
-    assert [each.status for each in (found.claims[0], found.claims[-1])] == [
-        "missing",
-        "unexpected",
-    ]
-    assert not found.holds
+def test_code_of_another_clone_is_named(study: Study, tmp_path: Path) -> None:
+    check_environment(ROOT / "reproduce")
+    with pytest.raises(UnusableFile, match="another"):
+        check_environment(tmp_path / "another" / "reproduce")
 
 
-def test_what_is_not_the_same_bytes_is_named(study: Path) -> None:
-    (study / "paper" / "figures" / "one.png").write_bytes(b"two")
-    (study / "paper" / "figures" / "two.png").write_bytes(b"two")
-    (study / "paper" / "figures" / ".DS_Store").write_bytes(b"")
-    (study / "paper" / "figures" / "folder").mkdir()
-    shutil.rmtree(study / "artifacts" / "drivers" / "cold")
-    found = compare(study)
-    assert (found.changed, found.absent) == (["figures/one.png"], ["drivers/cold"])
-    assert found.extra == ["figures/two.png"]
-    assert found.holds and not found.same_bytes
-    for said in ("1 differ: figures/one.png", "1 are not here: drivers/cold",
-                 "1 are not expected: figures/two.png"):  # fmt: skip
-        assert said in verify.as_text(found)
+STAGES = """
+stages:
+  first:
+    cmd: ls .cache/entailment | wc -l >> ran.log; cp input artifacts/first
+    deps: [input]
+    outs: [artifacts/first]
+  second:
+    cmd: {second}cp artifacts/first artifacts/second
+    deps: [artifacts/first]
+    outs: [artifacts/second]
+"""
 
 
-def test_tables_of_the_repository_alone_prove_nothing(study: Path) -> None:
-    shutil.rmtree(study / "artifacts")
-    found = compare(study)
-    assert {each.status for each in found.claims} == {"identical"}
-    assert not found.holds and "Nothing was run here" in verify.as_text(found)
+@pytest.fixture
+def pipeline(study: Study) -> Study:
+    """Return a study whose pipeline has two tiny stages, with what its judge scored before."""
+    folder = study.folder
+    dvc(folder, "init", "--no-scm")
+    (folder / ".cache" / "entailment").mkdir(parents=True)
+    (folder / ".cache" / "entailment" / "pairs").write_text("scored before")
+    (folder / "artifacts" / "README.md").write_text("committed")
+    (folder / "input").write_text("one")
+    (folder / "dvc.yaml").write_text(STAGES.format(second=""))
+    dvc(folder, "repro")
+    return study
 
 
-def test_a_claim_without_the_runs_that_it_compares_proves_nothing(study: Path) -> None:
-    shutil.rmtree(study / "artifacts" / "methods" / "MTL")
-    found = compare(study)
-    assert {each.status for each in found.claims} == {"identical"}
-    assert found.lost == ["methods/MTL"] and not found.holds
-    assert "stands without runs that it compares" in verify.as_text(found)
-    assert "methods/MTL; `dvc repro` makes them" in verify.as_text(found)
+@pytest.mark.slow
+class TestRerun:
+    def test_every_stage_runs_again_without_any_cache(self, pipeline: Study) -> None:
+        assert rerun_all(pipeline) == []
+        # The first run saw the pairs that were scored before, the second none.
+        assert (pipeline.folder / "ran.log").read_text().split() == ["1", "0"]
+        assert (pipeline.artifacts / "README.md").read_text() == "committed"
+        assert not (pipeline.folder / ".cache" / "before-rerun").exists()
 
+    def test_outputs_with_other_bytes_are_named(self, pipeline: Study) -> None:
+        (pipeline.folder / "input").write_text("two")
+        assert list(dvc_status(pipeline.folder)) == ["first"]
+        assert verify(pipeline, rerun=True) == 1
+        assert rerun_all(pipeline) == []
 
-def test_unfinished_work_is_no_artifact(study: Path) -> None:
-    shutil.copytree(study / "artifacts" / "methods" / "MTL", study / "artifacts" / ".MTL.abcdefgh")
-    assert compare(study).same_bytes
-
-
-def test_a_result_edited_by_hand_is_refused_by_name(study: Path) -> None:
-    path = study / "artifacts" / "methods" / "ReSet" / "seed-1" / "evaluation.jsonl"
-    path.write_text(path.read_text(encoding="utf-8") + "\n", encoding="utf-8")
-    with pytest.raises(UnusableFile, match=r"ReSet/seed-1/evaluation\.jsonl.*edited"):
-        compare(study)
-    with pytest.raises(UnusableFile, match=r"evaluation\.jsonl.*edited"):
-        kept(study)
-
-
-def test_the_same_bytes_from_another_machine_are_added(study: Path) -> None:
-    known, found = study / "paper" / "expected.json", kept(study)
-    other = [{"processor": "another"}]
-    write_json(known, {**found, "environments": other})
-    assert verify.merged(found, known)["environments"] == [*other, environment()]
-    elsewhere = [{"environment": other[0], "claims": [], "compared": 0, "agree": 0}]
-    write_json(known, {**found, "environments": other, "files": {"a": "b"}, "elsewhere": elsewhere})
-    merged = verify.merged(found, known)
-    assert merged["environments"] == [environment()] and merged["elsewhere"] == elsewhere
-    write_json(known, {**found, "artifacts": {"a": "b"}, "elsewhere": elsewhere})
-    assert verify.merged(found, known) == found
-    fewer = dict(list(found["artifacts"].items())[1:])
-    before = {"artifacts": fewer, "claims": found["claims"][1:], "elsewhere": elsewhere}
-    write_json(known, {**found, **before})
-    assert verify.merged(found, known)["elsewhere"] == elsewhere, "an arm was added"
-    stricter = [{**row, "verdict": "undecided"} for row in found["claims"]]
-    write_json(known, {**found, "claims": stricter, "elsewhere": elsewhere})
-    assert "elsewhere" not in verify.merged(found, known)
-
-
-def test_what_comes_out_elsewhere_is_kept_beside_it(study: Path) -> None:
-    path = study / "paper" / "expected.json"
-    expected = verify.read_expectations(path)
-
-    def add() -> None:
-        known = verify.read_expectations(path)
-        write_json(path, verify.beside(known, study / "paper", study / "artifacts"))
-
-    with pytest.raises(UnusableFile, match="the expected bytes came out here"):
-        add()
-    row = read_csv(study / "paper" / "tables" / "claims.csv")[0]
-    change_claim(study, effect=row["effect_low"], verdict="another")
-    for _ in range(2):
-        add()
-    kept = verify.read_expectations(path)
-    (here,) = kept.pop("elsewhere")
-    assert kept == expected and here["environment"] == environment()
-    assert here["compared"] == len(expected["claims"]) == here["agree"] + 1
-    assert here["claims"][0]["verdict"] == "another"
-    said = f"and {here['agree']} of {here['compared']} comparisons agreed, on:"
-    assert said in verify.as_text(compare(study))
-    shutil.rmtree(study / "artifacts" / "methods" / "MTL")
-    with pytest.raises(UnusableFile, match="not every run that the claims compare is here"):
-        add()
-
-
-@pytest.mark.parametrize(
-    "text", ["", "[]", "{}", '{"claims": []}', '{"claims": [{}], "files": {}, "artifacts": {}}']
-)
-def test_expectations_of_another_form_are_refused(study: Path, text: str) -> None:
-    (study / "paper" / "expected.json").write_text(text)
-    with pytest.raises(UnusableFile, match=r"expected\.json"):
-        compare(study)
-
-
-@pytest.mark.parametrize("part", ["claims", "files", "artifacts", "environments"])
-def test_expectations_with_a_part_left_out_are_refused(study: Path, part: str) -> None:
-    path = study / "paper" / "expected.json"
-    write_json(path, {k: v for k, v in json.loads(path.read_text()).items() if k != part})
-    with pytest.raises(UnusableFile, match="not a file of expectations"):
-        compare(study)
-
-
-def test_nothing_to_keep_is_refused(study: Path, tmp_path: Path) -> None:
-    with pytest.raises(UnusableFile, match="nothing there"):
-        verify.expectations(study / "paper", tmp_path / "x")
-    with pytest.raises(UnusableFile, match=r"drivers/none.*dvc repro"):
-        verify.expectations(study / "paper", study / "artifacts", ["drivers/none"])
-    shutil.rmtree(study / "paper" / "figures")
-    with pytest.raises(UnusableFile, match="figures: nothing there"):
-        kept(study)
-
-
-@pytest.mark.parametrize("folder", [ROOT, *ROOT.glob("profiles/*")], ids=lambda path: path.name)
-def test_what_to_expect_is_what_is_committed(folder: Path) -> None:
-    if not (folder / "paper").is_dir():
-        pytest.skip("this profile has no results")
-    expected = verify.read_expectations(folder / "paper" / "expected.json")
-    assert expected["claims"] == read_csv(folder / "paper" / "tables" / "claims.csv")
-    assert expected["files"] == verify._digests(folder / "paper"), "run `reproduce expect`"
+    def test_a_stage_that_fails_leaves_the_old_results(self, pipeline: Study) -> None:
+        lock = (pipeline.folder / "dvc.lock").read_text()
+        (pipeline.folder / "input").write_text("two")
+        (pipeline.folder / "dvc.yaml").write_text(STAGES.format(second="false && "))
+        with pytest.raises(UnusableFile, match="dvc repro"):
+            rerun_all(pipeline)
+        assert (pipeline.artifacts / "second").read_text() == "one"
+        assert (pipeline.folder / "dvc.lock").read_text() == lock
+        pairs = pipeline.folder / ".cache" / "entailment" / "pairs"
+        assert pairs.read_text() == "scored before"

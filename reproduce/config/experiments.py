@@ -1,13 +1,17 @@
-"""A schema of experiments.yaml: the arms of a study, the same at every scale."""
+"""The schema of experiments.yaml: the arms of a study, the same at every scale."""
 
 from collections.abc import Mapping
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from reproduce.config.params import Params
-from reproduce.config.training import Training
+from reproduce.config.params import Params, Training
 from reproduce.config.types import Name, Share, Strict, Weight
+
+PRETRAINED = "pretrained"
+"""What an arm starts from that starts from no other arm."""
+
+Experiment = Literal["two-stage", "methods", "data-size", "drivers", "controls"]
 
 
 class Weights(Strict):
@@ -25,28 +29,27 @@ class Weights(Strict):
 
 
 class Selection(Strict):
-    """Which candidates ReSet keeps.
+    """Which candidates an arm trains on.
 
     Attributes:
-        strategies: decoding strategies whose candidates are considered; null for all.
-        candidates: share of a prompt's candidates, of all strategies, that is considered; they
-            are taken in turn from the strategies above. Null for all that these have drawn.
-        keep: share of the prompts that are kept, best first within each data set.
-        rule: "best" by reward; the others are controls: "random" candidates, "shuffled"
-            rewards, "gold" responses to the prompts of "best" in place of its
-            generations.
+        strategies: decoding strategies of the candidate pool; null for all.
+        pool_fraction: share of a prompt's candidates, of all strategies, that are in the pool;
+            the strategies above take turns. Null for all that these have drawn.
+        keep_fraction: share of the prompts that are kept, best first within each data set.
+        rule: "best" by reward; the others are controls: "random" candidates, "shuffled" rewards,
+            "reference" responses to the prompts of "best" in place of its candidates.
     """
 
     strategies: Annotated[list[str], Field(min_length=1)] | None = None
-    candidates: Share | None = None
+    pool_fraction: Share | None = None
     weights: Weights = Weights()
-    keep: Share
-    rule: Literal["best", "random", "shuffled", "gold"] = "best"
+    keep_fraction: Share
+    rule: Literal["best", "random", "shuffled", "reference"] = "best"
 
     @model_validator(mode="after")
     def _distinct_strategies(self) -> "Selection":
         if self.strategies and len(set(self.strategies)) < len(self.strategies):
-            raise ValueError(f"strategies: {self.strategies} names one strategy twice")
+            raise ValueError(f"strategies: duplicate value in {self.strategies}")
         return self
 
 
@@ -54,22 +57,23 @@ class Arm(Strict):
     """One model of the study: where it starts and what it is trained on.
 
     Attributes:
-        label: name in tables and figures.
-        start: "base" or "experiment/arm" whose checkpoint of the same seed is trained further.
-        reads: "training", or "scores" for arms that select from the scored candidates.
+        experiment: the group of arms that it belongs to.
+        start: "pretrained", or the arm whose checkpoint of the same seed is trained further.
+        source: folder of artifacts that it trains on: "data/training", or "scores" for arms that
+            select from the scored candidates.
         mixture: side ("IF", "CD") or data set -> share of its training examples.
-        select: the selection of an arm that reads "scores".
-        continues: the profile's `continuation` holds: the start has seen this kind of data.
-        trajectory: also evaluate at this many points during training.
+        select: the selection of an arm whose source is "scores".
+        use_continuation: train with the profile's `continuation`, not with its full schedule.
+        num_intermediate_evals: also evaluate at so many points during training.
     """
 
-    label: str
+    experiment: Experiment
     start: str
-    reads: Literal["training", "scores"]
+    source: Literal["data/training", "scores"]
     mixture: Annotated[dict[str, Share], Field(min_length=1)] | None = None
     select: Selection | None = None
-    continues: bool = False
-    trajectory: Annotated[int, Field(ge=0)] = 0
+    use_continuation: bool = False
+    num_intermediate_evals: Annotated[int, Field(ge=0)] = 0
 
     @property
     def trains(self) -> bool:
@@ -80,59 +84,58 @@ class Arm(Strict):
     def _one_source(self) -> "Arm":
         if self.mixture is not None and self.select is not None:
             raise ValueError("an arm trains on a mixture or on a selection, not on both")
-        if (self.select is not None) != (self.reads == "scores"):
-            raise ValueError("an arm with 'select' reads 'scores', any other reads 'training'")
+        if (self.select is not None) != (self.source == "scores"):
+            raise ValueError("source: 'scores' goes with 'select', 'data/training' with the rest")
         return self
 
 
-def by_key(experiments: Mapping[str, Mapping[str, Arm]]) -> dict[str, Arm]:
-    """Return "experiment/arm" -> settings, in the order of the report."""
-    return {f"{e}/{a}": arm for e, found in experiments.items() for a, arm in found.items()}
-
-
-def training_of(params: Params, arm: Arm) -> Training:
+def training_for(params: Params, arm: Arm) -> Training:
     """Return the training that an arm gets: the profile's, or that of its continuation."""
-    changes = params.continuation.model_dump() if arm.continues else {}
+    changes = params.continuation.model_dump() if arm.use_continuation else {}
     return params.training.model_copy(update=changes)
 
 
 class Experiments(Strict):
-    """The whole experiments.yaml: experiment -> arm, in the order of the report."""
+    """The whole experiments.yaml.
 
-    experiments: dict[Name, dict[Name, Arm]]
+    Attributes:
+        arms: name -> arm, in the order of the report.
+        labels: name -> what a reader calls the arm; "{sets}" stands for its training data sets.
+    """
+
+    arms: dict[Name, Arm]
+    labels: dict[Name, str]
 
     @model_validator(mode="after")
-    def _distinct_labels(self) -> "Experiments":
+    def _a_label_each(self) -> "Experiments":
+        if different := set(self.arms) ^ set(self.labels):
+            raise ValueError(f"labels: '{min(different)}' has an arm or a label, but not both")
         seen: dict[str, str] = {}
-        for key, arm in by_key(self.experiments).items():
-            # "{sets}" stands for data sets that only the profile knows.
-            if "{sets}" not in arm.label and seen.setdefault(arm.label, key) != key:
-                raise ValueError(f"{seen[arm.label]} and {key} have one label: '{arm.label}'")
+        for name, label in self.labels.items():
+            if "{sets}" not in label and seen.setdefault(label, name) != name:
+                raise ValueError(f"labels: {seen[label]} and {name} have the same: '{label}'")
         return self
 
     @model_validator(mode="after")
     def _known_starts(self) -> "Experiments":
-        names = {f"{e}/{a}" for e, arms in self.experiments.items() for a in arms} | {"base"}
-        for experiment, arms in self.experiments.items():
-            for name, arm in arms.items():
-                if arm.start not in names - {f"{experiment}/{name}"}:
+        if PRETRAINED in self.arms:
+            raise ValueError(f"arms: '{PRETRAINED}' is the base model; choose another name")
+        for name in self.arms:
+            path = [name]
+            while (start := self.arms[path[-1]].start) != PRETRAINED:
+                if start not in self.arms:
                     raise ValueError(
-                        f"{experiment}.{name}.start: '{arm.start}' is not 'base' nor another arm"
+                        f"arms.{path[-1]}.start: '{start}' is neither '{PRETRAINED}' nor an arm"
                     )
-                if arm.start != "base" and not by_key(self.experiments)[arm.start].trains:
-                    raise ValueError(
-                        f"{experiment}.{name}.start: '{arm.start}' trains nothing, so it has no "
-                        "model of its own; start from what it starts from"
-                    )
-        return self
-
-    @model_validator(mode="after")
-    def _no_cycle(self) -> "Experiments":
-        arms = by_key(self.experiments)
-        for key in arms:
-            path = [key]
-            while (start := arms[path[-1]].start) in arms:
                 if start in path:
-                    raise ValueError(f"arms start from each other: {' from '.join([*path, start])}")
+                    raise ValueError(f"arms.{name}.start: circular: {' from '.join(path)}")
+                if not self.arms[start].trains:
+                    raise ValueError(
+                        f"arms.{path[-1]}.start: '{start}' trains nothing; use its start "
+                        f"'{self.arms[start].start}'"
+                    )
                 path.append(start)
         return self
+
+
+Arms = Mapping[str, Arm]

@@ -1,4 +1,4 @@
-"""params.yaml and experiments.yaml, read and checked before any work."""
+"""params.yaml, experiments.yaml and claims.yaml, read and checked before any work."""
 
 import os
 import re
@@ -9,104 +9,123 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from reproduce.config.claims import Claims
-from reproduce.config.experiments import Arm, Experiments, by_key
+from reproduce.config.claims_file import Claims
+from reproduce.config.experiments import Arms, Experiments
 from reproduce.config.params import Params
+from reproduce.utils.files import UserError
 
 T = TypeVar("T", bound=BaseModel)
 
 
-class ConfigError(Exception):
+class ConfigError(UserError):
     """A parameter that is unknown, mistyped, out of range or contradictory."""
 
 
 def load_params(path: Path = Path("params.yaml")) -> Params:
-    """Return the checked parameters of a profile; raise ConfigError naming what is wrong.
-
-    Files that they name are below the folder of `path`, from which a profile is run.
-    """
-    params = _checked(Params, path)
+    """Return the checked parameters of a profile; raise ConfigError naming what is wrong."""
+    params = _load(Params, path)
     deepspeed = params.hardware.deepspeed
     if deepspeed and not (path.parent / deepspeed).is_file():
         raise ConfigError(f"{path}: hardware.deepspeed: there is no file {deepspeed}")
     return params
 
 
-def refuse_unset(params: Params) -> None:
-    """Raise ConfigError naming a variable of the launcher's command that the environment lacks."""
-    left = re.search(r"\$\{?\w+\}?", os.path.expandvars(params.hardware.launch))
-    if left:
-        raise ConfigError(
-            f"hardware.launch: the environment has no {left[0]}; set it, or write its value there"
-        )
+def load_experiments(path: Path = Path("experiments.yaml")) -> Experiments:
+    """Return the arms and their labels; raise ConfigError naming what is wrong."""
+    return _load(Experiments, path)
 
 
-def load_experiments(path: Path = Path("experiments.yaml")) -> dict[str, dict[str, Arm]]:
-    """Return experiment -> arm -> settings; raise ConfigError naming what is wrong."""
-    return _checked(Experiments, path).experiments
-
-
-def load_claims(path: Path, experiments: dict[str, dict[str, Arm]]) -> Claims:
+def load_claims(path: Path, arms: Arms) -> Claims:
     """Return the claims; raise ConfigError naming what is wrong, or an arm that does not exist."""
-    found = _checked(Claims, path)
-    known = by_key(experiments)
-    for claim in found.claims:
+    claims = _load(Claims, path)
+    for claim_id, claim in claims.claims.items():
         for difference in claim.differences:
             for arm in (difference.arm, difference.against):
-                if arm not in known:
-                    raise ConfigError(f"{path}: '{claim.claim}': there is no arm '{arm}'")
-    return found
+                if arm not in arms:
+                    raise ConfigError(f"{path}: claims.{claim_id}: there is no arm '{arm}'")
+    return claims
 
 
-def check_together(params: Params, experiments: dict[str, dict[str, Arm]]) -> None:
-    """Raise ConfigError where an arm asks for candidates that the profile does not draw."""
-    known = params.candidates.strategies
-    for experiment, arms in experiments.items():
-        for name, arm in arms.items():
-            place = f"experiments.{experiment}.{name}.select"
-            wanted = (arm.select.strategies if arm.select else None) or []
-            for strategy in wanted:
-                if strategy not in known:
-                    raise ConfigError(
-                        f"{place}.strategies: '{strategy}' is not one of {sorted(known)} "
-                        "(candidates.strategies of params.yaml)"
-                    )
-            whole = sum(strategy.samples for strategy in known.values())
-            drawn = sum(known[strategy].samples for strategy in wanted or known)
-            share = (arm.select.candidates if arm.select else None) or 0
-            # As share_of counts: 0.28 of 25 is 7, not a rounding error more.
-            if round(share * whole, 6) > drawn:
+def check_candidates(params: Params, arms: Arms) -> None:
+    """Raise ConfigError where an arm selects from candidates that the profile does not sample."""
+    strategies = params.candidates.strategies
+    total = sum(strategy.samples for strategy in strategies.values())
+    for name, arm in arms.items():
+        chosen = (arm.select.strategies if arm.select else None) or []
+        for strategy in chosen:
+            if strategy not in strategies:
                 raise ConfigError(
-                    f"{place}.candidates: {share} of the {whole} that are drawn, but its "
-                    f"strategies draw {drawn} (samples, candidates.strategies of params.yaml)"
+                    f"arms.{name}.select.strategies: '{strategy}' is not one of "
+                    f"{sorted(strategies)} (candidates.strategies of params.yaml)"
                 )
+        sampled = sum(strategies[strategy].samples for strategy in chosen or strategies)
+        fraction = (arm.select.pool_fraction if arm.select else None) or 0
+        # Rounded as select.ceil_fraction does: 0.28 of 25 is 7, not a rounding error more.
+        if round(fraction * total, 6) > sampled:
+            raise ConfigError(
+                f"arms.{name}.select.pool_fraction: {fraction} of {total} candidates, but its "
+                f"strategies sample {sampled} (candidates.strategies of params.yaml)"
+            )
 
 
-def _checked(schema: type[T], path: Path) -> T:
+def check_ready(params: Params) -> None:
+    """Raise ConfigError where a run could not start.
+
+    That is a model or data set of the Hugging Face Hub without a revision, or a variable of
+    `hardware.launch` that the environment lacks.
+    """
+    for place, (name, revision) in pins(params).items():
+        if revision is None:
+            raise ConfigError(
+                f"{place}: '{name}' is no local folder and has no 'revision'; "
+                f"{pin_command(place, name)}"
+            )
+    unset = re.search(r"\$\{?\w+\}?", os.path.expandvars(params.hardware.launch))
+    if unset:
+        raise ConfigError(f"hardware.launch: the environment has no {unset[0]}; set it")
+
+
+def pins(params: Params) -> dict[str, tuple[str, str | None]]:
+    """Return parameter -> (name on the Hub, revision) of all that a profile takes from there."""
+    named: dict[str, tuple[str, str | None]] = {}
+    if params.base.published:
+        named["base.published"] = (params.base.published.model, params.base.published.revision)
+    if params.judging.published:
+        named["judging.published"] = (
+            params.judging.published.model,
+            params.judging.published.revision,
+        )
+    for name, hub_set in (params.data.hub.sets if params.data.hub else {}).items():
+        named[f"data.hub.sets.{name}"] = (hub_set.repo, hub_set.revision)
+    return {place: pin for place, pin in named.items() if not Path(pin[0]).is_dir()}
+
+
+def pin_command(place: str, name: str) -> str:
+    """Return how to find the revision of what the parameter `place` takes from the Hub."""
+    if "://" in name:
+        return "look up the newest commit at its address (40 digits)"
+    option = "--dataset " if place.startswith("data.") else ""
+    return f"`reproduce pin {option}{name}` asks the Hugging Face Hub for the newest (40 digits)"
+
+
+def _load(schema: type[T], path: Path) -> T:
     try:
         return schema.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
     except FileNotFoundError as error:
-        raise ConfigError(
-            f"{path}: missing; run from the folder of a profile, where params.yaml is"
-        ) from error
+        raise ConfigError(f"{path}: missing; run this in the folder of a profile") from error
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: cannot be read: {error}") from error
     except yaml.YAMLError as error:
         raise ConfigError(f"{path}: not YAML: {error}") from error
     except ValidationError as error:
-        faults = "\n".join(f"  {_fault(fault)}" for fault in error.errors())
-        raise ConfigError(f"{path} is refused:\n{faults}") from None
+        lines = "\n".join(f"  {_describe(problem)}" for problem in error.errors())
+        raise ConfigError(f"{path}: invalid configuration\n{lines}") from None
 
 
-def _fault(fault: Any) -> str:
-    name = ".".join(str(part) for part in fault["loc"]) or "(whole file)"
-    return f"{name}: {fault['msg']}{_given(fault)}"
-
-
-def _given(fault: Any) -> str:
-    """Return what was given, in brackets; "" where that may be, or hold, a key or a password."""
-    given, unknown = fault["input"], fault["type"] == "extra_forbidden"
-    private = unknown or "servers" in fault["loc"]
-    if isinstance(given, Mapping) or (private and not isinstance(given, int | float)):
-        return ""
-    return f" (given: {str(given)[:80]})"
+def _describe(problem: Any) -> str:
+    """Return key, message and value of a problem; no value where it may hold a key or password."""
+    name = ".".join(str(part) for part in problem["loc"]) or "(whole file)"
+    value, unknown = problem["input"], problem["type"] == "extra_forbidden"
+    private = unknown or "servers" in problem["loc"]
+    hidden = isinstance(value, Mapping) or (private and not isinstance(value, int | float))
+    return f"{name}: {problem['msg']}" + ("" if hidden else f" (given: {str(value)[:80]})")

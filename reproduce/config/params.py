@@ -1,22 +1,401 @@
-"""A schema of params.yaml: the scale of a study, its data, model and judges."""
+"""The schema of params.yaml: the scale of a study, its data, models, judges and hardware.
+
+Unknown and mistyped keys are errors. Lengths in words count what stands between white space.
+"""
 
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 from pydantic import Field, model_validator
 
-from reproduce.config.data import Data
-from reproduce.config.generation import Candidates, Generation
-from reproduce.config.judging import Judging, Validation
-from reproduce.config.servers import Servers
-from reproduce.config.training import Base, Continuation, Hardware, Training
-from reproduce.config.types import Strict
+from reproduce.config.types import Count, Name, Revision, SetName, Share, Strict
+
+ENTAILMENT_METRICS = ("entailed", "summac")
+"""Faithfulness metrics from -1 (contradicted) to 1; all other scores run from 0 to 1."""
 
 TableName = Literal[
-    "two-stage", "trajectory", "methods", "other-measures", "data-size", "drivers", "controls",
-    "mechanism", "outcomes", "measures", "instructions", "rewards", "data-sets", "seeds", "health",
-    "judges", "own-answers", "claims",
+    "two-stage", "training-curve", "methods", "secondary-metrics", "data-size", "ablations",
+    "controls", "memorised-errors", "outcomes", "faithfulness-metrics", "instructions", "rewards",
+    "datasets", "seeds", "diagnostics", "judge-validation", "judges-on-responses", "claims",
 ]  # fmt: skip
 """The tables for readers, in the order of the report."""
+
+
+# ---- data
+
+
+class WorldData(Strict):
+    """The synthetic task: its people, and the number of texts and of prompts per data set."""
+
+    people: Annotated[int, Field(ge=6, le=96)]
+    pretraining_texts: Count
+    train: Count
+    evaluation: Count
+
+
+class RealData(Strict):
+    """Public text in pinned files: for each data set its counts and length limits."""
+
+    sets: dict[str, dict[str, Annotated[int, Field(ge=0)]]]
+
+
+Layout = Literal[
+    "alpaca", "dolly", "sharegpt", "self-instruct", "mrqa-nq", "cnn-dailymail", "ms-marco"
+]
+"""Row formats that data.parsers reads."""
+
+
+class HubSet(Strict):
+    """A data set of the Hugging Face Hub at a commit, or in a local folder (no revision).
+
+    Attributes:
+        repo: "owner/name" on the Hub, the address of a repository of files ("https://..."), or a
+            folder.
+        revision: the commit, 40 digits.
+        config: the configuration of the repository, where it has several.
+        files: split -> patterns of its files, where the repository declares no splits.
+        layout: the format of its rows.
+        train: the split of the training examples; null for none.
+        evaluation: the split of the evaluation examples; null for none. Where both name one
+            split, its groups are divided.
+        counts: how many examples are taken for "train" and "evaluation".
+        rows: read at most so many rows of a split; null reads all.
+        context_words: longest context; null sets no limit.
+        response_words: longest reference response.
+        prompt_bytes: longest prompt in UTF-8: an upper bound of its tokens where a tokenizer
+            falls back to bytes.
+    """
+
+    repo: str
+    revision: Revision | None = None
+    config: str | None = None
+    files: dict[str, str | list[str]] | None = None
+    layout: Layout
+    train: str | None = None
+    evaluation: str | None = None
+    counts: dict[Literal["train", "evaluation"], Count]
+    rows: Count | None = None
+    context_words: Count | None = None
+    response_words: Count | None = None
+    prompt_bytes: Count | None = None
+
+    @model_validator(mode="after")
+    def _splits(self) -> "HubSet":
+        for part in self.counts:
+            if getattr(self, part) is None:
+                raise ValueError(f"counts.{part}: '{self.repo}' names no split for '{part}'")
+        return self
+
+
+class HubData(Strict):
+    """Data sets by the name that tables give them.
+
+    With `verifiable`, instructions get constraints that a program can check.
+    """
+
+    sets: dict[SetName, HubSet]
+    verifiable: bool = False
+
+
+class Data(Strict):
+    """Where the text comes from: exactly one of `world`, `real` and `hub`."""
+
+    seed: int
+    world: WorldData | None = None
+    real: RealData | None = None
+    hub: HubData | None = None
+
+    @model_validator(mode="after")
+    def _one_origin(self) -> "Data":
+        if sum(origin is not None for origin in (self.world, self.real, self.hub)) != 1:
+            raise ValueError("give exactly one of 'world', 'real' and 'hub'")
+        return self
+
+
+# ---- base model and training
+
+
+class Training(Strict):
+    """One training run; the same keys at every scale.
+
+    Attributes:
+        batch_size: the effective batch, over devices and accumulation.
+        micro_batch_size: what one device takes at once.
+        warmup: share of the steps.
+        schedule_options: {"decay": share of the steps} of warmup_stable_decay.
+        max_length: tokens of prompt and response together; longer examples are left out.
+    """
+
+    epochs: Annotated[float, Field(gt=0)]
+    batch_size: Count
+    micro_batch_size: Count
+    learning_rate: Annotated[float, Field(gt=0, lt=1)]
+    schedule: Literal["cosine", "linear", "constant_with_warmup", "warmup_stable_decay"]
+    schedule_options: dict[str, float] = Field(default={})
+    warmup: Annotated[float, Field(ge=0, lt=1)]
+    weight_decay: Annotated[float, Field(ge=0)]
+    beta2: Annotated[float, Field(gt=0, lt=1)] = 0.999
+    max_length: Count
+
+    @model_validator(mode="after")
+    def _whole_batches(self) -> "Training":
+        if self.batch_size % self.micro_batch_size:
+            raise ValueError(
+                f"batch_size {self.batch_size} is no multiple of "
+                f"micro_batch_size {self.micro_batch_size}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _options_of_the_schedule(self) -> "Training":
+        allowed = {"decay"} if self.schedule == "warmup_stable_decay" else set()
+        for option in sorted(set(self.schedule_options) - allowed):
+            raise ValueError(
+                f"schedule_options: '{option}' is no option of {self.schedule}; "
+                f"allowed: {sorted(allowed) or 'none'}"
+            )
+        decay = self.schedule_options.get("decay")
+        if decay is not None and not 0 < decay <= 1 - self.warmup:
+            raise ValueError(
+                f"schedule_options.decay: {decay:g} must be above 0 and with warmup "
+                f"({self.warmup:g}) at most 1"
+            )
+        return self
+
+
+class Continuation(Strict):
+    """What replaces the values of `training` for arms with `use_continuation`."""
+
+    epochs: Annotated[float, Field(gt=0)]
+    learning_rate: Annotated[float, Field(gt=0, lt=1)]
+
+
+class TinyModel(Strict):
+    """The shape of a LLaMA that is pretrained here."""
+
+    hidden_size: Count
+    intermediate_size: Count
+    layers: Count
+    heads: Count
+    max_positions: Count
+
+    @model_validator(mode="after")
+    def _whole_heads(self) -> "TinyModel":
+        if self.hidden_size % self.heads:
+            raise ValueError(f"hidden_size {self.hidden_size} is no multiple of heads {self.heads}")
+        return self
+
+
+class Shape(TinyModel):
+    """The shape that a published LLaMA must have."""
+
+    vocabulary: Count
+
+
+class PublishedBase(Strict):
+    """A causal language model of the Hugging Face Hub at a commit, or in a local folder.
+
+    Attributes:
+        revision: the commit; none for a folder.
+        chat: a chat template of models.pretrained; null keeps the model's own.
+        shape: what its configuration must say; `reproduce plan` uses it, too.
+    """
+
+    model: str
+    revision: Revision | None = None
+    chat: Literal["vicuna"] | None = None
+    shape: Shape | None = None
+
+
+class Base(Strict):
+    """The base model: pretrained here per seed (`tiny`, `training`), imported or published."""
+
+    tiny: TinyModel | None = None
+    training: Training | None = None
+    imported: Literal["smollm2"] | None = None
+    published: PublishedBase | None = None
+
+    @model_validator(mode="after")
+    def _one_origin(self) -> "Base":
+        if sum(origin is not None for origin in (self.tiny, self.imported, self.published)) != 1:
+            raise ValueError("give exactly one of 'tiny', 'imported' and 'published'")
+        if (self.tiny is None) != (self.training is None):
+            raise ValueError("'training' goes with 'tiny', and only with it")
+        return self
+
+
+# ---- generation and candidates
+
+
+class Decoding(Strict):
+    """One decoding strategy; temperature 0 is greedy, top_k 0 means no limit."""
+
+    temperature: Annotated[float, Field(ge=0, le=5)]
+    top_k: Annotated[int, Field(ge=0)] = 0
+    top_p: Share = 1.0
+    samples: Count = 1
+
+    @model_validator(mode="after")
+    def _greedy_once(self) -> "Decoding":
+        if self.temperature == 0 and self.samples > 1:
+            raise ValueError("greedy decoding (temperature 0) gives one sample only")
+        return self
+
+
+class Generation(Strict):
+    """Limits of every generation: new tokens per response, responses per batch."""
+
+    max_new_tokens: Count
+    batch_size: Count
+
+
+class Candidates(Strict):
+    """ReSet's sampling: training prompts per data set, and the decoding strategies."""
+
+    prompts: Count
+    strategies: Annotated[dict[Name, Decoding], Field(min_length=1)]
+
+
+# ---- judges
+
+
+class CrossEncoderTraining(Strict):
+    """How the pipeline trains an entailment model of its own."""
+
+    epochs: Annotated[float, Field(gt=0)]
+    batch_size: Count
+    learning_rate: Annotated[float, Field(gt=0, lt=1)]
+    pairs: Count
+    seed: Annotated[int, Field(ge=0)]
+
+
+class PublishedJudge(Strict):
+    """A sequence classifier of the Hugging Face Hub at a commit, or in a local folder."""
+
+    model: str
+    revision: Revision | None = None
+
+
+class LLMJudgeSettings(Strict):
+    """An LLM judge that rates from 1 to 10 how well a response follows its instruction.
+
+    `servers.judge` says where it is and how it is asked.
+
+    Attributes:
+        model: the server's name of the model; as exact a version as it knows.
+        prompt: a file of judges/prompts, without its ending.
+        max_tokens: of one rating.
+        max_unreadable_share: a stage with more unreadable ratings fails.
+    """
+
+    model: str
+    prompt: Annotated[str, Field(pattern="^[a-z0-9-]+$")] = "single-v1"
+    max_tokens: Count = 1024
+    max_unreadable_share: Annotated[float, Field(ge=0, le=1)] = 0.02
+
+
+class Judging(Strict):
+    """The judges of faithfulness and instruction following.
+
+    Attributes:
+        entailment: "symbolic" is exact on the synthetic task; "trained" trains a cross-encoder by
+            `training`; "published" takes that of `published`.
+        extractive: the faithfulness metric of an extractive answer.
+        abstractive: the faithfulness metric of a summary.
+        max_empty_share: a stage with more empty responses fails.
+        llm_judge: rates instruction following; without it, the score is the share of the
+            verifiable instructions that are followed.
+    """
+
+    entailment: Literal["symbolic", "trained", "published"]
+    training: CrossEncoderTraining | None = None
+    published: PublishedJudge | None = None
+    extractive: Literal["entailed", "coverage", "k_precision"]
+    abstractive: Literal["summac", "coverage", "k_precision"]
+    max_empty_share: Annotated[float, Field(ge=0, le=1)]
+    llm_judge: LLMJudgeSettings | None = None
+
+    @property
+    def faithfulness_metric(self) -> dict[str, str]:
+        """Return kind of example -> the metric of its faithfulness."""
+        return {"extractive": self.extractive, "abstractive": self.abstractive}
+
+    @model_validator(mode="after")
+    def _one_scale(self) -> "Judging":
+        if len({name in ENTAILMENT_METRICS for name in self.faithfulness_metric.values()}) > 1:
+            raise ValueError(
+                f"extractive: {self.extractive} and abstractive: {self.abstractive} use different "
+                f"scales; choose both or none of {' and '.join(ENTAILMENT_METRICS)}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _settings_of_the_model(self) -> "Judging":
+        for name, value in (("training", self.training), ("published", self.published)):
+            entailment = "trained" if name == "training" else name
+            if (self.entailment == entailment) != (value is not None):
+                raise ValueError(f"'{name}' goes with entailment '{entailment}', and only with it")
+        return self
+
+
+class Validation(Strict):
+    """How the judges are validated: trials per data set, and what they must reach.
+
+    A faithfulness metric with an AUC below `min_auc` on wrong answers of the same passage, or
+    with fewer than `min_trials` of them, is not used for claims.
+    """
+
+    trials: Count
+    min_trials: Count
+    min_auc: Annotated[float, Field(ge=0.5, le=1)]
+    seed: int
+
+    @model_validator(mode="after")
+    def _enough_trials(self) -> "Validation":
+        if self.min_trials > self.trials:
+            raise ValueError(f"min_trials: {self.min_trials} is more than trials {self.trials}")
+        return self
+
+
+class JudgeServer(Strict):
+    """The server of the LLM judge. It decides no number, so no stage depends on it.
+
+    Attributes:
+        url: where the server speaks OpenAI's protocol ("https://api.openai.com/v1").
+        key: the environment variable that holds the key, which is itself written nowhere; "" for
+            a server that asks for none.
+        budget: ratings by one model and prompt that the profile may ask for in all; no request
+            is sent that would exceed it.
+        concurrency: requests that are under way together, over all seeds.
+        timeout: seconds that one request may take.
+        attempts: how often a request is tried on status 429, 5xx, or no answer.
+    """
+
+    url: str
+    key: Annotated[str, Field(pattern="^([A-Za-z_][A-Za-z0-9_]*)?$")] = "OPENAI_API_KEY"
+    budget: Count
+    concurrency: Count = 8
+    timeout: Annotated[float, Field(gt=0)] = 120.0
+    attempts: Count = 6
+
+    @model_validator(mode="after")
+    def _plain_address(self) -> "JudgeServer":
+        parts = urlsplit(self.url)
+        if parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc:
+            # Parameters are committed and logged, so they are no place for a password.
+            raise ValueError("'url' must be http://host/... or https://host/..., without a login")
+        if parts.query or parts.fragment:
+            raise ValueError("'url' must have no '?' and no '#'; a key goes into 'key'")
+        return self
+
+
+class Servers(Strict):
+    """The servers that a profile asks, if it asks any."""
+
+    judge: JudgeServer | None = None
+
+
+# ---- statistics, hardware, and the whole file
 
 
 class Statistics(Strict):
@@ -27,8 +406,65 @@ class Statistics(Strict):
     seed: Annotated[int, Field(ge=0)]
 
 
+class Hardware(Strict):
+    """How many runs go side by side, and what computes them.
+
+    Attributes:
+        workers: seeds that run side by side.
+        threads: of each worker.
+        threads_single: of a step that runs by itself, such as training the entailment model.
+        precision: of training (weights stay fp32 under "bf16", products are taken in bf16) and of
+            generation. "bf16" is fast on GPUs and on CPUs with bf16 products, and several times
+            as slow as "fp32" on others; "auto" takes the faster one of the machine.
+        deepspeed: path of a DeepSpeed configuration, below the profile's folder; null trains
+            without.
+        launch: command before that of a training run, which starts `devices` processes of it
+            ("torchrun --standalone --nproc_per_node 8 --no-python"), with variables of the
+            environment filled in ("$HOST"); "" trains in this process.
+        devices: processes that train together; they and accumulation share the effective batch.
+        attention: the attention implementation of transformers.
+        gradient_checkpointing: compute activations twice to hold them once.
+        save_every: steps between checkpoints from which a stopped run resumes; null keeps none.
+    """
+
+    workers: Count
+    threads: Count
+    threads_single: Count
+    precision: Literal["fp32", "bf16", "auto"] = "fp32"
+    deepspeed: str | None = None
+    launch: str = ""
+    devices: Count = 1
+    attention: Literal["sdpa", "eager", "flash_attention_2"] = "sdpa"
+    gradient_checkpointing: bool = False
+    save_every: Count | None = None
+
+    @model_validator(mode="after")
+    def _one_at_a_time(self) -> "Hardware":
+        for name, value in (("deepspeed", self.deepspeed), ("launch", self.launch)):
+            if value and self.workers > 1:
+                raise ValueError(f"'{name}' takes all devices for one run: set 'workers' to 1")
+        if self.devices > 1 and not self.launch:
+            raise ValueError(f"'devices' is {self.devices}: give the 'launch' that starts them")
+        return self
+
+    @model_validator(mode="after")
+    def _possible_precision(self) -> "Hardware":
+        if self.precision == "auto" and (self.launch or self.deepspeed):
+            # The machine that starts the run need not be one of those that train.
+            raise ValueError("'precision' is auto: with 'launch' or 'deepspeed' say fp32 or bf16")
+        if self.attention == "flash_attention_2" and self.precision != "bf16":
+            raise ValueError("'attention' is flash_attention_2, which needs 'precision' bf16")
+        return self
+
+
 class Params(Strict):
-    """The whole params.yaml of a profile; `captions` are remarks below tables, by their names."""
+    """The whole params.yaml of a profile.
+
+    Attributes:
+        package, lock, claims: paths, as seen from the profile's folder.
+        seeds: what a run makes; tables take published seeds next to them.
+        captions: remarks below tables, by their names.
+    """
 
     profile: str
     package: str
@@ -61,41 +497,43 @@ class Params(Strict):
 
     @model_validator(mode="after")
     def _batches_for_all_devices(self) -> "Params":
-        for name, found in (("training", self.training), ("base.training", self.base.training)):
-            at_once = found.micro_batch_size * self.hardware.devices if found else 1
-            if found and found.batch_size % at_once:
+        for name, training in (("training", self.training), ("base.training", self.base.training)):
+            at_once = training.micro_batch_size * self.hardware.devices if training else 1
+            if training and training.batch_size % at_once:
                 raise ValueError(
-                    f"{name}.batch_size: {found.batch_size} is no multiple of micro_batch_size "
-                    f"{found.micro_batch_size} on {self.hardware.devices} devices"
+                    f"{name}.batch_size: {training.batch_size} is no multiple of micro_batch_size "
+                    f"{training.micro_batch_size} on {self.hardware.devices} devices"
                 )
         return self
 
     @model_validator(mode="after")
     def _rows_within_the_model(self) -> "Params":
         shape = self.base.tiny or (self.base.published and self.base.published.shape)
-        for name, found in (("training", self.training), ("base.training", self.base.training)):
-            if found and shape and found.max_length > shape.max_positions:
+        if not shape:
+            return self
+        for name, training in (("training", self.training), ("base.training", self.base.training)):
+            if training and training.max_length > shape.max_positions:
                 raise ValueError(
-                    f"{name}.max_length: {found.max_length} tokens, but the model has "
+                    f"{name}.max_length: {training.max_length} tokens, but the model has "
                     f"{shape.max_positions} positions"
                 )
-        new = self.generation.max_new_tokens
-        if shape and self.training.max_length + new > shape.max_positions:
+        new_tokens = self.generation.max_new_tokens
+        if self.training.max_length + new_tokens > shape.max_positions:
             raise ValueError(
                 f"training.max_length: a prompt of up to {self.training.max_length} tokens and "
-                f"generation.max_new_tokens {new} are more than the model's {shape.max_positions} "
-                "positions"
+                f"generation.max_new_tokens {new_tokens} are more than the model's "
+                f"{shape.max_positions} positions"
             )
         return self
 
     @model_validator(mode="after")
     def _judge_and_server(self) -> "Params":
-        if (self.judging.rated is None) != (self.servers.judge is None):
-            raise ValueError("servers.judge goes with judging.rated, and only with it")
+        if (self.judging.llm_judge is None) != (self.servers.judge is None):
+            raise ValueError("set both servers.judge and judging.llm_judge, or neither")
         return self
 
     @model_validator(mode="after")
     def _distinct_seeds(self) -> "Params":
         if len(set(self.seeds)) != len(self.seeds):
-            raise ValueError(f"seeds: {self.seeds} names one seed twice")
+            raise ValueError(f"seeds: duplicate value in {self.seeds}")
         return self

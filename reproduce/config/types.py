@@ -9,16 +9,16 @@ Count = Annotated[int, Field(ge=1)]
 Weight = Annotated[float, Field(ge=0)]
 Revision = Annotated[str, Field(pattern="^[0-9a-f]{40}$")]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
-"""What a folder or a file can be called, too."""
+"""Also a name of a folder or a file."""
 
 
-def _no_word_of_ours(name: str) -> str:
+def _not_reserved(name: str) -> str:
     if name in ("IF", "CD", "mean", "all"):
-        raise ValueError(f"'{name}' means something else in mixtures and tables")
+        raise ValueError(f"'{name}' has another meaning in mixtures and tables")
     return name
 
 
-SetName = Annotated[Name, AfterValidator(_no_word_of_ours)]
+SetName = Annotated[Name, AfterValidator(_not_reserved)]
 
 
 class Strict(BaseModel):

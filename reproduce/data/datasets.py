@@ -1,188 +1,338 @@
-"""Public real text as Examples: fetched, checked, split by group, sampled with a seed."""
+"""Real text: rows of pinned files or of the Hugging Face Hub as examples, split and sampled."""
 
+import heapq
+import itertools
+import json
 import random
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from reproduce import download as fetch
-from reproduce.data import parsers as parse
-from reproduce.data.constraints import constrain_gold, constrain_open
-from reproduce.data.overlap import EVALUATION_SHARE, marks, overlap, seen_runs
-from reproduce.data.rows import fits
-from reproduce.schema import Example, Side
-from reproduce.utils.files import text_id
+from tqdm import tqdm
 
-__all__ = ["DATASETS", "check_limits", "pools", "real_examples"]
+from reproduce.config import HubData, HubSet
+from reproduce.data.constraints import constrain
+from reproduce.data.overlap import dedup_keys, overlap, training_ngrams
+from reproduce.data.parsers import FORMATS, Row, Skipped
+from reproduce.download import fetch, hub_error
+from reproduce.schema import Example, Sets
+from reproduce.utils.files import UnusableFile, short_hash
 
 Part = Literal["train", "evaluation"]
 Limits = Mapping[str, int]
-Sets = dict[str, list[Example]]
+Pools = dict[str, tuple[list[Example], list[Example]]]
+"""Data set -> the examples that training and evaluation may sample."""
 
-LIMITS = ("train", "evaluation", "context_words", "response_words")
+EVALUATION_SHARE = 0.3
+"""Share of the groups of a data set that are kept for evaluation."""
+
+MAX_INVALID = 0.01
+"""Share of the rows of a source that may not be in its format."""
+
+LENGTHS: Mapping[str, Callable[[Example], int]] = {
+    "context_words": lambda example: len(example.context.split()),
+    "response_words": lambda example: len(example.response.split()),
+    "prompt_bytes": lambda example: len(example.prompt.encode()),
+}
+"""Limit of a data set -> the length that it bounds; the response is the reference response."""
 
 
 @dataclass(frozen=True)
-class Source:
-    """Names of the manifest's files that a data set is made of, by what they may serve for.
+class PinnedSet:
+    """A data set in files of manifest.yaml, by what these may serve for.
 
-    `side` is the objective that its examples belong to.
+    The groups of the files in `split` are divided between training and evaluation.
     """
 
+    format: str
     split: tuple[str, ...] = ()
     train: tuple[str, ...] = ()
     evaluation: tuple[str, ...] = ()
-    side: Side = "CD"
 
 
-DATASETS: Mapping[str, Source] = {
-    "squad": Source(split=("squad-dev",)),
-    "adversarial-qa": Source(
-        split=("adversarial-qa-dbert", "adversarial-qa-dbidaf", "adversarial-qa-droberta")
+PINNED_SETS: Mapping[str, PinnedSet] = {
+    "squad": PinnedSet("squad", split=("squad-dev",)),
+    "adversarial-qa": PinnedSet(
+        "t0-adversarial-qa",
+        split=("adversarial-qa-dbert", "adversarial-qa-dbidaf", "adversarial-qa-droberta"),
     ),
-    "quoref": Source(split=("quoref",)),
-    "dialogsum": Source(train=("dialogsum-dev",), evaluation=("dialogsum-test",)),
-    "xsum": Source(split=("xsum",)),
-    "samsum": Source(split=("samsum",)),
-    "cnn-dailymail": Source(split=("cnn-dailymail",)),
-    "alpaca": Source(split=("alpaca-demo",), side="IF"),
-    "self-instruct": Source(split=("self-instruct-seeds",), side="IF"),
-    "user-oriented": Source(evaluation=("user-oriented",), side="IF"),
-    "vicuna": Source(evaluation=("vicuna-bench",), side="IF"),
-    "mt-bench": Source(evaluation=("mt-bench",), side="IF"),
+    "quoref": PinnedSet("t0-quoref", split=("quoref",)),
+    "dialogsum": PinnedSet("dialogsum", train=("dialogsum-dev",), evaluation=("dialogsum-test",)),
+    "xsum": PinnedSet("t0-summarize", split=("xsum",)),
+    "samsum": PinnedSet("t0-summarize", split=("samsum",)),
+    "cnn-dailymail": PinnedSet("t0-article", split=("cnn-dailymail",)),
+    "alpaca": PinnedSet("alpaca", split=("alpaca-demo",)),
+    "self-instruct": PinnedSet("seed-tasks", split=("self-instruct-seeds",)),
+    "user-oriented": PinnedSet("seed-tasks", evaluation=("user-oriented",)),
+    "vicuna": PinnedSet("mt-bench", evaluation=("vicuna-bench",)),
+    "mt-bench": PinnedSet("mt-bench", evaluation=("mt-bench",)),
 }
-"""The data sets that `real_examples` knows."""
+"""The data sets that `data.real.sets` may name."""
 
 
 @dataclass
-class Pool:
-    """What a data set offers before sampling, with its row of the report."""
+class Counts:
+    """What became of the rows of one data set.
 
-    train: list[Example]
-    evaluation: list[Example]
-    counts: dict[str, Any]
-
-
-def pools(limits: Mapping[str, Limits], mirror: Path | None, cache: Path) -> dict[str, Pool]:
-    """Return what each data set offers for training and for evaluation, by name in sorted order.
-
-    Args:
-        limits: for each data set at most how many examples for "train" and "evaluation"
-            (0 when left out), and how long, in words between white space, "context_words" and
-            "response_words" may be (no bound when left out).
-        mirror: a folder of the files; see `fetch`.
-        cache: where downloads go.
-
-    No group, context or prompt (before its constraints) is on both sides, across all of `limits`.
-    Counts: "parsed", "refused" and "cut_off" (see `parse.Parsed`), "too_long", "shared" (left
-    out of train because evaluation has it) and "repeated".
-    Raises ValueError for an unknown name or key, or train examples of an evaluation-only set;
-    UnusableFile as `fetch` and `parse` do.
+    Attributes:
+        rows: rows that were read; once, also where both sides read one split.
+        left_out, truncated: see parsers.Skipped.
+        invalid: rows that are not in their format.
+        too_long: examples beyond the limits on length.
+        shared: training examples left out because evaluation has their group or text.
+        repeated: examples whose prompt occurred before.
+        train, evaluation: examples that were sampled.
+        overlap: share of the evaluation examples with an n-gram of a training example.
     """
-    check_limits(limits)
-    # In sorted order, so that the order of `limits` changes nothing.
-    found = {name: _pool(name, limits[name], mirror, cache) for name in sorted(limits)}
-    _separate(found.values())
-    return found
+
+    dataset: str
+    rows: int = 0
+    left_out: int = 0
+    invalid: int = 0
+    truncated: int = 0
+    too_long: int = 0
+    shared: int = 0
+    repeated: int = 0
+    train: int = 0
+    evaluation: int = 0
+    overlap: float = 0.0
 
 
-def real_examples(
-    offered: Mapping[str, Pool], limits: Mapping[str, Limits], seed: int
-) -> tuple[Sets, Sets, list[dict[str, Any]]]:
-    """Return (train sets, evaluation sets, one row of counts each), sampled from the pools.
-
-    `seed` is of the sampling and of the constraints; the split does not depend on it. To the
-    pools' counts come "train" and "evaluation", what is returned, and "overlap", the share of
-    the evaluation prompts with a run of OVERLAP_WORDS words that is in a training prompt.
-    """
-    train: Sets = {}
-    evaluation: Sets = {}
-    for name, pool in offered.items():
-        train[name] = _sample(name, "train", pool.train, limits[name], seed)
-        evaluation[name] = _sample(name, "evaluation", pool.evaluation, limits[name], seed)
-    seen = seen_runs(train.values())
-    counts = [
-        {
-            **pool.counts,
-            "train": len(train[name]),
-            "evaluation": len(evaluation[name]),
-            "overlap": overlap(evaluation[name], seen),
-        }
-        for name, pool in offered.items()
-    ]
-    return train, evaluation, counts
+RealText = tuple[Sets, Sets, list[Counts]]
+"""Training sets, evaluation sets, and the counts of each data set."""
 
 
-def check_limits(limits: Mapping[str, Limits]) -> None:
-    """Raise ValueError naming a data set, or a bound of one, that does not exist."""
-    for name, limit in limits.items():
-        if name not in DATASETS:
-            raise ValueError(f"unknown data set {name!r}; allowed: {', '.join(DATASETS)}")
-        if unknown := set(limit) - set(LIMITS):
-            raise ValueError(f"{name}: unknown {sorted(unknown)}; allowed: {', '.join(LIMITS)}")
-        source = DATASETS[name]
-        if limit.get("train", 0) and not (source.train or source.split):
+def check_limits(sets: Mapping[str, Limits]) -> None:
+    """Raise ValueError for a pinned data set, or a limit of one, that does not exist."""
+    allowed = ("train", "evaluation", *LENGTHS)
+    for name, limits in sets.items():
+        if name not in PINNED_SETS:
+            raise ValueError(f"unknown data set {name!r}; allowed: {', '.join(PINNED_SETS)}")
+        if unknown := sorted(set(limits) - set(allowed)):
+            raise ValueError(f"{name}: unknown {unknown}; allowed: {', '.join(allowed)}")
+        if limits.get("train") and not (PINNED_SETS[name].split or PINNED_SETS[name].train):
             raise ValueError(f'{name}: for evaluation only; set its "train" to 0')
 
 
-def _pool(name: str, limit: Limits, mirror: Path | None, cache: Path) -> Pool:
-    source = DATASETS[name]
-    counts: dict[str, Any] = {"dataset": name, "parsed": 0, "refused": 0, "cut_off": 0}
+def pinned_sets(sets: Mapping[str, Limits], seed: int) -> RealText:
+    """Return a random sample of pinned data sets, of at most as many examples as `sets` says.
 
-    def read(files: Iterable[str]) -> list[Example]:
-        found: list[Example] = []
-        for file in files:
-            parsed = parse.parse(fetch.fetch(file, mirror, cache), name)
-            found += parsed.examples
-            counts["parsed"] += len(parsed.examples)
-            counts["refused"] += parsed.refused
-            counts["cut_off"] += parsed.cut_off
-        return found
-
-    train, evaluation = _split(read(source.split))
-    train += read(source.train)
-    evaluation += read(source.evaluation)
-    pool = Pool(_short(train, limit), _short(evaluation, limit), counts)
-    counts["too_long"] = len(train) + len(evaluation) - len(pool.train) - len(pool.evaluation)
-    return pool
+    No group, context or prompt (before its constraints) is on both sides, across all of `sets`.
+    Instructions get constraints. The split is the same for every seed. Raises UnusableFile for a
+    file that cannot be had, or with too many invalid rows.
+    """
+    pools, counts = pinned_pools(sets)
+    train: Sets = {}
+    evaluation: Sets = {}
+    for name, (train_pool, evaluation_pool) in pools.items():
+        train[name] = _sample(name, "train", train_pool, sets[name], seed)
+        evaluation[name] = _sample(name, "evaluation", evaluation_pool, sets[name], seed)
+    _count(counts, train, evaluation)
+    return train, evaluation, list(counts.values())
 
 
-def _split(examples: list[Example]) -> tuple[list[Example], list[Example]]:
-    """Return (train, evaluation), split by the hash of the group: the same for every seed."""
-    groups = sorted({example.group for example in examples}, key=lambda each: text_id(each))
-    held_out = set(groups[: round(EVALUATION_SHARE * len(groups))])
-    train = [example for example in examples if example.group not in held_out]
-    return train, [example for example in examples if example.group in held_out]
+def pinned_pools(sets: Mapping[str, Limits]) -> tuple[Pools, dict[str, Counts]]:
+    """Return the pools of pinned data sets, sorted by name, and the counts of their rows."""
+    counts = {name: Counts(name) for name in sorted(sets)}
+    pools: Pools = {}
+    for name in counts:
+        source = PINNED_SETS[name]
+        divided = _read(source.split, source.format, counts[name])
+        hashes = sorted({_group_hash(example) for example in divided})
+        held_out = set(hashes[: round(EVALUATION_SHARE * len(hashes))])
+        train = [example for example in divided if _group_hash(example) not in held_out]
+        evaluation = [example for example in divided if _group_hash(example) in held_out]
+        train += _read(source.train, source.format, counts[name])
+        evaluation += _read(source.evaluation, source.format, counts[name])
+        pools[name] = train, list(_usable(evaluation, sets[name], set(), counts[name]))
+    keys = {key for _, evaluation in pools.values() for e in evaluation for key in dedup_keys(e)}
+    for name, (train, evaluation) in pools.items():
+        train = list(_usable(train, sets[name], keys, counts[name]))
+        pools[name] = _distinct(train, counts[name]), _distinct(evaluation, counts[name])
+    return pools, counts
 
 
-def _short(examples: Iterable[Example], limit: Limits) -> list[Example]:
-    context, response = (limit.get(key) for key in ("context_words", "response_words"))
-    return [example for example in examples if fits(example, context, response)]
+def hub_sets(settings: HubData, seed: int) -> RealText:
+    """Return a sample of data sets of the Hugging Face Hub, of as many examples as they say.
+
+    Rows are read as a stream, so memory holds only the sample and a number per prompt. The sample
+    does not depend on the order of the rows: it is the examples whose id, hashed with `seed`,
+    comes first. Evaluation is sampled first; training examples that share a group, a context or a
+    prompt with it are left out. With `verifiable`, instructions get constraints.
+
+    Raises UnusableFile for a data set that cannot be had, with too many invalid rows, or with
+    fewer examples than its counts ask for.
+    """
+    sets, counts = settings.sets, {name: Counts(name) for name in sorted(settings.sets)}
+    evaluation: Sets = {}
+    train: Sets = {}
+    for name in counts:
+        evaluation[name] = _first_hashed(name, "evaluation", sets[name], seed, set(), counts[name])
+    keys = {key for examples in evaluation.values() for e in examples for key in dedup_keys(e)}
+    for name in counts:
+        train[name] = _first_hashed(name, "train", sets[name], seed, keys, counts[name])
+    _count(counts, train, evaluation)
+    if settings.verifiable:
+        for part, part_sets in (("train", train), ("eval", evaluation)):
+            for name, examples in part_sets.items():
+                streams = (random.Random(f"{seed}/{part}/{e.id}") for e in examples)
+                part_sets[name] = list(map(constrain, examples, streams))
+    return train, evaluation, list(counts.values())
 
 
-def _separate(pools: Iterable[Pool]) -> None:
-    pools = list(pools)
-    taken = {mark for pool in pools for each in pool.evaluation for mark in marks(each)}
-    for pool in pools:
-        apart = [example for example in pool.train if not marks(example) & taken]
-        pool.counts["shared"] = len(pool.train) - len(apart)
-        train, evaluation = _distinct(apart), _distinct(pool.evaluation)
-        pool.counts["repeated"] = len(apart) + len(pool.evaluation) - len(train) - len(evaluation)
-        pool.train, pool.evaluation = train, evaluation
+def file_rows(path: Path) -> Iterator[Row]:
+    """Yield the rows of a file: JSON Lines, a JSON array, or the questions of SQuAD.
+
+    Raises UnusableFile for a file that is none of these.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+        if path.suffix == ".jsonl":
+            # Not splitlines(): strings may hold U+2028 or U+0085, which JSON need not escape.
+            yield from (json.loads(line) for line in text.split("\n") if line.strip())
+            return
+        content = json.loads(text)
+        for row in content["data"] if isinstance(content, dict) else content:
+            if "paragraphs" not in row:
+                yield row
+                continue
+            for paragraph in row["paragraphs"]:
+                for question in paragraph["qas"]:
+                    yield {"title": row["title"], "context": paragraph["context"], **question}
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        raise UnusableFile(f"{path}: unreadable ({type(error).__name__}: {error})") from error
 
 
-def _distinct(examples: Iterable[Example]) -> list[Example]:
-    return list({example.prompt: example for example in reversed(list(examples))}.values())[::-1]
+def hub_rows(settings: HubSet, part: Part) -> Iterator[Row]:
+    """Yield the rows of a split as a stream; raise UnusableFile where they cannot be had."""
+    from datasets import load_dataset
+
+    repo, revision, files = settings.repo, settings.revision, settings.files
+    options = {"split": getattr(settings, part), "streaming": True}
+    try:
+        if "://" in repo:
+            prefix = f"{repo}/{revision}" if revision else repo
+            files = {
+                name: [f"{prefix}/{p}" for p in ([paths] if isinstance(paths, str) else paths)]
+                for name, paths in (files or {}).items()
+            }
+            stream = load_dataset("json", data_files=files, **options)
+        else:
+            options |= {"data_files": files, "revision": revision}
+            stream = load_dataset(repo, settings.config, **options)
+        yield from itertools.islice(stream, settings.rows)
+    except Exception as error:
+        raise hub_error(repo, revision, error) from error
 
 
-def _sample(
-    name: str, part: Part, offered: list[Example], limit: Limits, seed: int
-) -> list[Example]:
+def parse_rows(
+    rows: Iterable[Row], source: str, row_format: str, counts: Counts
+) -> Iterator[Example]:
+    """Yield the examples in the rows of a source, and count the rows.
+
+    Raises UnusableFile, with the first invalid row, when more than MAX_INVALID of the rows are
+    invalid or when there is none.
+    """
+    parser = FORMATS[row_format][1]
+    total, invalid, first = 0, 0, "none"
+    for total, row in enumerate(rows, 1):
+        counts.rows += 1
+        try:
+            example = parser(counts.dataset, row)
+        except Skipped as skipped:
+            column = skipped.args[0]
+            setattr(counts, column, getattr(counts, column) + 1)
+        except (LookupError, TypeError, AttributeError, ValueError) as error:
+            invalid += 1
+            counts.invalid += 1
+            first = f"row {total} ({error!r})" if invalid == 1 else first
+        else:
+            yield example
+    if invalid > MAX_INVALID * total or not total:
+        raise UnusableFile(
+            f"{source}: {invalid} of {total} rows are not in the format '{row_format}', but at "
+            f"most {MAX_INVALID:.0%} may be invalid; the first: {first}"
+        )
+
+
+def _read(files: Iterable[str], row_format: str, counts: Counts) -> list[Example]:
+    examples: list[Example] = []
+    for path in map(fetch, files):
+        examples += parse_rows(file_rows(path), str(path), row_format, counts)
+    return examples
+
+
+def _usable(
+    examples: Iterable[Example], limits: Mapping[str, Any], keys: Collection[str], counts: Counts
+) -> Iterator[Example]:
+    """Yield examples within the limits that have no key in `keys`."""
+    for example in examples:
+        lengths = ((limits.get(key), length(example)) for key, length in LENGTHS.items())
+        if any(limit is not None and length > limit for limit, length in lengths):
+            counts.too_long += 1
+        elif dedup_keys(example).isdisjoint(keys):
+            yield example
+        else:
+            counts.shared += 1
+
+
+def _distinct(examples: list[Example], counts: Counts) -> list[Example]:
+    # The first example of a prompt, where its last one was: the random samples rest on this order.
+    distinct = list({example.id: example for example in reversed(examples)}.values())[::-1]
+    counts.repeated += len(examples) - len(distinct)
+    return distinct
+
+
+def _distinct_stream(examples: Iterable[Example], counts: Counts) -> Iterator[Example]:
+    seen: set[int] = set()
+    for example in examples:
+        number = int(example.id, 16)
+        counts.repeated += number in seen
+        if number not in seen:
+            seen.add(number)
+            yield example
+
+
+def _sample(name: str, part: Part, pool: list[Example], limits: Limits, seed: int) -> list[Example]:
     rng = random.Random(f"{seed}/{name}/{part}")
-    chosen = rng.sample(offered, min(limit.get(part, 0), len(offered)))
-    if not chosen or chosen[0].side == "CD":
-        return chosen
-    source = DATASETS[name]
-    constrain = constrain_gold if source.train or source.split else constrain_open
-    return [constrain(example, rng) for example in chosen]
+    sample = rng.sample(pool, min(limits.get(part, 0), len(pool)))
+    # Of sets for evaluation only, some rows have no response.
+    any_response = not (PINNED_SETS[name].split or PINNED_SETS[name].train)
+    return [constrain(example, rng, any_response) for example in sample]
+
+
+def _first_hashed(
+    name: str, part: Part, settings: HubSet, seed: int, keys: Collection[str], counts: Counts
+) -> list[Example]:
+    count = settings.counts.get(part, 0)
+    if not count:
+        return []
+    divided = settings.train == settings.evaluation
+    # Where training will read the same split, the rows are counted then.
+    again = divided and part == "evaluation" and "train" in settings.counts
+    rows = tqdm(hub_rows(settings, part), f"reading {name}, {part}", disable=None)
+    examples = parse_rows(rows, settings.repo, settings.layout, Counts(name) if again else counts)
+    if divided:
+        # A stream cannot rank its groups, so the share is one of the range of the hash.
+        limit = EVALUATION_SHARE * 16**12
+        examples = (e for e in examples if (_group_hash(e) < limit) == (part == "evaluation"))
+    usable = _distinct_stream(_usable(examples, dict(settings), keys, counts), counts)
+    sample = heapq.nsmallest(count, usable, key=lambda e: short_hash(str(seed), part, e.id))
+    if len(sample) < count:
+        raise UnusableFile(
+            f"{settings.repo}: data.hub.sets.{name}.counts.{part} is {count}, but only "
+            f"{len(sample)} examples are usable"
+        )
+    return sample
+
+
+def _group_hash(example: Example) -> int:
+    return int(short_hash(example.split_group), 16)
+
+
+def _count(counts: Mapping[str, Counts], train: Sets, evaluation: Sets) -> None:
+    ngrams = training_ngrams(train.values())
+    for name, row in counts.items():
+        row.train, row.evaluation = len(train[name]), len(evaluation[name])
+        row.overlap = overlap(evaluation[name], ngrams)

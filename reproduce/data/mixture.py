@@ -1,35 +1,31 @@
-"""Which examples an arm trains on when it trains on data: a share of each side or data set."""
+"""The examples that an arm trains on when it trains on data: a share of sides or data sets."""
 
 import random
 from collections.abc import Mapping
 
 from reproduce.schema import Example, Side
 
-Sets = Mapping[str, list[Example]]
 
-
-def mix(sets: Sets, shares: Mapping[str, float], seed: int) -> list[Example]:
-    """Return a random share of each named part, ordered by data set and id.
+def mix(sets: Mapping[str, list[Example]], shares: Mapping[str, float], seed: int) -> list[Example]:
+    """Return a random share of each part, ordered by data set and id.
 
     A part is a side ("IF", "CD"), the n-th data set of a side by name ("IF/1") or a data set.
-    An example that two parts draw is there once.
-
-    Raises KeyError naming a part that does not exist.
+    An example that two parts draw occurs once. Raises KeyError for a part that does not exist.
     """
     chosen: dict[str, Example] = {}
     sides = {name: examples[0].side for name, examples in sets.items()}
     for part, share in shares.items():
-        for name in named(sides, part):
+        for name in data_sets_of(part, sides):
             rng = random.Random(f"mixture-{name}-{seed}")
-            drawn = rng.sample(sets[name], round(share * len(sets[name])))
-            chosen.update({example.id: example for example in drawn})
+            sample = rng.sample(sets[name], round(share * len(sets[name])))
+            chosen.update({example.id: example for example in sample})
     return sorted(chosen.values(), key=lambda example: (example.dataset, example.id))
 
 
-def named(sides: Mapping[str, Side], part: str) -> list[str]:
-    """Return the data sets that a part of a mixture means, given the side of each; see `mix`."""
+def data_sets_of(part: str, sides: Mapping[str, Side]) -> list[str]:
+    """Return the data sets of a part of a mixture, given the side of each data set; see `mix`."""
     side, slash, position = part.partition("/")
-    names = sorted(name for name, its in sides.items() if its == side)
+    names = sorted(name for name in sides if sides[name] == side)
     if part in sides:
         return [part]
     if not slash and names:

@@ -1,172 +1,172 @@
-"""Public rows, in the layouts that their publishers chose, turned into Examples."""
+"""Rows of public data sets, in the formats of their publishers, turned into Examples."""
 
-import json
 import re
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
-from reproduce.data.rows import (
-    Unparsed,
-    answer,
-    clean,
-    instruction,
-    refuse_unread,
-    summary,
-)
-from reproduce.schema import Example
-from reproduce.utils.files import UnusableFile
+from reproduce.schema import Example, Kind, Side
+from reproduce.utils.files import short_hash
 
 Row = Mapping[str, Any]
 Parser = Callable[[str, Row], Example]
-
-END_OF_TEXT = "<|endoftext|>"
-
-
-class CutOff(ValueError):
-    """A row whose context its publisher cut short, so the gold may say more than it does."""
+"""Takes the name of the data set and a row. Raises Skipped, or ValueError, LookupError, TypeError
+or AttributeError for a row that is not in its format."""
 
 
-@dataclass(frozen=True)
-class Parsed:
-    """The examples of one file, with the number of rows that gave none.
+class Skipped(Exception):
+    """A row that a rule of the study leaves out; its argument is the column that counts it.
 
-    Attributes:
-        examples: in the order of the file.
-        refused: rows that do not parse.
-        cut_off: summaries of a context that ends in "..."; their gold is not faithful to it.
+    "left_out": an unanswerable question, an instruction with a context, no answer in the text.
+    "truncated": the publisher cut the context short, so the summary may say more than it does.
     """
 
-    examples: list[Example]
-    refused: int
-    cut_off: int
+
+# What all formats end in.
 
 
-def parse(source: Path, dataset: str) -> Parsed:
-    """Return the examples of `source`, a file of `dataset`, one of `FORMATS`.
-
-    Rows that the paper leaves out by rule (unanswerable, or an instruction with an inherent
-    context) are not counted. Raises UnusableFile, naming the file and its first bad row, when
-    more than `rows.MOST_REFUSED` of the rows do not parse or when there is no row at all.
-    """
-    rows_of, parser = FORMATS[dataset]
-    examples: list[Example] = []
-    refused: list[str] = []
-    cut_off = 0
-    for number, row in enumerate(_readable(source, rows_of), 1):
-        try:
-            examples.append(parser(dataset, row))
-        except CutOff:
-            cut_off += 1
-        except (Unparsed, KeyError, IndexError, TypeError, AttributeError) as error:
-            refused.append(f"row {number} ({type(error).__name__}: {error})")
-    total = len(examples) + cut_off + len(refused)
-    first = refused[0] if refused else ""
-    refuse_unread(str(source), len(refused), total, f"do not parse as {dataset}", first)
-    return Parsed(examples, len(refused), cut_off)
+def _question(
+    dataset: str, context: str, question: str, answers: Sequence[str], group: str = ""
+) -> Example:
+    context, question = _clean(context), _clean(question)
+    prompt = f"{context}\n\nQuestion: {question}"
+    return _with_context(dataset, "extractive", prompt, context, answers, group)
 
 
-def _readable(source: Path, rows_of: Callable[[str], Iterator[Row]]) -> list[Row]:
-    try:
-        return list(rows_of(source.read_text(encoding="utf-8")))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
-        raise UnusableFile(f"{source}: unreadable ({type(error).__name__}: {error})") from error
+def _summary(dataset: str, context: str, summaries: Sequence[str]) -> Example:
+    context = _clean(context)
+    # No length is promised: reference summaries run from one line to four.
+    prompt = f"{context}\n\nWrite a short summary of the text above."
+    return _with_context(dataset, "abstractive", prompt, context, summaries)
 
 
-# Readers: the text of a file -> its rows.
+def _with_context(
+    dataset: str, kind: Kind, prompt: str, context: str, texts: Sequence[str], group: str = ""
+) -> Example:
+    references = tuple(dict.fromkeys(texts))
+    group = group or short_hash(context)
+    return Example(dataset, kind, prompt, _clean(texts[0]), context, references, split_group=group)
 
 
-def _json_lines(text: str) -> Iterator[Row]:
-    # Not splitlines(): that also breaks at marks which JSON allows inside a string.
-    return (json.loads(line) for line in text.split("\n") if line.strip())
+def _instruction(dataset: str, prompt: str, response: str) -> Example:
+    prompt, references = _clean(prompt), (response,) if response else ()
+    group = short_hash(prompt)
+    return Example(dataset, "instruction", prompt, response, "", references, split_group=group)
 
 
-def _answerable(text: str) -> Iterator[Row]:
-    for article in json.loads(text)["data"]:
-        for paragraph in article["paragraphs"]:
-            shared = {"title": article["title"], "context": paragraph["context"]}
-            for question in paragraph["qas"]:
-                if not question["is_impossible"]:
-                    yield {**shared, **question}
+def _clean(text: str) -> str:
+    """Return the text with Unix line ends and bare edges; ValueError if nothing is left."""
+    text = text.replace("\r\n", "\n").strip()
+    if not text:
+        raise ValueError("an empty prompt, context, question or answer")
+    return text
 
 
-def _alpaca_rows(text: str) -> Iterator[Row]:
-    return (row for row in json.loads(text) if not row["input"].strip())
+def _detokenized(highlights: str) -> str:
+    """Return CNN/DailyMail's highlights without the space before the end of each line."""
+    return re.sub(r" +\.$", ".", highlights, flags=re.MULTILINE)
 
 
-def _instance_rows(text: str) -> Iterator[Row]:
-    for row in _json_lines(text):
-        instance = row["instances"][0]
-        if not instance["input"].strip():
-            yield {"instruction": row["instruction"], "output": instance["output"]}
-
-
-def _turn_rows(text: str) -> Iterator[Row]:
-    # "extraction" prompts carry the text that they ask about: an inherent context.
-    return (row for row in _json_lines(text) if row["category"] != "extraction")
-
-
-# Parsers: a row -> an Example.
+# Questions.
 
 
 def _squad(dataset: str, row: Row) -> Example:
-    answers = Counter(answer["text"].strip() for answer in row["answers"])
+    if row["is_impossible"]:
+        raise Skipped("left_out")
+    answers = dict.fromkeys(answer["text"].strip() for answer in row["answers"])
     answers.pop("", None)
     if not answers:
-        raise Unparsed("an answerable question without an answer")
-    return answer(dataset, row["context"], row["question"], list(answers), row["title"])
+        raise ValueError("an answerable question without an answer")
+    return _question(dataset, row["context"], row["question"], list(answers), row["title"])
 
 
-def _t0_answer(layout: str) -> Parser:
-    def parser(dataset: str, row: Row) -> Example:
-        found = _match(layout, row)
-        response = _completion(row)
-        if response.lower() not in found["context"].lower():
-            raise Unparsed(f"the answer {response!r} is not in the context")
-        return answer(dataset, found["context"], found["question"], [response])
-
-    return parser
+def _mrqa_nq(dataset: str, row: Row) -> Example:
+    if row["subset"] != "NaturalQuestionsShort":
+        raise Skipped("left_out")
+    tags = r"\[(?:PAR|TLE|DOC|SEP)\]|</?(?:P|Li|Ul|Ol|Table|Tr|Td|Th|Dl|Dd|Dt)>"
+    context = " ".join(re.sub(tags, " ", row["context"]).split())
+    answers = [" ".join(answer.split()) for answer in row["answers"]]
+    return _question(dataset, context, row["question"], answers)
 
 
-def _t0_summary(layout: str) -> Parser:
-    def parser(dataset: str, row: Row) -> Example:
-        found = _match(layout, row)
-        # CNN/DailyMail's highlights are tokenised: " ." ends each line.
-        response = re.sub(r" +\.$", ".", _completion(row), flags=re.MULTILINE)
-        if found["context"].rstrip().endswith("..."):
-            raise CutOff
-        return summary(dataset, found["context"], [response])
+def _ms_marco(dataset: str, row: Row) -> Example:
+    passages = row["passages"]
+    pairs = zip(passages["passage_text"], passages["is_selected"], strict=True)
+    context = "\n".join(text for text, is_selected in pairs if is_selected)
+    # Annotators wrote the answers; faithfulness can be judged only of those in the text.
+    answers = [a for a in row["answers"] if a.strip() and a.lower() in context.lower()]
+    if not answers:
+        raise Skipped("left_out")
+    return _question(dataset, context, row["query"], answers)
 
-    return parser
+
+def _t0_question(pattern: str, dataset: str, row: Row) -> Example:
+    fields, answer = _t0_fields(pattern, row)
+    if answer.lower() not in fields["context"].lower():
+        raise ValueError(f"the answer {answer!r} is not in the context")
+    return _question(dataset, fields["context"], fields["question"], [answer])
+
+
+def _t0_fields(pattern: str, row: Row) -> tuple[dict[str, str], str]:
+    """Return the named fields of a prompt in a template of T0, and its completion."""
+    prompt, completion = re.fullmatch(pattern, row["prompt"], re.DOTALL), row["completion"]
+    if prompt is None:
+        raise ValueError(f"the prompt does not match {pattern!r}")
+    if not completion.endswith("<|endoftext|>"):
+        raise ValueError("the completion does not end in <|endoftext|>")
+    return prompt.groupdict(), completion.removesuffix("<|endoftext|>").strip()
+
+
+# Summaries.
+
+
+def _t0_summary(pattern: str, dataset: str, row: Row) -> Example:
+    fields, summary = _t0_fields(pattern, row)
+    if fields["context"].rstrip().endswith("..."):
+        raise Skipped("truncated")
+    return _summary(dataset, fields["context"], [_detokenized(summary)])
+
+
+def _cnn_dailymail(dataset: str, row: Row) -> Example:
+    return _summary(dataset, row["article"], [_detokenized(row["highlights"])])
 
 
 def _dialogsum(dataset: str, row: Row) -> Example:
     keys = ("summary",) if "summary" in row else ("summary1", "summary2", "summary3")
-    return summary(dataset, row["dialogue"], [row[key].strip() for key in keys])
+    return _summary(dataset, row["dialogue"], [row[key].strip() for key in keys])
 
 
-def _instruction_row(dataset: str, row: Row) -> Example:
-    return instruction(dataset, row["instruction"], clean(row["output"]))
+# Instructions. One that comes with a context is no IF example.
 
 
-def _turn(dataset: str, row: Row) -> Example:
-    return instruction(dataset, row["turns"][0], (row.get("reference") or [""])[0].strip())
+def _alpaca(dataset: str, row: Row) -> Example:
+    if row["input"].strip():
+        raise Skipped("left_out")
+    return _instruction(dataset, row["instruction"], _clean(row["output"]))
 
 
-def _match(layout: str, row: Row) -> dict[str, str]:
-    found = re.fullmatch(layout, row["prompt"], re.DOTALL)
-    if found is None:
-        raise Unparsed(f"the prompt does not match {layout!r}")
-    return found.groupdict()
+def _seed_task(dataset: str, row: Row) -> Example:
+    return _alpaca(dataset, {**row["instances"][0], "instruction": row["instruction"]})
 
 
-def _completion(row: Row) -> str:
-    text: str = row["completion"]
-    if not text.endswith(END_OF_TEXT):
-        raise Unparsed(f"the completion does not end in {END_OF_TEXT!r}")
-    return text.removesuffix(END_OF_TEXT).strip()
+def _dolly(dataset: str, row: Row) -> Example:
+    if row["context"].strip():
+        raise Skipped("left_out")
+    return _instruction(dataset, row["instruction"], _clean(row["response"]))
+
+
+def _sharegpt(dataset: str, row: Row) -> Example:
+    # The first exchange: what follows depends on what was said before.
+    turns = row["conversations"][:2]
+    if [turn["from"] for turn in turns] != ["human", "gpt"]:
+        raise Skipped("left_out")
+    return _instruction(dataset, turns[0]["value"], _clean(turns[1]["value"]))
+
+
+def _first_turn(dataset: str, row: Row) -> Example:
+    if row["category"] == "extraction":  # The prompt holds the text that it asks about.
+        raise Skipped("left_out")
+    return _instruction(dataset, row["turns"][0], (row.get("reference") or [""])[0].strip())
 
 
 ADVERSARIAL_QA = r'Question: "(?P<question>.*?)"\n\nContext: "(?P<context>.*)"\n\nAnswer:\n'
@@ -174,21 +174,22 @@ QUOREF = (
     r"(?P<question>.*?)\n\nAnswer the above question based on the context below:"
     r"\n\n(?P<context>.*)\n"
 )
-SUMMARIZE = r"Summarize: (?P<context>.*)\n"
-ARTICLE = r"Summarise the article:\n\n(?P<context>.*)\n"
 
-FORMATS: dict[str, tuple[Callable[[str], Iterator[Row]], Parser]] = {
-    "squad": (_answerable, _squad),
-    "adversarial-qa": (_json_lines, _t0_answer(ADVERSARIAL_QA)),
-    "quoref": (_json_lines, _t0_answer(QUOREF)),
-    "dialogsum": (_json_lines, _dialogsum),
-    "xsum": (_json_lines, _t0_summary(SUMMARIZE)),
-    "samsum": (_json_lines, _t0_summary(SUMMARIZE)),
-    "cnn-dailymail": (_json_lines, _t0_summary(ARTICLE)),
-    "alpaca": (_alpaca_rows, _instruction_row),
-    "self-instruct": (_instance_rows, _instruction_row),
-    "user-oriented": (_instance_rows, _instruction_row),
-    "vicuna": (_turn_rows, _turn),
-    "mt-bench": (_turn_rows, _turn),
+FORMATS: Mapping[str, tuple[Side, Parser]] = {
+    "squad": ("CD", _squad),
+    "mrqa-nq": ("CD", _mrqa_nq),
+    "ms-marco": ("CD", _ms_marco),
+    "t0-adversarial-qa": ("CD", partial(_t0_question, ADVERSARIAL_QA)),
+    "t0-quoref": ("CD", partial(_t0_question, QUOREF)),
+    "t0-summarize": ("CD", partial(_t0_summary, r"Summarize: (?P<context>.*)\n")),
+    "t0-article": ("CD", partial(_t0_summary, r"Summarise the article:\n\n(?P<context>.*)\n")),
+    "cnn-dailymail": ("CD", _cnn_dailymail),
+    "dialogsum": ("CD", _dialogsum),
+    "alpaca": ("IF", _alpaca),
+    "self-instruct": ("IF", _alpaca),
+    "seed-tasks": ("IF", _seed_task),
+    "dolly": ("IF", _dolly),
+    "sharegpt": ("IF", _sharegpt),
+    "mt-bench": ("IF", _first_turn),
 }
-"""For each data set the reader of its files and the parser of their rows."""
+"""Format of rows -> the objective that they belong to, and their parser."""

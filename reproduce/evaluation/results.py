@@ -1,75 +1,71 @@
-"""All artifacts of a study, read once into tidy frames, and the means that are taken of them."""
+"""The results of a study as tidy frames, and the estimates that tables are made of."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from reproduce.bootstrap import Grid, Interval, bootstrap, bootstrap_ratio
-from reproduce.config import BY_ENTAILMENT, Arm, ConfigError, Params, Statistics, by_key
-from reproduce.judges.validation import sound_sets
-from reproduce.schema import Example, read_examples, read_sets
-from reproduce.utils.files import WEIGHTS, UnusableFile, checked, read_json, read_rows
+from reproduce.config import ENTAILMENT_METRICS, PRETRAINED, Arms, ConfigError, Statistics
+from reproduce.judges.validation import valid_datasets
+from reproduce.schema import JudgedTrial, Sets, read_judged, read_sets, read_trials
+from reproduce.study import Study
+from reproduce.utils.files import UnusableFile, read_json
 
-Arms = Mapping[str, Mapping[str, Arm]]
-Row = dict[str, Any]
+BASE = "base"
+"""The arm that evaluates the pretrained model without training."""
+TWO_STAGE = (BASE, "IF", "CD", "CD-IF", "IF-CD")
+MTL, RESET, RESET_S = "MTL", "ReSet", "ReSet-S"
+RESET_FULL = "full"
+"""ReSet with the epochs and the learning rate of MTL instead of the continuation's."""
+MAIN_ARMS = (*TWO_STAGE, MTL, RESET, RESET_S)
+TRAINING_CURVE_ARMS = TWO_STAGE[1:]
+REQUIRED_ARMS = (*MAIN_ARMS, RESET_FULL)
+"""The arms that tables and figures name; the others may be left out."""
 
-BASE = "two-stage/base"
-TWO_STAGE = (BASE, "two-stage/IF", "two-stage/CD", "two-stage/CD-IF", "two-stage/IF-CD")
-MTL, RESET, RESET_S = "methods/MTL", "methods/ReSet", "methods/ReSet-S"
-RESET_FULL = "drivers/full"
-"""ReSet with the epochs and the learning rate of MTL, in place of the continuation's."""
-MAIN = (*TWO_STAGE, MTL, RESET, RESET_S)
-FOLLOWED = TWO_STAGE[1:]
-"""The arms whose scores on the way are drawn."""
-NAMED = (*MAIN, RESET_FULL)
-"""The arms that tables and figures ask for by name; all others are taken as they come."""
-
-COLUMNS = ("task", "faithfulness", "instruction", "exact_match", "token_f1", "rouge_l",
-           "instruction_strict", "prompt_strict", "instruction_loose", "prompt_loose", "coverage",
-           "k_precision", "entailed", "states_answer", "empty", "rating", "unrated")  # fmt: skip
+CD_KINDS = ("extractive", "abstractive")
 
 
 @dataclass(frozen=True)
-class Measure:
-    """One figure of merit: a score column, macro-averaged over the data sets that it belongs to."""
+class Metric:
+    """A score column, macro-averaged over the data sets with some kinds of prompt."""
 
     name: str
     title: str
-    column: str
     kinds: tuple[str, ...]
 
 
-CD_KINDS = ("extractive", "abstractive")
-INSTRUCTION = Measure("instruction", "IF", "instruction", ("instruction",))
-FAITHFULNESS = Measure("faithfulness", "Faithfulness", "faithfulness", CD_KINDS)
-TASK = Measure("task", "Task", "task", CD_KINDS)
-INSTRUCTION_STRICT = Measure(
-    "instruction_strict", "IF, strict", "instruction_strict", ("instruction",)
-)
-INSTRUCTION_LOOSE = Measure("instruction_loose", "IF, loose", "instruction_loose", ("instruction",))
-PROMPT_LOOSE = Measure("prompt_loose", "IF, prompt, loose", "prompt_loose", ("instruction",))
-COVERAGE = Measure("coverage", "Coverage", "coverage", ("extractive",))
-K_PRECISION = Measure("k_precision", "K-precision", "k_precision", ("abstractive",))
-PROMPT_STRICT = Measure("prompt_strict", "IF, prompt level", "prompt_strict", ("instruction",))
-EXACT_MATCH = Measure("exact_match", "EM", "exact_match", ("extractive",))
-TOKEN_F1 = Measure("token_f1", "F1", "token_f1", ("extractive",))
-STATES_ANSWER = Measure("states_answer", "States the answer", "states_answer", ("extractive",))
-ROUGE_L = Measure("rouge_l", "ROUGE-L", "rouge_l", ("abstractive",))
-BOTH = Measure("both", "Mean of IF and faithfulness", "", ())
-"""The mean of the two objectives, each a macro average of its own data sets from 0 to 1."""
-
-OBJECTIVES = (INSTRUCTION, FAITHFULNESS, TASK)
-MEASURES = (*OBJECTIVES, PROMPT_STRICT, INSTRUCTION_LOOSE, PROMPT_LOOSE, COVERAGE, K_PRECISION,
-            EXACT_MATCH, TOKEN_F1, ROUGE_L)  # fmt: skip
+METRICS = {
+    metric.name: metric
+    for metric in (
+        Metric("instruction", "IF", ("instruction",)),
+        Metric("faithfulness", "Faithfulness", CD_KINDS),
+        Metric("task", "Task", CD_KINDS),
+        Metric("prompt_strict", "IF, prompt level", ("instruction",)),
+        Metric("instruction_loose", "IF, loose", ("instruction",)),
+        Metric("prompt_loose", "IF, prompt, loose", ("instruction",)),
+        Metric("coverage", "Coverage", ("extractive",)),
+        Metric("k_precision", "K-precision", ("abstractive",)),
+        Metric("exact_match", "EM", ("extractive",)),
+        Metric("token_f1", "F1", ("extractive",)),
+        Metric("rouge_l", "ROUGE-L", ("abstractive",)),
+        Metric("states_answer", "States the answer", ("extractive",)),
+    )
+}
+OBJECTIVES = tuple(METRICS[name] for name in ("instruction", "faithfulness", "task"))
+INSTRUCTION, FAITHFULNESS, TASK = OBJECTIVES
+BOTH = Metric("both", "Mean of IF and faithfulness", ())
+"""The mean of two objectives, each a macro average over its own data sets from 0 to 1."""
+COLUMNS = (*METRICS, "instruction_strict", "entailed", "empty", "rating", "unrated")
+"""Scores that `Results.scores` always has, NaN where no judge gives them."""
+LOSS_COLUMNS = ("experiment", "arm", "label", "seed", "step", "loss", "learning_rate")
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """An interval, the prompts dropped for want of a score, and whether it is a difference."""
+    """An interval, the number of prompts dropped for want of a score, and if it is a difference."""
 
     interval: Interval
     dropped: int = 0
@@ -78,103 +74,143 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Results:
-    """What a study has found.
+    """The results of some arms of a study, for every seed.
 
     Attributes:
-        arms: "experiment/arm" -> settings, in the order of experiments.yaml.
-        labels: "experiment/arm" -> label.
+        arms: name -> arm, in the order of experiments.yaml.
+        labels: name -> label, with the names of its data sets filled in.
         sets: data set -> evaluation examples, probes included.
-        scores: a row a judged response; columns experiment, arm, key, label, seed, progress,
-            dataset, side, kind, probe, example, memory, response, ended (1 or 0; NaN for a
-            continuation of plain text, which has no end) and all of COLUMNS.
-        training: a row an arm and seed that trained; columns key, seed, examples, too_long.
-        losses: a row a logged step; columns experiment, arm, label, seed, step, loss,
+        trials: the judged trials that validate the judges.
+        faithfulness_metrics: data set -> metric of its faithfulness, where it may be used for
+            claims.
+        scores: one row per judged response, in the order of arms, points of training, seeds and
+            prompts; columns experiment, arm, label, seed, train_fraction, dataset, side, kind,
+            is_probe, example, response, finished (NaN for a continuation of plain text, which
+            has no end), COLUMNS and all other details of the judgement.
+        training: one row per trained arm and seed; columns arm, seed, examples, too_long.
+        losses: one row per logged step; columns experiment, arm, label, seed, step, loss,
             learning_rate.
-        statistics: the settings of every interval.
-        carriers: data set -> the measure of its faithfulness, where it may carry a claim.
+        parameters: number of weights of the model.
+        frames: (arm, train_fraction, data set) -> its rows of `scores`.
     """
 
-    arms: dict[str, Arm]
-    labels: dict[str, str]
-    sets: dict[str, list[Example]]
-    scores: Any
-    training: Any
-    losses: Any
+    study: Study
+    arms: Arms
+    labels: Mapping[str, str]
+    sets: Sets
+    trials: Sequence[JudgedTrial]
+    faithfulness_metrics: Mapping[str, str]
     seeds: tuple[int, ...]
-    statistics: Statistics
-    carriers: dict[str, str]
-    groups: dict[tuple[str, float, str], Any] = field(repr=False)
-
-    def datasets(self, measure: Measure) -> list[str]:
-        """Return the names of the data sets, probes left out, that a measure averages over."""
-        if measure is BOTH:
-            return self.datasets(INSTRUCTION) + self.datasets(FAITHFULNESS)
-        names = [n for n, e in self.sets.items() if e[0].kind in measure.kinds and not e[0].probe]
-        return [n for n in names if n in self.carriers] if measure is FAITHFULNESS else names
-
-    def lowest(self, measure: Measure) -> float:
-        """Return the lowest value that a measure can take; the highest is 1."""
-        signed = measure is FAITHFULNESS and set(self.carriers.values()) & set(BY_ENTAILMENT)
-        return -1.0 if signed else 0.0
+    scores: pd.DataFrame
+    training: pd.DataFrame
+    losses: pd.DataFrame
+    parameters: int
+    frames: Mapping[tuple[str, float, str], pd.DataFrame]
 
     @property
-    def rated(self) -> bool:
-        """Return whether instruction following is the rating of a served judge."""
+    def statistics(self) -> Statistics:
+        """Return the settings of every interval."""
+        return self.study.params.statistics
+
+    @property
+    def own_texts(self) -> bool:
+        """Return whether the project made all texts, so that it may publish them."""
+        return self.study.params.data.world is not None
+
+    @property
+    def has_ratings(self) -> bool:
+        """Return whether an LLM judge rates instruction following."""
         return bool(self.scores["unrated"].notna().any())
+
+    def names(self, arm: str) -> dict[str, str]:
+        """Return what identifies an arm in a table: experiment, arm and label."""
+        return {"experiment": self.arms[arm].experiment, "arm": arm, "label": self.labels[arm]}
+
+    def arms_of(self, experiment: str) -> list[str]:
+        """Return the names of the arms of an experiment."""
+        return [name for name, arm in self.arms.items() if arm.experiment == experiment]
+
+    def start_arm(self, arm: str) -> str | None:
+        """Return the arm with the scores that training starts from; None if it trains nothing."""
+        if not self.arms[arm].trains:
+            return None
+        return BASE if self.arms[arm].start == PRETRAINED else self.arms[arm].start
 
     def probes(self) -> list[str]:
         """Return the names of the data sets that count in no objective."""
-        return [name for name, examples in self.sets.items() if examples[0].probe]
+        return [name for name, examples in self.sets.items() if examples[0].is_probe]
 
-    def points(self, key: str) -> list[float]:
-        """Return the shares of an arm's training at which it was evaluated, 1.0 last."""
-        return sorted({progress for name, progress, _ in self.groups if name == key})
+    def datasets(self, metric: Metric) -> list[str]:
+        """Return the names of the data sets that a metric averages over, without probes."""
+        if metric is BOTH:
+            return self.datasets(INSTRUCTION) + self.datasets(FAITHFULNESS)
+        names = [
+            name
+            for name, examples in self.sets.items()
+            if examples[0].kind in metric.kinds and not examples[0].is_probe
+        ]
+        if metric is FAITHFULNESS:
+            return [name for name in names if name in self.faithfulness_metrics]
+        return names
 
-    def frame(self, key: str, dataset: str, progress: float = 1.0) -> Any:
-        """Return the scores of an arm on a data set, by seed, then in the order of prompts."""
-        return self.groups[key, progress, dataset]
+    def lowest(self, metric: Metric) -> float:
+        """Return the lowest possible value of a metric; the highest is 1."""
+        signed = set(self.faithfulness_metrics.values()) & set(ENTAILMENT_METRICS)
+        return -1.0 if metric is FAITHFULNESS and signed else 0.0
 
-    def grid(self, key: str, dataset: str, column: str, progress: float = 1.0) -> Grid:
-        """Return a score column as (seeds, prompts); NaN where the judge gave no score."""
-        values = self.frame(key, dataset, progress)[column].to_numpy(dtype=float)
+    def train_fractions(self, arm: str) -> list[float]:
+        """Return the fractions of an arm's training at which it was evaluated, 1.0 last."""
+        return sorted({fraction for name, fraction, _ in self.frames if name == arm})
+
+    def frame(self, arm: str, dataset: str, train_fraction: float = 1.0) -> pd.DataFrame:
+        """Return the scores of an arm on a data set, ordered by seed, then by prompt."""
+        return self.frames[arm, train_fraction, dataset]
+
+    def grid(self, arm: str, dataset: str, column: str, train_fraction: float = 1.0) -> Grid:
+        """Return a score as (seeds, prompts); NaN where the judge gave none."""
+        values = self.frame(arm, dataset, train_fraction)[column].to_numpy(dtype=float)
         return np.asarray(values).reshape(len(self.seeds), -1)
 
-    def origin(self, key: str) -> str | None:
-        """Return the arm with the scores of the model that an arm starts from; None if untrained.
-
-        The base model's scores are those of the arm that evaluates it without training.
-        """
-        arm = self.arms[key]
-        if not arm.trains:
-            return None
-        return BASE if arm.start == "base" else arm.start
-
-    def examples(self, key: str) -> float:
-        """Return the number of training examples of an arm, a mean over seeds; 0 if untrained."""
-        found = self.training[self.training["key"] == key]
-        return float(found["examples"].mean()) if len(found) else 0.0
+    def num_examples(self, arm: str) -> float:
+        """Return the number of an arm's training examples, a mean over seeds; 0 if untrained."""
+        runs = self.training[self.training["arm"] == arm]
+        return float(runs["examples"].mean()) if len(runs) else 0.0
 
     def estimate(
         self,
-        measure: Measure,
-        key: str,
+        metric: Metric,
+        arm: str,
         against: str | None = None,
-        progress: float = 1.0,
+        train_fraction: float = 1.0,
         datasets: Sequence[str] | None = None,
     ) -> Estimate | None:
-        """Return a measure of an arm, or its paired difference to the arm `against`.
+        """Return a metric of an arm, or its paired difference to the arm `against`.
 
         A prompt counts if it has a score for all seeds (of both arms). None where there is no
         data set, or one has no such prompt.
         """
-        names = self.datasets(measure) if datasets is None else list(datasets)
-        grids = [self._difference(measure, key, against, progress, name) for name in names]
-        kept = [grid[:, ~np.isnan(grid).any(axis=0)] for grid in grids]
-        if not kept or any(grid.size == 0 for grid in kept):
+        names = self.datasets(metric) if datasets is None else datasets
+        grids = [self._paired(metric, arm, against, train_fraction, name) for name in names]
+        complete = [grid[:, ~np.isnan(grid).any(axis=0)] for grid in grids]
+        if not complete or any(grid.size == 0 for grid in complete):
             return None
-        dropped = sum(a.shape[1] - b.shape[1] for a, b in zip(grids, kept, strict=True))
-        interval = bootstrap(kept, **self.statistics.model_dump())
+        dropped = sum(a.shape[1] - b.shape[1] for a, b in zip(grids, complete, strict=True))
+        interval = bootstrap(complete, **self.statistics.model_dump())
         return Estimate(interval, dropped, against is not None)
+
+    def _paired(
+        self, metric: Metric, arm: str, against: str | None, train_fraction: float, dataset: str
+    ) -> Grid:
+        column, low, scale = metric.name, 0.0, 1.0
+        if metric is BOTH:
+            # A mean over all data sets, weighted so that each objective has half the weight.
+            objective = INSTRUCTION if dataset in self.datasets(INSTRUCTION) else FAITHFULNESS
+            column, low = objective.name, self.lowest(objective)
+            scale = len(self.datasets(BOTH)) / (2 * len(self.datasets(objective))) / (1 - low)
+        grid = self.grid(arm, dataset, column, train_fraction) - low
+        if against is not None:
+            grid = grid - (self.grid(against, dataset, column) - low)
+        return grid * scale
 
     def mean(self, grid: Grid) -> Estimate:
         """Return the mean over seeds and prompts of a grid without gaps."""
@@ -186,166 +222,129 @@ class Results:
             return None
         return Estimate(bootstrap_ratio(hits, cases, **self.statistics.model_dump()))
 
-    def _difference(
-        self, measure: Measure, key: str, against: str | None, progress: float, dataset: str
-    ) -> Grid:
-        column, scale, low = measure.column, 1.0, 0.0
-        if measure is BOTH:
-            # A mean over all data sets, weighted so that each objective has half the weight.
-            side = INSTRUCTION if dataset in self.datasets(INSTRUCTION) else FAITHFULNESS
-            column, low = side.column, self.lowest(side)
-            scale = len(self.datasets(BOTH)) / (2 * len(self.datasets(side))) / (1 - low)
-        grid = self.grid(key, dataset, column, progress) - low
-        if against is not None:
-            grid = grid - (self.grid(against, dataset, column) - low)
-        return grid * scale
 
+def load_results(study: Study, names: Iterable[str] | None = None) -> Results:
+    """Return the results of all arms, or of some by name, for every seed that is there.
 
-def load(artifacts: Path, experiments: Arms, params: Params) -> Results:
-    """Return the results of all arms of `experiments` below `artifacts`.
-
-    Raises UnusableFile naming an arm whose folder is missing, cut off or incomplete and what to
-    do about it.
+    Raises UnusableFile where an arm has no results or other seeds than the rest, its seeds have
+    unequal settings, or its responses are not to the evaluation prompts.
     """
-    seeds = params.seeds
-    arms = by_key(experiments)
-    sets = read_sets(artifacts / "evaluation")
-    sound = sound_sets(read_trials(artifacts), params)
-    carriers = {n: params.judging.carriers[sets[n][0].kind] for n in sets if n in sound}
+    chosen = set(study.arms if names is None else names)
+    arms = {name: arm for name, arm in study.arms.items() if name in chosen}
+    sets = read_sets(study.artifacts / "data" / "evaluation")
+    trials = read_trials(study.artifacts / "judges" / "validation" / "trials.jsonl")
+    metric_of_kind = study.params.judging.faithfulness_metric
+    valid = valid_datasets(trials, study.params)
+    metrics = {name: metric_of_kind[sets[name][0].kind] for name in sets if name in valid}
+    folders = {name: seed_folders(study, name) for name in arms}
+    seeds = tuple(next(iter(folders.values())))
+    for name, by_seed in folders.items():
+        if not by_seed:
+            path = study.artifacts / "results" / name
+            raise UnusableFile(f"{path}: missing; run `dvc repro arm@{name}`")
+        if tuple(by_seed) != seeds:
+            raise UnusableFile(f"results/{name}: has seeds {[*by_seed]}, other arms {[*seeds]}")
+    prompts = pd.DataFrame(
+        [
+            (e.id, e.dataset, e.side, e.kind, e.is_probe, e.is_completion)
+            for examples in sets.values()
+            for e in examples
+        ],
+        columns=["example", "dataset", "side", "kind", "is_probe", "is_completion"],
+    ).reset_index(names="position")
     labels: dict[str, str] = {}
-    frames, training, losses = [], [], []
-    for key, arm in arms.items():
-        folder = checked(artifacts / key, unread=WEIGHTS)
-        runs = {seed: folder / f"seed-{seed}" for seed in seeds}
-        labels[key] = _label(arm, runs[seeds[0]])
-        experiment, name = key.split("/")
-        names = {"experiment": experiment, "arm": name, "key": key, "label": labels[key]}
-        frames.append(_scores(runs, sets).assign(**names))
-        if arm.trains:
-            more, steps = _history(runs, names)
-            training += more
-            losses += steps
-    scores = pd.concat(frames, ignore_index=True)
-    groups = dict(list(scores.groupby(["key", "progress", "dataset"], sort=False)))
-    tables = (pd.DataFrame(training), pd.DataFrame(losses))
+    scores, training, losses = [], [], []
+    for name, arm in arms.items():
+        records = {seed: read_json(path / "record.json") for seed, path in folders[name].items()}
+        first = records[seeds[0]]
+        labels[name] = study.labels[name].replace("{sets}", ", ".join(first["datasets"]))
+        identity = {"experiment": arm.experiment, "arm": name, "label": labels[name]}
+        scores.append(_read_scores(folders[name], prompts).assign(**identity))
+        for seed, path in folders[name].items():
+            record = records[seed]
+            if changed := [k for k in ("settings", "training") if record[k] != first[k]]:
+                raise UnusableFile(
+                    f"{path}/record.json: other {changed[0]} than {folders[name][seeds[0]]}; "
+                    "remove the outdated one of the two"
+                )
+            if arm.trains:
+                training.append({"seed": seed, **record})
+                steps = read_json(path / "history.json")
+                losses += [{**identity, "seed": seed, **step} for step in steps]
+    frame = pd.concat(scores, ignore_index=True)
     return Results(
-        arms, labels, sets, scores, *tables, tuple(seeds), params.statistics, carriers, groups
+        study=study,
+        arms=arms,
+        labels=labels,
+        sets=sets,
+        trials=trials,
+        faithfulness_metrics=metrics,
+        seeds=seeds,
+        scores=frame,
+        training=pd.DataFrame(training, columns=["arm", "seed", "examples", "too_long"]),
+        losses=pd.DataFrame(losses, columns=LOSS_COLUMNS),
+        parameters=first["parameters"],
+        frames=dict(list(frame.groupby(["arm", "train_fraction", "dataset"], sort=False))),
     )
 
 
-def refuse_incomplete(experiments: Arms) -> None:
+def seed_folders(study: Study, arm: str) -> dict[int, Path]:
+    """Return seed -> folder of an arm's results; a local one comes before a published one."""
+    folders: dict[int, Path] = {}
+    for root in (study.paper, study.artifacts):
+        for record in (root / "results" / arm).glob("seed-*/record.json"):
+            folders[int(record.parent.name.removeprefix("seed-"))] = record.parent
+    return dict(sorted(folders.items()))
+
+
+def check_complete(arms: Arms) -> None:
     """Raise ConfigError naming an arm without which tables and figures cannot be made.
 
-    That is one that no experiment has, one of `FOLLOWED` that is not evaluated on its way, or one
-    that selects from another share of the candidates than both methods do.
+    That is one of REQUIRED_ARMS that does not exist, one of TRAINING_CURVE_ARMS without
+    intermediate evaluations, or one whose candidate pool is neither ReSet's nor ReSet-S's.
     """
-    arms = by_key(experiments)
-    for key in NAMED:
-        if key not in arms:
-            raise ConfigError(f"experiments: the tables need an arm '{key}'")
-    for key in FOLLOWED:
-        if not arms[key].trajectory:
-            raise ConfigError(f"experiments: '{key}' is drawn on its way: give it a trajectory")
-    shares = {key: arm.select.candidates for key, arm in arms.items() if arm.select}
-    for key, share in shares.items():
-        if share not in (shares[RESET], shares[RESET_S]):
+    for name in REQUIRED_ARMS:
+        if name not in arms:
+            raise ConfigError(f"arms: the tables need '{name}'")
+    for name in TRAINING_CURVE_ARMS:
+        if not arms[name].num_intermediate_evals:
             raise ConfigError(
-                f"experiments: '{key}' selects from {share} of the candidates, so it is beside "
-                f"neither ReSet ({shares[RESET]}) nor ReSet-S ({shares[RESET_S]}); give it one of "
-                "these (null: all)"
+                f"arms.{name}.num_intermediate_evals: is 0, but its training curve is drawn"
+            )
+    pools = {name: arm.select.pool_fraction for name, arm in arms.items() if arm.select}
+    for name, pool in pools.items():
+        if pool not in (pools[RESET], pools[RESET_S]):
+            raise ConfigError(
+                f"arms.{name}.select.pool_fraction: is {pool}, but must be that of {RESET} "
+                f"({pools[RESET]}) or {RESET_S} ({pools[RESET_S]}), with which it is compared"
             )
 
 
-def read_trials(artifacts: Path) -> list[Row]:
-    """Return the judged trials: right and wrong responses that the judges were measured on."""
-    return read_rows(checked(artifacts / "validation") / "judged.jsonl")
-
-
-def read_candidates(artifacts: Path, seed: int) -> tuple[list[Example], list[Row]]:
-    """Return the prompts and the scored candidates that ReSet selected from for a seed."""
-    folder = checked(artifacts / "scores")
-    return (
-        read_examples(folder / f"prompts-{seed}.jsonl"),
-        read_rows(folder / f"scores-{seed}.jsonl"),
-    )
-
-
-def _history(runs: Mapping[int, Path], names: Row) -> tuple[list[Row], list[Row]]:
-    """Return, of an arm's runs, a row each with its number of examples, and a row a logged step."""
-    training, losses = [], []
-    for seed, run in runs.items():
-        history = read_json(run / "history.json")
-        examples = len(read_rows(run / "train.jsonl")) - history["too_long"]
-        facts = {"seed": seed, "examples": examples, "too_long": history["too_long"]}
-        training.append({**names, **facts})
-        losses += [{**names, "seed": seed, **row} for row in history["losses"]]
-    return training, losses
-
-
-def _label(arm: Arm, run: Path) -> str:
-    if "{sets}" not in arm.label:
-        return arm.label
-    names = sorted({row["dataset"] for row in read_rows(run / "train.jsonl")})
-    return arm.label.replace("{sets}", ", ".join(names))
-
-
-def _scores(runs: Mapping[int, Path], sets: Mapping[str, list[Example]]) -> Any:
+def _read_scores(folders: Mapping[int, Path], prompts: pd.DataFrame) -> pd.DataFrame:
     """Return the judged responses of an arm, with points of training common to all seeds."""
-    answers = {seed: _by_point(run / "evaluation.jsonl", sets) for seed, run in runs.items()}
-    if len({len(found) for found in answers.values()}) > 1:
-        counts = {seed: len(found) for seed, found in answers.items()}
-        folder = next(iter(runs.values())).parent
-        raise UnusableFile(
-            f"{folder}: seeds evaluated at different numbers of points ({counts}); "
-            "delete it and run `dvc repro`"
-        )
-    rows: list[Row] = []
-    # Seeds may differ by a step or so; the n-th point of each is one point of the arm.
-    for points in zip(*(found.items() for found in answers.values()), strict=True):
-        progress = round(float(np.mean([share for share, _ in points])), 6)
-        for seed, (_, found) in zip(answers, points, strict=True):
-            rows += [_tidy(row, example, seed, progress) for row, example in found]
-    return pd.DataFrame(rows)
-
-
-def _by_point(
-    path: Path, sets: Mapping[str, list[Example]]
-) -> dict[float, list[tuple[Row, Example]]]:
-    """Return share of training -> (row, example) in the order of the evaluation sets."""
-    points: dict[float, dict[str, Row]] = {}
-    for row in read_rows(path):
-        points.setdefault(row["progress"], {})[row["example"]] = row
-    examples = [example for found in sets.values() for example in found]
-    for share, found in points.items():
-        if set(found) != {example.id for example in examples}:
+    ids = sorted(prompts["example"])
+    runs = []
+    for seed, folder in folders.items():
+        responses = read_judged(folder / "evaluation.jsonl")
+        by_fraction: dict[float, list[str]] = {}
+        for response in responses:
+            by_fraction.setdefault(response.train_fraction, []).append(response.example)
+        if not responses or any(sorted(answered) != ids for answered in by_fraction.values()):
             raise UnusableFile(
-                f"{path}: at progress {share} it answers other prompts than the evaluation sets "
-                "have; delete its folder and run `dvc repro`"
+                f"{folder}/evaluation.jsonl: has other prompts than data/evaluation; delete its "
+                "folder and run `dvc repro`"
             )
-    return {share: [(points[share][e.id], e) for e in examples] for share in sorted(points)}
-
-
-def _tidy(row: Row, example: Example, seed: int, progress: float) -> Row:
-    scores = {**row["details"], **{name: row[name] for name in COLUMNS[:3]}}
-    return {
-        "seed": seed,
-        "progress": progress,
-        "dataset": example.dataset,
-        "side": example.side,
-        "kind": example.kind,
-        "probe": example.probe,
-        "example": example.id,
-        "memory": example.memory,
-        "response": row["response"],
-        "ended": _number(None if example.raw else row["ended"]),
-        **{name: _number(scores.get(name)) for name in COLUMNS},
-    }
-
-
-def _number(score: float | None) -> float:
-    return float("nan") if score is None else float(score)
-
-
-def most_dropped(estimates: Iterable[Estimate | None]) -> int:
-    """Return the largest number of prompts that any of the estimates had to drop."""
-    return max((found.dropped for found in estimates if found), default=0)
+        rows = [{**r.judgement.details, **vars(r.judgement), **vars(r)} for r in responses]
+        run = pd.DataFrame(rows).drop(columns=["judgement", "details", "dataset"])
+        # Seeds may differ by a step or so: the n-th evaluation of each is one point of the arm.
+        runs.append(run.assign(seed=seed, point=run["train_fraction"].rank(method="dense")))
+        if runs[-1]["point"].max() != runs[0]["point"].max():
+            raise UnusableFile(f"{folder}: other number of evaluations than the other seeds")
+    scores = pd.concat(runs).merge(prompts, on="example")
+    scores = scores.sort_values(["point", "seed", "position"], ignore_index=True)
+    fractions = scores.groupby("point")["train_fraction"].transform("mean").round(6)
+    finished = scores["finished"].where(~scores["is_completion"])
+    scores = scores.assign(train_fraction=fractions, finished=finished)
+    missing = [name for name in COLUMNS if name not in scores]
+    scores = scores.assign(**dict.fromkeys(missing, np.nan))
+    return scores.astype(dict.fromkeys(("finished", *COLUMNS), float))

@@ -1,181 +1,194 @@
 """Responses of a model to prompts: greedy for evaluation, sampled for ReSet's candidates."""
 
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch.nn.utils.rnn import pad_sequence
+from tqdm import tqdm
+from transformers import (
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    TemperatureLogitsWarper,
+    TopKLogitsWarper,
+    TopPLogitsWarper,
+)
+from transformers.cache_utils import Cache, DynamicLayer
 
 from reproduce.config import Decoding, Generation
 from reproduce.models.tokenization import prompt_ids
-from reproduce.schema import Example
+from reproduce.schema import Example, Response
 from reproduce.utils.determinism import named_seed
-from reproduce.utils.progress import told
-
-if TYPE_CHECKING:
-    import torch
-    from transformers import LogitsProcessor, PreTrainedModel, PreTrainedTokenizerBase
-    from transformers.cache_utils import Cache
 
 GREEDY = Decoding(temperature=0)
-WORTH_LEAVING = 0.25
-"""Share of a batch's rows that must have ended before it goes on without them, which copies the
-cache."""
-
-READ_AT_ONCE = 4096
+DROP_FINISHED = 0.25
+"""Share of a batch's rows that must be finished before they are dropped, which copies the cache."""
+PREFILL_TOKENS = 4096
 """Tokens of prompts, padding included, that are read together."""
+CACHE_ROOM = 32
+"""Tokens for which the cache makes room at once."""
 
 
-class Response(NamedTuple):
-    """What a model said, without outer space, and whether it ended by itself.
-
-    Else the limit on new tokens cut it off.
-    """
-
-    text: str
-    ended: bool
-
-
-def respond(
-    model: "PreTrainedModel",
-    tokenizer: "PreTrainedTokenizerBase",
+def generate(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
     examples: Sequence[Example],
     decoding: Decoding,
     bounds: Generation,
     seed: int,
 ) -> list[list[Response]]:
-    """Return `decoding.samples` responses to each example, in the order of `examples`.
+    """Return `decoding.samples` responses per example, in the order of `examples`.
 
-    The same tokens as `generate` of transformers gives for the same batch and seed, but a prompt is
-    read once for all its samples, and a row that has ended takes no more time. Each batch draws
-    from a stream of its own, so the same call gives the same responses.
+    The tokens are those that `generate` of transformers gives for the same batch and seed, but a
+    prompt is read once for all its samples, and a finished row takes no more time. Each batch draws
+    from its own random stream, so the same call gives the same responses.
     """
-    import torch
-
     model.eval()
     prompts = [prompt_ids(tokenizer, example) for example in examples]
-    found: list[list[Response]] = [[] for _ in examples]
-    per_batch = max(1, bounds.batch_size // decoding.samples)
-    with torch.inference_mode():
-        batches = list(_batches(examples, prompts, decoding, per_batch))
-        for number, batch in enumerate(told(batches, "generation")):
-            torch.manual_seed(named_seed(seed, number))
-            drawn = _sample(model, tokenizer, [prompts[i] for i in batch], decoding, bounds)
-            for position, index in enumerate(batch):
-                begin = position * decoding.samples
-                found[index] = drawn[begin : begin + decoding.samples]
-    return found
-
-
-def _batches(
-    examples: Sequence[Example], prompts: Sequence[list[int]], decoding: Decoding, size: int
-) -> Iterator[list[int]]:
-    # Of like length. What is drawn depends on which prompts share a batch, so samples come data
-    # set by data set: what one offers then hardly moves what is drawn for another.
+    # Batches hold prompts of like length. What is drawn depends on which prompts share a batch, so
+    # samples are drawn data set by data set: each set then hardly depends on the others.
     sets = [example.dataset if decoding.temperature else "" for example in examples]
     order = sorted(range(len(prompts)), key=lambda i: (sets[i], len(prompts[i]), i))
-    for begin in range(0, len(order), size):
-        yield order[begin : begin + size]
+    size = max(1, bounds.batch_size // decoding.samples)
+    batches = [order[begin : begin + size] for begin in range(0, len(order), size)]
+    responses: list[list[Response]] = [[] for _ in examples]
+    with torch.inference_mode():
+        for number, batch in enumerate(tqdm(batches, "generation", disable=None)):
+            torch.manual_seed(named_seed(seed, number))
+            drawn = _generate_batch(
+                model, tokenizer, [prompts[i] for i in batch], decoding, bounds.max_new_tokens
+            )
+            for position, index in enumerate(batch):
+                begin = position * decoding.samples
+                responses[index] = drawn[begin : begin + decoding.samples]
+    return responses
 
 
-def _sample(
-    model: "PreTrainedModel",
-    tokenizer: "PreTrainedTokenizerBase",
+def _generate_batch(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
     prompts: Sequence[list[int]],
     decoding: Decoding,
-    bounds: Generation,
+    max_new_tokens: int,
 ) -> list[Response]:
-    import torch
-
-    pad, end = int(tokenizer.pad_token_id or 0), tokenizer.eos_token_id
+    """Return the samples of the first prompt, then those of the second, and so on."""
+    pad, end = tokenizer.pad_token_id or 0, tokenizer.eos_token_id
     ids, mask = (tensor.to(model.device) for tensor in pad_left(prompts, pad))
-    cache = _read(model, ids[:, :-1], mask[:, :-1])
+    # Everything but the last token of each prompt is read once for all its samples.
+    cache = _prefill(model, ids[:, :-1], mask[:, :-1])
     if decoding.samples > 1:
         cache.batch_repeat_interleave(decoding.samples)
     ids, mask = (tensor.repeat_interleave(decoding.samples, 0) for tensor in (ids, mask))
-    answers = ids.new_full((len(ids), bounds.max_new_tokens), pad)
-    rows = torch.arange(len(ids), device=ids.device)
-    ended = torch.zeros_like(rows, dtype=torch.bool)
-    whole = torch.zeros_like(ended)
-    for step in range(bounds.max_new_tokens):
-        scores = _scores(model, ids, mask, cache)
-        tokens = _chosen(scores, decoding, rows, len(answers)).masked_fill(ended, pad)
+    answers = ids.new_full((len(ids), max_new_tokens), pad)
+    finished = torch.zeros(len(ids), dtype=torch.bool, device=ids.device)
+    rows = torch.arange(len(ids), device=ids.device)  # Those that are still in the batch.
+    for step in range(max_new_tokens):
+        logits = _logits(model, ids, mask, cache)
+        tokens = _next_tokens(logits, decoding, rows, len(answers))
+        tokens = tokens.masked_fill(finished[rows], pad)
         answers[rows, step] = tokens
-        ended |= tokens == end
-        whole[rows] = ended
-        if ended.all():
+        finished[rows] |= tokens == end
+        if finished.all():
             break
         ids, mask = tokens[:, None], torch.cat([mask, torch.ones_like(mask[:, :1])], 1)
-        if ended.float().mean() >= WORTH_LEAVING:
-            open_ = (~ended).nonzero()[:, 0]
-            cache.batch_select_indices(open_)
-            ids, mask, rows, ended = (each[open_] for each in (ids, mask, rows, ended))
+        if finished[rows].float().mean() >= DROP_FINISHED:
+            unfinished = (~finished[rows]).nonzero()[:, 0]
+            cache.batch_select_indices(unfinished)
+            ids, mask, rows = (tensor[unfinished] for tensor in (ids, mask, rows))
     texts = tokenizer.batch_decode(answers, skip_special_tokens=True)
-    return [Response(t.strip(), w) for t, w in zip(texts, whole.tolist(), strict=True)]
+    return [Response(t.strip(), f) for t, f in zip(texts, finished.tolist(), strict=True)]
 
 
-def _read(model: "PreTrainedModel", ids: "torch.Tensor", mask: "torch.Tensor") -> "Cache":
-    """Return a cache that knows the tokens: those of a prompt but its last, where answering begins.
+def pad_left(prompts: Sequence[list[int]], pad_id: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return (prompts, longest) tensors of ids and attention mask, padded on the left."""
 
-    Some rows at a time: what all of them need at once is more than a processor's own memory holds.
-    """
-    from reproduce.generation.kv_cache import growing_cache, joined
+    def padded(sequences: Sequence[list[int]], value: int) -> torch.Tensor:
+        return pad_sequence([torch.tensor(s) for s in sequences], True, value, "left")
 
-    rows = max(1, READ_AT_ONCE // max(1, ids.shape[1]))
+    return padded(prompts, pad_id), padded([[1] * len(prompt) for prompt in prompts], 0)
+
+
+def _prefill(model: PreTrainedModel, ids: torch.Tensor, mask: torch.Tensor) -> Cache:
+    """Return a cache of the tokens, read some rows at a time to stay in the processor's cache."""
     parts = []
-    for begin in range(0, len(ids), rows):
-        parts.append(growing_cache())
+    step = max(1, PREFILL_TOKENS // max(1, ids.shape[1]))
+    for begin in range(0, len(ids), step):
+        parts.append(Cache(layer_class_to_replicate=GrowingLayer))
         if ids.shape[1]:
-            some = slice(begin, begin + rows)
-            _scores(model, ids[some], mask[some], parts[-1])
-    return joined(parts)
+            _logits(model, ids[begin : begin + step], mask[begin : begin + step], parts[-1])
+    if len(parts) == 1:
+        return parts[0]
+    whole = Cache(layer_class_to_replicate=GrowingLayer)
+    for number, layers in enumerate(zip(*(part.layers for part in parts), strict=True)):
+        keys, values = ([getattr(layer, k) for layer in layers] for k in ("keys", "values"))
+        whole.update(torch.cat(keys), torch.cat(values), number)
+    return whole
 
 
-def _scores(
-    model: "PreTrainedModel", ids: "torch.Tensor", mask: "torch.Tensor", cache: "Cache"
-) -> "torch.Tensor":
-    """Return the (rows, vocabulary) scores of the next token, in fp32; `cache` learns the tokens.
+def _logits(
+    model: PreTrainedModel, ids: torch.Tensor, mask: torch.Tensor, cache: Cache
+) -> torch.Tensor:
+    """Return the (rows, vocabulary) logits of the next token, in fp32, and extend the cache.
 
-    `mask` (rows, tokens) is of all tokens; of `ids`, the last that `cache` does not know are read.
+    `mask` (rows, tokens) covers all tokens; of `ids`, those that the cache does not have are read.
     """
     known = cache.get_seq_length()
-    places = (mask.cumsum(-1) - 1).clamp(min=0)[:, known:]
-    found = model(
-        input_ids=ids[:, known - mask.shape[1] :], attention_mask=mask, position_ids=places,
+    positions = (mask.cumsum(-1) - 1).clamp(min=0)[:, known:]
+    output = model(
+        input_ids=ids[:, known - mask.shape[1] :], attention_mask=mask, position_ids=positions,
         past_key_values=cache, use_cache=True, logits_to_keep=1,
     )  # fmt: skip
-    return found.logits[:, -1].float()
+    return output.logits[:, -1].float()
 
 
-def _chosen(
-    scores: "torch.Tensor", decoding: Decoding, rows: "torch.Tensor", count: int
-) -> "torch.Tensor":
-    """Return a token for each row: the best, or one drawn as torch.multinomial draws it.
+def _next_tokens(
+    logits: torch.Tensor, decoding: Decoding, rows: torch.Tensor, count: int
+) -> torch.Tensor:
+    """Return a token per row: the best, or one drawn as torch.multinomial draws it.
 
-    `rows` are those of `count` that are still open. The noise is drawn for all, so that what one
-    row draws does not depend on which others have ended.
+    The noise is drawn for all `count` rows of the batch, so that what one row draws does not
+    depend on which others are finished.
     """
     if decoding.temperature == 0:
-        return scores.argmax(-1)
-    noise = scores.new_empty(count, scores.shape[1]).exponential_()
-    for warp in _warpers(decoding):
-        scores = warp(None, scores)
-    return (scores.softmax(-1) / noise[rows]).argmax(-1)
-
-
-def _warpers(decoding: Decoding) -> list["LogitsProcessor"]:
-    from transformers import TemperatureLogitsWarper, TopKLogitsWarper, TopPLogitsWarper
-
-    found: list[LogitsProcessor] = [TemperatureLogitsWarper(decoding.temperature)]
+        return logits.argmax(-1)
+    noise = logits.new_empty(count, logits.shape[1]).exponential_()
+    logits = TemperatureLogitsWarper(decoding.temperature)(None, logits)
     if decoding.top_k:
-        found.append(TopKLogitsWarper(decoding.top_k))
+        logits = TopKLogitsWarper(decoding.top_k)(None, logits)
     if decoding.top_p < 1:
-        found.append(TopPLogitsWarper(decoding.top_p))
-    return found
+        logits = TopPLogitsWarper(decoding.top_p)(None, logits)
+    return (logits.softmax(-1) / noise[rows]).argmax(-1)
 
 
-def pad_left(prompts: Sequence[list[int]], pad_id: int) -> tuple["torch.Tensor", "torch.Tensor"]:
-    """Return (prompts, longest) tensors of ids and attention mask, padded on the left."""
-    import torch
+class GrowingLayer(DynamicLayer):  # type: ignore[misc]
+    """A DynamicLayer whose keys and values are views of buffers with room for more tokens.
 
-    longest = max(map(len, prompts))
-    ids = torch.tensor([[pad_id] * (longest - len(p)) + p for p in prompts])
-    mask = torch.tensor([[0] * (longest - len(p)) + [1] * len(p) for p in prompts])
-    return ids, mask
+    DynamicLayer copies all keys and values at each token.
+    """
+
+    keys: torch.Tensor
+    values: torch.Tensor
+    buffers: tuple[torch.Tensor, torch.Tensor] | None = None
+
+    def update(
+        self, key_states: torch.Tensor, value_states: torch.Tensor, *_: Any, **__: Any
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Add the states of new tokens and return those of all, (rows, heads, tokens, size)."""
+        if not self.is_initialized:
+            self.lazy_initialization(key_states, value_states)
+        before = self.get_seq_length()
+        after = before + key_states.shape[-2]
+        # batch_repeat_interleave and batch_select_indices change the number of rows.
+        size = self.buffers[0].shape if self.buffers else (0, 0, 0)
+        if size[0] != key_states.shape[0] or size[2] < after:
+            shape = (*key_states.shape[:2], after + CACHE_ROOM, key_states.shape[3])
+            buffers = (key_states.new_empty(shape), value_states.new_empty(shape))
+            for buffer, known in zip(buffers, (self.keys, self.values), strict=True):
+                if before:
+                    buffer[:, :, :before] = known
+            self.buffers = buffers
+        assert self.buffers is not None
+        for buffer, states in zip(self.buffers, (key_states, value_states), strict=True):
+            buffer[:, :, before:after] = states
+        self.keys, self.values = (buffer[:, :, :after] for buffer in self.buffers)
+        return self.keys, self.values

@@ -1,9 +1,9 @@
-"""Verifiable instructions: named checkers that decide from the response text alone.
+"""Verifiable instructions: checkers that decide from the text of the response alone.
 
-In the manner of IFEval (Zhou et al., 2023), but smaller, without downloads or chance. An
-instruction is {"id": a name in `CHECKERS`, **arguments}, all plain JSON values; an argument
+They follow IFEval (Zhou et al., 2023), but are fewer and need no downloads and no random numbers.
+An instruction is {"id": a name in `CHECKERS`, **arguments}, all plain JSON values; an argument
 that is None counts as absent, because Arrow tables pad with None. An empty response follows
-no instruction at all.
+no instruction.
 """
 
 import inspect
@@ -30,97 +30,84 @@ _NUMBERED = re.compile(r"\s*(\d{1,9})\.\s+\S")
 _LIST_MARK = re.compile(r"^[ \t]*(?:[-*]|\d+[.)])[ \t]+", re.MULTILINE)
 _TITLE = re.compile(r"<<[^<>\n]*[^<>\s][^<>\n]*>>")
 _PLACEHOLDER = re.compile(r"\[[^\[\]\n]*[^\[\]\s][^\[\]\n]*\]")
-# The inner edges are not white space, so that "2 * 3 * 4" and a bullet's mark are no highlight.
+# No white space at the inner edges, so that neither "2 * 3 * 4" nor a bullet is a highlight.
 _HIGHLIGHT = re.compile(r"(?<!\*)(\*{1,2})(?=[^*\s])[^*\n]*(?<=[^*\s])\1(?!\*)")
 _FENCE = re.compile(r"```(?:json)?\s(.*)```", re.DOTALL | re.IGNORECASE)
 
 
-def follow(response: str, instructions: Sequence[Mapping[str, Any]]) -> list[bool]:
-    """Return for each instruction whether the response follows it as it stands.
+def check_strict(response: str, instructions: Sequence[Mapping[str, Any]]) -> list[bool]:
+    """Return for each instruction whether the response follows it as it is.
 
-    Raises ValueError for an instruction that `validate` refuses.
+    Raises ValueError as `bind` does.
     """
-    return [_bound(instruction)(response) for instruction in instructions]
+    return [bind(instruction)(response) for instruction in instructions]
 
 
-def loose(response: str, instructions: Sequence[Mapping[str, Any]]) -> list[bool]:
+def check_loose(response: str, instructions: Sequence[Mapping[str, Any]]) -> list[bool]:
     """Return for each instruction whether any of 8 variants of the response follows it.
 
-    The variants are IFEval's (Zhou et al., 2023): the response whole, without its first line,
-    without its last, without both; and each of these without any '*'. Raises ValueError for
-    an instruction that `validate` refuses.
+    The variants are IFEval's (Zhou et al., 2023): the whole response, without its first line,
+    without its last, without both; and each of these without any '*'. Raises ValueError as
+    `bind` does.
     """
-    variants = _variants(response)
-    return [any(map(_bound(instruction), variants)) for instruction in instructions]
+    lines = response.split("\n")
+    cuts = ["\n".join(part).strip() for part in (lines[1:], lines[:-1], lines[1:-1])]
+    variants = [response, *cuts]
+    variants += [text.replace("*", "") for text in variants]
+    return [any(map(bind(instruction), variants)) for instruction in instructions]
 
 
-def validate(instruction: Mapping[str, Any]) -> None:
-    """Return nothing if the instruction can be checked.
+def bind(instruction: Mapping[str, Any]) -> Callable[[str], bool]:
+    """Return the checker of an instruction: response -> whether it is followed.
 
-    Raises:
-        ValueError: the id is unknown, or an argument is missing, unexpected or of a wrong
-            value; the message says what is allowed.
+    Raises ValueError if the id is unknown, or an argument is missing, unexpected or of a wrong
+    value; the message says what is allowed.
     """
-    _bound(instruction)
-
-
-def _bound(instruction: Mapping[str, Any]) -> Callable[[str], bool]:
     name = instruction.get("id")
     if not isinstance(name, str) or name not in CHECKERS:
         raise ValueError(f"unknown instruction id {name!r}; known: {', '.join(CHECKERS)}")
     checker = CHECKERS[name]
-    given = {key: value for key, value in instruction.items() if key != "id" and value is not None}
-    _check_arguments(name, checker, given)
-    return lambda response: bool(response.strip()) and checker(response, **given)
-
-
-def _check_arguments(name: str, checker: Checker, given: Mapping[str, Any]) -> None:
+    arguments = {
+        key: value for key, value in instruction.items() if key != "id" and value is not None
+    }
     signature = inspect.signature(checker)
     try:
-        signature.bind("", **given)
+        signature.bind("", **arguments)
     except TypeError as error:
-        allowed = ", ".join(str(each) for each in list(signature.parameters.values())[1:])
+        allowed = ", ".join(map(str, list(signature.parameters.values())[1:]))
         raise ValueError(
             f"instruction {name!r}: {error}; allowed: {allowed or 'no argument'}"
         ) from None
-    for key, value in given.items():
-        wanted, fits = _ARGUMENTS[key]
-        if not fits(value):
-            raise ValueError(f"instruction {name!r}: {key} must be {wanted}, not {value!r}")
-
-
-def _is_count(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+    for key, value in arguments.items():
+        description, is_valid = _ARGUMENTS[key]
+        if not is_valid(value):
+            raise ValueError(f"instruction {name!r}: {key} must be {description}, not {value!r}")
+    return lambda response: bool(response.strip()) and checker(response, **arguments)
 
 
 def _is_text(value: Any) -> bool:
     return isinstance(value, str) and bool(value.strip())
 
 
-def _is_texts(value: Any) -> bool:
-    return isinstance(value, list) and bool(value) and all(map(_is_text, value))
-
-
-def _is_relation(value: Any) -> bool:
-    return isinstance(value, str) and value in RELATIONS
-
-
-# What each argument may be, in words and as a test, whatever checker takes it.
+_TEXT = ("a text that is not empty", _is_text)
+# The allowed values of each argument, in words and as a test, for all checkers.
 _ARGUMENTS: dict[str, tuple[str, Callable[[Any], bool]]] = {
-    "n": ("a whole number from 0", _is_count),
-    "relation": (f"one of {', '.join(map(repr, RELATIONS))}", _is_relation),
-    "words": ("a list of texts, none of them empty", _is_texts),
-    "word": ("a text that is not empty", _is_text),
-    "phrase": ("a text that is not empty", _is_text),
-    "marker": ("a text that is not empty", _is_text),
+    "n": ("a whole number from 0", lambda value: type(value) is int and value >= 0),
+    "relation": (
+        f"one of {', '.join(map(repr, RELATIONS))}",
+        lambda value: isinstance(value, str) and value in RELATIONS,
+    ),
+    "words": (
+        "a list of texts, none of them empty",
+        lambda value: isinstance(value, list) and bool(value) and all(map(_is_text, value)),
+    ),
+    "word": _TEXT,
+    "phrase": _TEXT,
+    "marker": _TEXT,
 }
 
 
-def _variants(response: str) -> list[str]:
-    lines = response.split("\n")
-    kept = (lines, lines[1:], lines[:-1], lines[1:-1])
-    whole = [response, *("\n".join(part).strip() for part in kept[1:])]
-    return [*whole, *(text.replace("*", "") for text in whole)]
+# ---- parts of a response
 
 
 def _lines(response: str) -> list[str]:
@@ -129,8 +116,8 @@ def _lines(response: str) -> list[str]:
 
 def _bullet_items(response: str) -> list[str]:
     """Return the text after each bullet, or nothing if any line is not a bullet."""
-    found = [_BULLET.match(line) for line in _lines(response)]
-    return [match[1].strip() for match in found if match] if all(found) else []
+    matches = [_BULLET.match(line) for line in _lines(response)]
+    return [match[1].strip() for match in matches if match] if all(matches) else []
 
 
 def _list_items(response: str) -> list[str]:
@@ -148,7 +135,7 @@ def _without_end_mark(text: str) -> str:
 
 
 @lru_cache(maxsize=4096)
-def _whole(phrase: str) -> re.Pattern[str]:
+def _whole_words(phrase: str) -> re.Pattern[str]:
     """Return a pattern for the phrase as whole words, in any case, with any white space."""
     words = r"\s+".join(map(re.escape, phrase.split()))
     left = r"(?<!\w)" if re.match(r"\w", phrase.strip()) else ""
@@ -156,15 +143,18 @@ def _whole(phrase: str) -> re.Pattern[str]:
     return re.compile(left + words + right, re.IGNORECASE)
 
 
+# ---- checkers, each a function(response, **arguments) -> bool
+
+
 def _sentences(response: str, n: int, relation: str = "exactly") -> bool:
     # A list number such as "1." is no sentence.
-    units = sentences(_LIST_MARK.sub("", response))
-    return RELATIONS[relation](sum(re.search(r"\w", unit) is not None for unit in units), n)
+    parts = sentences(_LIST_MARK.sub("", response))
+    return RELATIONS[relation](sum(re.search(r"\w", part) is not None for part in parts), n)
 
 
 def _words(response: str, n: int, relation: str = "exactly") -> bool:
-    # Between white space, so that "don't" and "well-known" are one word each.
-    count = sum(re.search(r"[^\W_]", piece) is not None for piece in response.split())
+    # Split at white space, so that "don't" and "well-known" are one word each.
+    count = sum(re.search(r"[^\W_]", part) is not None for part in response.split())
     return RELATIONS[relation](count, n)
 
 
@@ -178,33 +168,33 @@ def _bullets(response: str, n: int | None = None) -> bool:
 
 
 def _numbered(response: str, n: int | None = None) -> bool:
-    found = [_NUMBERED.match(line) for line in _lines(response)]
-    numbers = [int(match[1]) for match in found if match]
-    return numbers == list(range(1, len(found) + 1)) and n in (None, len(found))
+    matches = [_NUMBERED.match(line) for line in _lines(response)]
+    numbers = [int(match[1]) for match in matches if match]
+    return numbers == list(range(1, len(matches) + 1)) and n in (None, len(matches))
 
 
 def _starts_with(response: str, phrase: str) -> bool:
-    return _whole(phrase).match(response.lstrip()) is not None
+    return _whole_words(phrase).match(response.lstrip()) is not None
 
 
 def _ends_with(response: str, phrase: str) -> bool:
-    wanted = _without_end_mark(phrase)
-    if not wanted:  # The phrase is itself an end mark.
+    bare = _without_end_mark(phrase)
+    if not bare:  # The phrase is itself an end mark.
         return response.rstrip().endswith(phrase.strip())
-    pattern = _whole(wanted).pattern + r"\Z"
+    pattern = _whole_words(bare).pattern + r"\Z"
     return re.search(pattern, _without_end_mark(response), re.IGNORECASE) is not None
 
 
 def _includes(response: str, words: list[str]) -> bool:
-    return all(_whole(word).search(response) for word in words)
+    return all(_whole_words(word).search(response) for word in words)
 
 
 def _excludes(response: str, words: list[str]) -> bool:
-    return not any(_whole(word).search(response) for word in words)
+    return not any(_whole_words(word).search(response) for word in words)
 
 
 def _frequency(response: str, word: str, n: int, relation: str = "exactly") -> bool:
-    return RELATIONS[relation](len(_whole(word).findall(response)), n)
+    return RELATIONS[relation](len(_whole_words(word).findall(response)), n)
 
 
 def _alphabetical(response: str) -> bool:
@@ -238,16 +228,15 @@ def _title(response: str) -> bool:
 
 
 def _json(response: str) -> bool:
+    def reject(name: str) -> None:
+        raise ValueError(f"{name} is no JSON value, although Python reads it as one")
+
     fenced = _FENCE.fullmatch(response.strip())
     try:
-        json.loads(fenced[1] if fenced else response, parse_constant=_refuse_constant)
-    except (ValueError, RecursionError):  # A model that loops can open brackets without end.
+        json.loads(fenced[1] if fenced else response, parse_constant=reject)
+    except (ValueError, RecursionError):  # A model in a loop may open brackets without end.
         return False
     return True
-
-
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is no JSON value, though Python's reader takes it")
 
 
 def _placeholders(response: str, n: int) -> bool:
@@ -259,31 +248,16 @@ def _highlights(response: str, n: int) -> bool:
 
 
 def _postscript(response: str, marker: str = "P.S.") -> bool:
-    after = (response[match.end() :] for match in _whole(marker).finditer(response))
+    after = (response[match.end() :] for match in _whole_words(marker).finditer(response))
     return any(re.search(r"\w", text) for text in after)
 
 
 CHECKERS: dict[str, Checker] = {
-    "sentences": _sentences,
-    "words": _words,
-    "items": _items,
-    "bullets": _bullets,
-    "numbered": _numbered,
-    "starts_with": _starts_with,
-    "ends_with": _ends_with,
-    "includes": _includes,
-    "excludes": _excludes,
-    "frequency": _frequency,
-    "alphabetical": _alphabetical,
-    "lowercase": _lowercase,
-    "uppercase": _uppercase,
-    "no_comma": _no_comma,
-    "quoted": _quoted,
-    "paragraphs": _paragraphs,
-    "title": _title,
-    "json": _json,
-    "placeholders": _placeholders,
-    "highlights": _highlights,
-    "postscript": _postscript,
-}
-"""Instruction ids, each with a function(response, **arguments) -> bool."""
+    checker.__name__.removeprefix("_"): checker
+    for checker in (
+        _sentences, _words, _items, _bullets, _numbered, _starts_with, _ends_with, _includes,
+        _excludes, _frequency, _alphabetical, _lowercase, _uppercase, _no_comma, _quoted,
+        _paragraphs, _title, _json, _placeholders, _highlights, _postscript,
+    )
+}  # fmt: skip
+"""Instruction id -> checker."""

@@ -1,110 +1,141 @@
-"""Judges: task performance, faithfulness and instruction following of a response.
+"""Judgements of responses: task performance, faithfulness and instruction following.
 
-What applies to an example follows from its kind and from whether it carries instructions.
+Which judges apply to an example depends on its kind and on whether it has instructions.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Protocol
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 
+from reproduce.config import Judging, Params
 from reproduce.judges.faithfulness import (
     Entailment,
     k_precision,
-    score_units,
+    scored_sentences,
     span_coverage,
     statements,
-    units,
+    summac_zs,
 )
-from reproduce.judges.instructions import follow, loose, validate
-from reproduce.judges.task import exact_match, rouge_l, states, token_f1
-from reproduce.schema import Example
+from reproduce.judges.instructions import bind, check_loose, check_strict
+from reproduce.judges.llm_judge import CACHE, MAX_RATING, MIN_RATING, build_llm_judge
+from reproduce.judges.nli import CrossEncoder
+from reproduce.judges.task import contains_answer, exact_match, rouge_l, token_f1
+from reproduce.schema import Example, Judgement
+from reproduce.world.entailment import symbolic_entailment
 
-__all__ = ["Entailment", "Judgement", "Rater", "judge"]
-
-Score = float | None
-Details = dict[str, float]
-
-LOWEST_RATING, HIGHEST_RATING = 1.0, 10.0
-"""The scale of a `Rater`: that of single-answer grading in MT-bench (Zheng et al., 2023)."""
+Rate = Callable[[Sequence[tuple[str, str]]], list[float | None]]
+"""Pairs of (instruction, response) -> ratings from 1 to 10; None where one is unreadable."""
 
 
-class Rater(Protocol):
-    """A judge that rates how well responses follow their instructions."""
-
-    def __call__(self, pairs: Sequence[tuple[str, str]]) -> list[float | None]:
-        """Return the rating, 1 to 10, of each (instruction, response); None where it gave none."""
-        ...
+class TooManyEmpty(Exception):
+    """More empty responses or unreadable ratings than the profile allows."""
 
 
-@dataclass(frozen=True)
-class Judgement:
-    """The scores of one response; None where a judge does not apply to the example.
+class JudgePanel:
+    """All judges of a profile."""
 
-    Attributes:
-        task: 0 to 1; token F1 (extractive) or ROUGE-L (the other kinds).
-        faithfulness: the detail that carries it for the example's kind; -1 to 1 by entailment,
-            0 to 1 by coverage and K-precision.
-        instruction: 0 to 1, the share of the instructions followed strictly; by a `Rater`, its
-            rating on the same scale, None where it gave none.
-        details: every figure behind these scores, by name; "empty" is 1.0 for a response
-            of nothing but white space, whose other figures are all 0.0. "summac" is SummaC-ZS
-            of the response; "entailed" is the same of the statements that an extractive answer
-            makes together with its question: a short answer has no unit of its own. Of a rated
-            response, "rating" is 1 to 10, and "unrated" 1.0 where the rater gave none.
-    """
+    def __init__(self, params: Params, model_folder: Path) -> None:
+        """Load the entailment model, from `model_folder` if it has weights, and the LLM judge.
 
-    task: Score
-    faithfulness: Score
-    instruction: Score
-    details: Details = field(default_factory=dict)
+        Raises ConfigError or EndpointError if the LLM judge lacks its prompt or key.
+        """
+        self.llm_judge = build_llm_judge(params)
+        self.faithfulness_metric = params.judging.faithfulness_metric
+        self.entailment: Entailment = symbolic_entailment
+        if params.judging.entailment != "symbolic":
+            self.entailment = CrossEncoder(model_folder)
+
+    def judge(self, examples: Sequence[Example], responses: Sequence[str]) -> list[Judgement]:
+        """Return the judgement of each response to the example at its position.
+
+        Equal responses to examples of one id are judged once. Raises ValueError as `judge` does.
+        """
+        keys = [(e.id, text) for e, text in zip(examples, responses, strict=True)]
+        distinct = dict(sorted(zip(keys, examples, strict=True), key=lambda item: item[0]))
+        judgements = judge(
+            list(distinct.values()),
+            [text for _, text in distinct],
+            self.entailment,
+            self.faithfulness_metric,
+            self.llm_judge,
+        )
+        by_key = dict(zip(distinct, judgements, strict=True))
+        return [by_key[key] for key in keys]
 
 
 def judge(
     examples: Sequence[Example],
     responses: Sequence[str],
     entailment: Entailment,
-    carriers: Mapping[str, str],
-    rater: Rater | None = None,
+    faithfulness_metric: Mapping[str, str],
+    llm_judge: Rate | None = None,
 ) -> list[Judgement]:
-    """Return the judgement of each response to the example beside it.
+    """Return the judgement of each response to the example at its position.
 
-    `carriers` is kind of example -> the detail that counts as its faithfulness. With a `rater`,
-    instruction following of the IF side is its rating; probes, which count in no objective, and
-    empty responses are not rated. The entailment model and the rater are called at most once, for
-    all responses together.
+    `faithfulness_metric` is kind of example -> the detail that is its faithfulness. With an LLM
+    judge, its rating on a scale from 0 to 1 replaces the share of the instructions that an IF
+    response follows; probes, which count in no objective, and empty responses are not rated.
+    Entailment model and LLM judge are called at most once, for all responses together.
+
+    Details of a judgement, from 0 to 1 unless stated otherwise:
+        empty: 1.0 for a response of nothing but white space; all its other details are 0.0.
+        exact_match, token_f1, contains_answer as "states_answer", rouge_l: see `task`.
+        coverage, density (0 to the number of tokens), k_precision: see `faithfulness`.
+        summac: SummaC-ZS of the response, -1 to 1. For an extractive answer "entailed" instead,
+            the same of the statements that the answer makes together with its question.
+        instruction_strict, instruction_loose: share of the instructions that are followed.
+        prompt_strict, prompt_loose: whether all of them are.
+        followed_0, followed_1, ...: whether each instruction is followed strictly, in the order
+            of the example.
+        rating (1 to 10), unrated: the LLM judge's, and whether it is unreadable.
 
     Raises:
         ValueError: the two sequences differ in length; an example lacks the context or the
-            references that its kind needs, or carries an instruction that cannot be checked;
-            or the entailment model answers with anything but (n, 3) probabilities.
+            references that its kind needs, or has an instruction that cannot be checked;
+            or the entailment model returns anything but (n, 3) probabilities.
     """
-    if len(examples) != len(responses):
-        raise ValueError(f"{len(examples)} examples but {len(responses)} responses")
-    for example in examples:
+    pairs = list(zip(examples, responses, strict=True))
+    for example in examples:  # Before the slow judges start.
         _check(example)
-    rows = list(zip(examples, responses, strict=True))
-    chosen = [n for n, row in enumerate(rows) if row[0].side == "CD" and row[1].strip()]
-    scores = score_units([_units(*rows[n]) for n in chosen], entailment)
-    found = dict(zip(chosen, scores, strict=True))
-    rated = _rated(rows, rater) if rater else {}
+    texts = [_summac_texts(example, response) for example, response in pairs]
+    entailed = summac_zs(texts, entailment)
+    ratings: dict[int, float | None] = {}
+    if llm_judge:
+        rated = [n for n, e in enumerate(examples) if e.side == "IF" and not e.is_probe]
+        ratings = dict.fromkeys(rated, MIN_RATING)
+        sent = [n for n in rated if responses[n].strip()]
+        if sent:
+            answers = llm_judge([(examples[n].prompt, responses[n]) for n in sent])
+            ratings |= dict(zip(sent, answers, strict=True))
     return [
-        _judgement(*row, found.get(n, 0.0), carriers, rated.get(n)) for n, row in enumerate(rows)
+        _judge_one(*pair, entailed[n], faithfulness_metric, n in ratings, ratings.get(n))
+        for n, pair in enumerate(pairs)
     ]
 
 
-def _rated(rows: Sequence[tuple[Example, str]], rater: Rater) -> dict[int, Details]:
-    """Return number of row -> what the rater says of it, for the rows that it applies to."""
-    whole = [n for n, (e, _) in enumerate(rows) if e.kind == "instruction" and not e.probe]
-    asked = [n for n in whole if rows[n][1].strip()]
-    pairs = [(rows[n][0].prompt, rows[n][1]) for n in asked]
-    found: dict[int, Details] = {n: {"rating": LOWEST_RATING, "unrated": 0.0} for n in whole}
-    for n, rating in zip(asked, rater(pairs) if pairs else [], strict=True):
-        found[n] = {"unrated": 1.0} if rating is None else {"rating": rating, "unrated": 0.0}
-    return found
+def check_empty_share(judgements: Sequence[Judgement], settings: Judging, title: str) -> None:
+    """Raise TooManyEmpty if too many responses are empty, or too many ratings unreadable."""
+    empty = sum(judgement.details["empty"] for judgement in judgements)
+    if empty > settings.max_empty_share * len(judgements):
+        raise TooManyEmpty(
+            f"{title}: {empty:.0f} of {len(judgements)} responses are empty; a share of "
+            f"{settings.max_empty_share} is allowed (judging.max_empty_share)"
+        )
+    if settings.llm_judge is None:
+        return
+    unreadable = [
+        judgement.details["unrated"]
+        for judgement in judgements
+        if "unrated" in judgement.details and not judgement.details["empty"]
+    ]
+    if sum(unreadable) > settings.llm_judge.max_unreadable_share * len(unreadable):
+        raise TooManyEmpty(
+            f"{title}: {sum(unreadable):.0f} of {len(unreadable)} ratings are unreadable; a share "
+            f"of {settings.llm_judge.max_unreadable_share} is allowed "
+            f"(judging.llm_judge.max_unreadable_share); the answers are in {CACHE}"
+        )
 
 
 def _check(example: Example) -> None:
-    # Before the model runs, so that a broken example does not cost the whole batch.
     if example.side == "CD" and not (example.context.strip() and example.references):
         raise ValueError(
             f"example {example.id} of {example.dataset!r} is {example.kind} and needs "
@@ -112,83 +143,69 @@ def _check(example: Example) -> None:
         )
     for instruction in example.instructions:
         try:
-            validate(instruction)
+            bind(instruction)
         except ValueError as error:
             raise ValueError(f"example {example.id} of {example.dataset!r}: {error}") from None
 
 
-def _units(example: Example, response: str) -> tuple[list[str], list[str]]:
+def _summac_texts(example: Example, response: str) -> tuple[list[str], list[str]]:
+    """Return the sentences of context and response that SummaC-ZS compares."""
+    if example.side == "IF":
+        return [], []
+    context = scored_sentences(example.context)
     if example.kind == "extractive":
-        said = statements(example.prompt, example.context, response)
-        return units(example.context), said
-    return units(example.context), units(response)
+        return context, statements(example.prompt, example.context, response)
+    return context, scored_sentences(response)
 
 
-def _judgement(
+def _judge_one(
     example: Example,
     response: str,
     entailed: float,
-    carriers: Mapping[str, str],
-    rated: Details | None,
+    faithfulness_metric: Mapping[str, str],
+    is_rated: bool,
+    rating: float | None,
 ) -> Judgement:
-    task, details = _task(example, response)
-    more = _faithfulness(example, response, entailed)
-    faithfulness = more[carriers[example.kind]] if more else None
-    instruction, most = _instruction(example, response)
-    if rated is not None:
-        instruction, most = _share(rated.get("rating")), {**most, **rated}
-    details = {**details, **more, **most}
-    if response.strip():
-        return Judgement(task, faithfulness, instruction, {**details, "empty": 0.0})
-    # Said outright: a reference such as "the" normalises to "" and would match exactly.
-    details = {**dict.fromkeys(details, 0.0), "empty": 1.0}
-    return Judgement(_zero(task), _zero(faithfulness), _zero(instruction), details)
-
-
-def _share(rating: Score) -> Score:
-    return None if rating is None else (rating - LOWEST_RATING) / (HIGHEST_RATING - LOWEST_RATING)
-
-
-def _zero(score: Score) -> Score:
-    return None if score is None else 0.0
-
-
-def _task(example: Example, response: str) -> tuple[Score, Details]:
-    if not example.references:
-        return None, {}
-    if example.kind == "extractive":
-        f1 = token_f1(response, example.references)
-        exact = exact_match(response, example.references)
-        return f1, {
-            "exact_match": exact,
-            "token_f1": f1,
-            "states_answer": states(response, example.references),
+    task = faithfulness = instruction = None
+    details: dict[str, float] = {"empty": 0.0}
+    if example.references and example.kind == "extractive":
+        task = token_f1(response, example.references)
+        details |= {
+            "exact_match": exact_match(response, example.references),
+            "token_f1": task,
+            "states_answer": contains_answer(response, example.references),
         }
-    score = rouge_l(response, example.references)
-    return score, {"rouge_l": score}
-
-
-def _faithfulness(example: Example, response: str, entailed: float) -> Details:
-    if example.side == "IF":
-        return {}
-    coverage, density = span_coverage(example.context, response)
-    return {
-        "coverage": coverage,
-        "density": density,
-        "k_precision": k_precision(example.context, response),
-        "entailed" if example.kind == "extractive" else "summac": entailed,
-    }
-
-
-def _instruction(example: Example, response: str) -> tuple[Score, Details]:
-    if not example.instructions:
-        return None, {}
-    strict = follow(response, example.instructions)
-    relaxed = loose(response, example.instructions)
-    share = sum(strict) / len(strict)
-    return share, {
-        "instruction_strict": share,
-        "prompt_strict": float(all(strict)),
-        "instruction_loose": sum(relaxed) / len(relaxed),
-        "prompt_loose": float(all(relaxed)),
-    }
+    elif example.references:
+        task = details["rouge_l"] = rouge_l(response, example.references)
+    if example.side == "CD":
+        coverage, density = span_coverage(example.context, response)
+        details |= {
+            "coverage": coverage,
+            "density": density,
+            "k_precision": k_precision(example.context, response),
+            "entailed" if example.kind == "extractive" else "summac": entailed,
+        }
+        faithfulness = details[faithfulness_metric[example.kind]]
+    if example.instructions:
+        strict = check_strict(response, example.instructions)
+        loose = check_loose(response, example.instructions)
+        instruction = sum(strict) / len(strict)
+        details |= {
+            "instruction_strict": instruction,
+            "prompt_strict": float(all(strict)),
+            "instruction_loose": sum(loose) / len(loose),
+            "prompt_loose": float(all(loose)),
+        }
+        details |= {f"followed_{n}": float(followed) for n, followed in enumerate(strict)}
+    if is_rated:
+        details["unrated"], instruction = float(rating is None), None
+        if rating is not None:
+            details["rating"] = rating
+            instruction = (rating - MIN_RATING) / (MAX_RATING - MIN_RATING)
+    if not response.strip():
+        # Explicit, because a reference such as "the" normalises to "" and would match exactly.
+        task, faithfulness, instruction = (
+            None if score is None else 0.0 for score in (task, faithfulness, instruction)
+        )
+        details = dict.fromkeys(details, 0.0) | {"empty": 1.0}
+    return Judgement(task, faithfulness, instruction, details)

@@ -1,6 +1,12 @@
-"""A cross-encoder's entailment probabilities: batched by length, each pair once, cached."""
+"""The entailment model of real text: a cross-encoder, its training and its cached scores.
+
+A cross-encoder is a sequence classifier that reads premise and hypothesis together.
+"""
 
 import hashlib
+import math
+import shutil
+import sys
 from collections import defaultdict
 from collections.abc import Sequence
 from importlib.metadata import version
@@ -9,132 +15,198 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from tqdm import tqdm
 
-from reproduce.judges.faithfulness import LABELS
-from reproduce.utils.files import UnusableFile, digest, text_id
-from reproduce.utils.progress import told
+from reproduce.config import CrossEncoderTraining, Hardware, PublishedJudge
+from reproduce.download import hub_error
+from reproduce.judges.faithfulness import LABELS, TextPair
+from reproduce.judges.trials import LabelledPair
+from reproduce.utils.files import UnusableFile, file_sha256, short_hash
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import PreTrainedTokenizerBase
 
-Text = tuple[str, str]
-Table = NDArray[np.float32]
-
+CACHE = Path(".cache/entailment")
+"""The folder of computed probabilities, below the working directory."""
 MAX_LENGTH = 256
-"""Tokens of a pair; the premise is cut where it has more, the text too if it alone has as many."""
+"""Tokens of a scored pair; a longer one loses the end of its premise, then of its hypothesis."""
+TRAINING_LENGTH = 128
+"""Tokens of a training pair; a longer one loses the end of its premise."""
+BATCH_SIZE, PAD_MULTIPLE = 32, 16
+"""Every batch has this many rows, padded to the same multiple of tokens: the shapes in which a
+pair is computed, and so its rounding, do not depend on the pairs next to it."""
 ALIASES = {"supports": "entailment", "refutes": "contradiction", "not enough info": "neutral"}
-"""What classifiers of fact verification (FEVER, VitaminC) call the three labels."""
-
-BATCH, STEP = 32, 16
-"""Every batch has this many rows, all of which need the same multiple of this many tokens: a pair
-is computed in the same shapes whatever stands beside it."""
+"""Names of the labels in classifiers of fact verification (FEVER, VitaminC)."""
 
 
 class CrossEncoder:
-    """An `Entailment` model over the sequence classifier in a folder, with a cache on disk."""
+    """An `Entailment` model that computes each pair once and keeps its probabilities on disk."""
 
-    def __init__(self, folder: Path, cache: Path | None = None) -> None:
-        """Load the model in `folder`; `cache` is a folder that processes may share."""
-        self.model, self.tokenizer = load_classifier(folder)
+    def __init__(self, folder: Path, cache: Path = CACHE) -> None:
+        """Load the fp32 classifier in `folder`; several processes may share a `cache`.
+
+        Raises UnusableFile if the classifier lacks one of LABELS.
+        """
+        import diskcache
+        import torch
+        from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+        model = AutoModelForSequenceClassification.from_pretrained(
+            folder, dtype=torch.float32, use_safetensors=True, trust_remote_code=False
+        )
+        self.model = model.eval().to("cuda" if torch.cuda.is_available() else "cpu")
+        self.tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
         self.columns = label_columns(self.model.config.label2id)
-        names = ("model.safetensors", "config.json", "tokenizer.json")
-        # Another version of the library, or another device, rounds otherwise.
+        files = ("model.safetensors", "config.json", "tokenizer.json")
+        # Other versions of the library and other devices round differently.
         made_by = (version("torch"), self.model.device.type, str(MAX_LENGTH))
-        self.name = text_id(*made_by, *(digest(folder / name) for name in names))
-        self.store = _opened(cache)
+        self.name = short_hash(*made_by, *(file_sha256(folder / file) for file in files))
+        self.store = diskcache.Cache(str(cache), eviction_policy="none", size_limit=1 << 40)
 
-    def __call__(self, pairs: Sequence[Text]) -> Table:
-        """Return (n, 3) probabilities of entailment, contradiction and neutral."""
-        keys = [self._key(pair) for pair in pairs]
+    def __call__(self, pairs: Sequence[TextPair]) -> NDArray[np.float32]:
+        """Return (n, 3) probabilities of LABELS for n pairs of (premise, hypothesis)."""
+        keys = [
+            hashlib.sha256("\x1f".join((self.name, *pair)).encode()).hexdigest() for pair in pairs
+        ]
         distinct = dict(zip(keys, pairs, strict=True))
-        known = {key: self.store.get(key) for key in distinct} if self.store is not None else {}
-        rows = {key: np.frombuffer(row, np.float32) for key, row in known.items() if row}
+        cached = {key: self.store.get(key) for key in distinct}
+        rows = {key: np.frombuffer(row, np.float32) for key, row in cached.items() if row}
         missing = [key for key in distinct if key not in rows]
         if missing:
-            computed = self._computed([distinct[key] for key in missing])
-            rows |= dict(zip(missing, computed, strict=True))
-        if self.store is not None:
+            table = self._compute([distinct[key] for key in missing])
+            rows |= dict(zip(missing, table, strict=True))
             with self.store.transact():
                 for key in missing:
                     self.store.set(key, rows[key].tobytes())
-            share = f"{1 - len(missing) / max(1, len(distinct)):.0%}"
-            print(f"  entailment: {len(distinct)} pairs, {share} of them cached", flush=True)
+        if distinct:
+            share = 1 - len(missing) / len(distinct)
+            print(f"  entailment: {len(distinct)} pairs, {share:.0%} of them cached", flush=True)
         return np.stack([rows[key] for key in keys]) if keys else np.zeros((0, 3), np.float32)
 
-    def _key(self, pair: Text) -> str:
-        return hashlib.sha256("\x1f".join((self.name, *pair)).encode()).hexdigest()
+    def _compute(self, pairs: Sequence[TextPair]) -> NDArray[np.float32]:
+        import torch
 
-    def _computed(self, pairs: Sequence[Text]) -> Table:
-        return probabilities(self.model, self.tokenizer, pairs)[:, self.columns]
+        encoded = [encode_pair(self.tokenizer, *pair) for pair in pairs]
+        by_width: defaultdict[int, list[int]] = defaultdict(list)
+        for number, row in enumerate(encoded):
+            by_width[-(-len(row["input_ids"]) // PAD_MULTIPLE)].append(number)
+        batches = [
+            numbers[start : start + BATCH_SIZE]
+            for _, numbers in sorted(by_width.items())
+            for start in range(0, len(numbers), BATCH_SIZE)
+        ]
+        table = np.zeros((len(pairs), self.model.config.num_labels), np.float32)
+        for numbers in tqdm(batches, "entailment", disable=None):
+            rows = [encoded[number] for number in numbers]
+            batch = self.tokenizer.pad(
+                rows + [rows[0]] * (BATCH_SIZE - len(rows)),
+                pad_to_multiple_of=PAD_MULTIPLE,
+                return_tensors="pt",
+            ).to(self.model.device)
+            with torch.inference_mode():
+                probabilities = torch.softmax(self.model(**batch).logits.float(), dim=-1)
+            table[numbers] = probabilities[: len(numbers)].cpu().numpy()
+        return table[:, self.columns]
 
 
-def load_classifier(folder: Path) -> tuple["PreTrainedModel", "PreTrainedTokenizerBase"]:
-    """Return the sequence classifier and tokenizer in a folder, in fp32, ready to score."""
-    import torch
-    from transformers import AutoModelForSequenceClassification, AutoTokenizer
-
-    model = AutoModelForSequenceClassification.from_pretrained(
-        folder, dtype=torch.float32, use_safetensors=True, trust_remote_code=False
-    )
-    tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
-    return model.eval().to("cuda" if torch.cuda.is_available() else "cpu"), tokenizer
+def encode_pair(tokenizer: "PreTrainedTokenizerBase", premise: str, hypothesis: str) -> Any:
+    """Return the pair's tokens, at most MAX_LENGTH."""
+    special = tokenizer.num_special_tokens_to_add
+    alone = len(tokenizer(hypothesis)["input_ids"]) + special(pair=True) - special(pair=False)
+    # A sampled response may be so long that it leaves the premise no room.
+    truncation = "only_first" if alone < MAX_LENGTH else "longest_first"
+    return tokenizer(premise, hypothesis, truncation=truncation, max_length=MAX_LENGTH)
 
 
 def label_columns(label2id: dict[str, int]) -> list[int]:
-    """Return the model's columns in the order of LABELS.
+    """Return the classifier's columns in the order of LABELS.
 
-    Raises UnusableFile where a label is missing: published models name and order them differently.
+    Published models name and order them differently. Raises UnusableFile if one is missing.
     """
-    known = {ALIASES.get(name.lower(), name.lower()): n for name, n in label2id.items()}
-    if missing := [label for label in LABELS if label not in known]:
+    columns = {ALIASES.get(name.lower(), name.lower()): n for name, n in label2id.items()}
+    if missing := [label for label in LABELS if label not in columns]:
         raise UnusableFile(
-            f"the entailment model has the labels {sorted(known)} and lacks {missing}; "
-            "choose another (judging.published.model)"
+            f"judging.published.model: the classifier has the labels {sorted(columns)} and lacks "
+            f"{missing}"
         )
-    return [known[label] for label in LABELS]
+    return [columns[label] for label in LABELS]
 
 
-def probabilities(
-    model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase", pairs: Sequence[Text]
-) -> Table:
-    """Return the softmax over the model's labels, (n, labels), in the order of `pairs`."""
+def import_classifier(published: PublishedJudge, target: Path) -> None:
+    """Write a published classifier and its tokenizer to `target`, the weights as safetensors.
+
+    No code of its repository is run. Raises UnusableFile if it cannot be had.
+    """
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+    source, revision = published.model, published.revision
+    pinned: dict[str, Any] = {"revision": revision or "main", "trust_remote_code": False}
+    try:
+        model = AutoModelForSequenceClassification.from_pretrained(
+            source, weights_only=True, **pinned
+        )
+        tokenizer = AutoTokenizer.from_pretrained(source, **pinned)
+    except (OSError, ValueError) as error:
+        raise hub_error(source, revision, error) from error
+    model.save_pretrained(target)
+    tokenizer.save_pretrained(target)
+
+
+def train_cross_encoder(
+    start: Path,
+    pairs: Sequence[LabelledPair],
+    settings: CrossEncoderTraining,
+    hardware: Hardware,
+    target: Path,
+) -> list[dict[str, float]]:
+    """Write the trained classifier and its tokenizer to `target`; return the logged losses.
+
+    `start` holds an encoder in safetensors; its classification head is new. Raises
+    FloatingPointError if the mean loss is not finite.
+    """
     import torch
+    from datasets import Dataset
+    from transformers import (
+        AutoModelForSequenceClassification,
+        AutoTokenizer,
+        DataCollatorWithPadding,
+        PrinterCallback,
+        Trainer,
+        TrainingArguments,
+    )
 
-    encoded = [_encoded(tokenizer, premise, text) for premise, text in pairs]
-    table = np.zeros((len(pairs), model.config.num_labels), np.float32)
-    for chosen in told(_batches([len(row["input_ids"]) for row in encoded]), "entailment"):
-        rows = [encoded[i] for i in chosen]
-        batch = tokenizer.pad(
-            rows + [rows[0]] * (BATCH - len(rows)), pad_to_multiple_of=STEP, return_tensors="pt"
-        ).to(model.device)
-        with torch.inference_mode():
-            scores = torch.softmax(model(**batch).logits.float(), dim=-1)
-        table[chosen] = scores[: len(chosen)].cpu().numpy()
-    return table
-
-
-def _encoded(tokenizer: "PreTrainedTokenizerBase", premise: str, text: str) -> Any:
-    alone = len(tokenizer(text)["input_ids"]) + tokenizer.num_special_tokens_to_add(pair=True)
-    alone -= tokenizer.num_special_tokens_to_add(pair=False)
-    cut = "only_first" if alone < MAX_LENGTH else "longest_first"
-    return tokenizer(premise, text, truncation=cut, max_length=MAX_LENGTH)
-
-
-def _batches(lengths: Sequence[int]) -> list[list[int]]:
-    """Return the numbers of rows that are padded to one length, at most BATCH together."""
-    widths = defaultdict(list)
-    for number, length in enumerate(lengths):
-        widths[-(-length // STEP)].append(number)
-    return [
-        rows[begin : begin + BATCH]
-        for _, rows in sorted(widths.items())
-        for begin in range(0, len(rows), BATCH)
+    tokenizer = AutoTokenizer.from_pretrained(start, trust_remote_code=False)
+    model = AutoModelForSequenceClassification.from_pretrained(
+        start,
+        num_labels=len(LABELS),
+        id2label=dict(enumerate(LABELS)),
+        label2id={label: number for number, label in enumerate(LABELS)},
+        use_safetensors=True,
+        trust_remote_code=False,
+    )
+    limits: dict[str, Any] = {"truncation": "only_first", "max_length": TRAINING_LENGTH}
+    rows = [
+        {**tokenizer(p.premise, p.hypothesis, **limits), "label": LABELS.index(p.label)}
+        for p in pairs
     ]
-
-
-def _opened(cache: Path | None) -> Any:
-    if cache is None:
-        return None
-    import diskcache
-
-    return diskcache.Cache(str(cache), eviction_policy="none", size_limit=1 << 40)
+    arguments = TrainingArguments(
+        output_dir=str(target / "work"), num_train_epochs=settings.epochs,
+        per_device_train_batch_size=settings.batch_size, learning_rate=settings.learning_rate,
+        lr_scheduler_type="linear", weight_decay=0.01,
+        warmup_steps=math.ceil(0.06 * settings.epochs * len(pairs) / settings.batch_size),
+        seed=settings.seed, data_seed=settings.seed, train_sampling_strategy="group_by_length",
+        bf16=hardware.precision == "bf16", use_cpu=not torch.cuda.is_available(),
+        logging_steps=50, logging_nan_inf_filter=False, save_strategy="no", report_to="none",
+        disable_tqdm=not sys.stderr.isatty(), dataloader_pin_memory=False,
+    )  # fmt: skip
+    dataset, collator = Dataset.from_list(rows), DataCollatorWithPadding(tokenizer)
+    trainer = Trainer(model=model, args=arguments, train_dataset=dataset, data_collator=collator)
+    trainer.remove_callback(PrinterCallback)
+    mean_loss = trainer.train().training_loss
+    if not math.isfinite(mean_loss):
+        raise FloatingPointError(f"entailment model: the mean training loss is {mean_loss}")
+    shutil.rmtree(target / "work", ignore_errors=True)
+    model.save_pretrained(target)
+    tokenizer.save_pretrained(target)
+    logs = trainer.state.log_history
+    return [{"step": log["step"], "loss": log["loss"]} for log in logs if "loss" in log]

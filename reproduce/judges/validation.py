@@ -1,67 +1,118 @@
-"""How well a measure tells right responses from wrong ones, and which of them may carry a claim."""
+"""Validation of judges: how well each metric tells right responses from wrong ones."""
 
+import shutil
 from collections.abc import Sequence
-from typing import Any
+from pathlib import Path
 
 from reproduce.bootstrap import Interval, bootstrap_auc
 from reproduce.config import Params, Statistics
+from reproduce.judges.judge import JudgePanel, check_empty_share
+from reproduce.judges.llm_judge import build_llm_judge
+from reproduce.judges.nli import import_classifier, train_cross_encoder
+from reproduce.judges.trials import make_trials, training_pairs
+from reproduce.models.pretrained import import_minilm
+from reproduce.schema import JudgedTrial, Sets, write_records
+from reproduce.utils.determinism import named_seed, set_determinism
+from reproduce.utils.files import atomic_dir, write_json
 
-Row = dict[str, Any]
+SAME_PASSAGE = "same passage"
+"""The wrong responses that decide: a judge must see that the passage does not say so."""
+VALID = "valid"
 
-SAME = "same passage"
-"""The wrong responses that decide: what a judge must see is that the passage does not say so."""
+
+class JudgeNotValid(Exception):
+    """No faithfulness metric tells right responses from wrong ones."""
 
 
-class Unsound(Exception):
-    """Judges that cannot tell right from wrong."""
+def make_judges(params: Params, artifacts: Path, training_sets: Sets, held_out_sets: Sets) -> None:
+    """Write below `artifacts`/judges the entailment model and the validation of all judges.
+
+    `model` is empty if the entailment model is symbolic; `validation` has the judged trials. They
+    are apart, so that a change of the validation asks for no new judgements of the arms.
+
+    Raises JudgeNotValid, and writes neither, if no faithfulness metric is valid.
+    """
+    build_llm_judge(params)  # A missing key is an error before the training.
+    set_determinism(named_seed("entailment"), params.hardware.threads_single)
+    settings, target = params.validation, artifacts / "judges"
+    with atomic_dir(target / "model") as model, atomic_dir(target / "validation") as validation:
+        if params.judging.training:
+            import_minilm(model / "start")
+            pairs = training_pairs(training_sets, settings.seed)[: params.judging.training.pairs]
+            losses = train_cross_encoder(
+                model / "start", pairs, params.judging.training, params.hardware, model
+            )
+            write_json(model / "history.json", losses)
+            shutil.rmtree(model / "start")
+        elif params.judging.published:
+            import_classifier(params.judging.published, model)
+        made = make_trials(held_out_sets, settings.trials, settings.seed)
+        judgements = JudgePanel(params, model).judge(
+            [trial.example for trial in made], [trial.response for trial in made]
+        )
+        check_empty_share(judgements, params.judging, "trials of the judges")
+        trials = [
+            JudgedTrial(
+                trial.example.dataset, trial.example.kind, trial.example.id, trial.variant,
+                trial.response, judgement,
+            )
+            for trial, judgement in zip(made, judgements, strict=True)
+        ]  # fmt: skip
+        for dataset, interval in faithfulness_auc(trials, params).items():
+            area = f"AUC {interval.mean:.3f} on the same passage, " if interval else ""
+            print(f"  judge of {dataset}: {area}{validity(interval, params)}", flush=True)
+        valid_datasets(trials, params)
+        write_records(validation / "trials.jsonl", trials)
 
 
 def auc(
-    rows: Sequence[Row], dataset: str, measure: str, wrong: str, settings: Statistics
+    trials: Sequence[JudgedTrial], dataset: str, metric: str, wrong: str, settings: Statistics
 ) -> Interval | None:
-    """Return a measure's AUC of right against one kind of wrong response; None without any.
+    """Return a metric's AUC of right responses against one variant of wrong ones.
 
-    `rows` are the judged trials: dataset, kind, variant, example and details.
+    It is over the examples that have both, and None if there is none.
     """
     scores: dict[str, dict[str, float]] = {"right": {}, wrong: {}}
-    for row in rows:
-        if row["dataset"] == dataset and row["variant"] in scores and measure in row["details"]:
-            scores[row["variant"]][row["example"]] = row["details"][measure]
+    for trial in trials:
+        details = trial.judgement.details
+        if trial.dataset == dataset and trial.variant in scores and metric in details:
+            scores[trial.variant][trial.example] = details[metric]
     both = sorted(scores["right"].keys() & scores[wrong].keys())
     if not both:
         return None
-    right, bad = ([(name, scores[variant][name]) for name in both] for variant in ("right", wrong))
-    return bootstrap_auc(right, bad, **settings.model_dump())
+    right, other = ([(name, scores[variant][name]) for name in both] for variant in scores)
+    return bootstrap_auc(right, other, **settings.model_dump())
 
 
-def reached(rows: Sequence[Row], params: Params) -> dict[str, Interval | None]:
-    """Return, by CD data set, the AUC that its measure of faithfulness has on the same passage."""
-    kinds = {row["dataset"]: row["kind"] for row in rows if row["kind"] != "instruction"}
+def faithfulness_auc(trials: Sequence[JudgedTrial], params: Params) -> dict[str, Interval | None]:
+    """Return CD data set -> the AUC of its faithfulness metric on wrong answers of the passage."""
+    kinds = {trial.dataset: trial.kind for trial in trials if trial.kind != "instruction"}
+    metrics = params.judging.faithfulness_metric
     return {
-        name: auc(rows, name, params.judging.carriers[kind], SAME, params.statistics)
-        for name, kind in kinds.items()
+        dataset: auc(trials, dataset, metrics[kind], SAME_PASSAGE, params.statistics)
+        for dataset, kind in kinds.items()
     }
 
 
-def status(found: Interval | None, params: Params) -> str:
-    """Return "sound", or why a measure with this AUC carries no claim."""
-    needed = params.validation
-    if found is None or found.prompts < needed.least_trials:
-        return f"fewer than {needed.least_trials} trials"
-    return "sound" if found.mean >= needed.least_auc else f"AUC below {needed.least_auc:g}"
+def validity(interval: Interval | None, params: Params) -> str:
+    """Return VALID, or why a faithfulness metric with this AUC is not used for claims."""
+    settings = params.validation
+    if interval is None or interval.prompts < settings.min_trials:
+        return f"fewer than {settings.min_trials} trials"
+    return VALID if interval.mean >= settings.min_auc else f"AUC below {settings.min_auc:g}"
 
 
-def sound_sets(rows: Sequence[Row], params: Params) -> list[str]:
-    """Return the CD data sets whose measure of faithfulness may carry a claim.
-
-    Raises Unsound, with what each lacks, when there is none.
-    """
-    found = {name: status(interval, params) for name, interval in reached(rows, params).items()}
-    sound = [name for name, said in found.items() if said == "sound"]
-    if not sound:
-        raise Unsound(
-            f"no measure of faithfulness is sound on wrong answers of the same passage: {found}; "
+def valid_datasets(trials: Sequence[JudgedTrial], params: Params) -> list[str]:
+    """Return the CD data sets whose faithfulness metric is valid; JudgeNotValid if none is."""
+    results = {
+        dataset: validity(interval, params)
+        for dataset, interval in faithfulness_auc(trials, params).items()
+    }
+    valid = [dataset for dataset, result in results.items() if result == VALID]
+    if not valid:
+        raise JudgeNotValid(
+            f"no faithfulness metric is valid on wrong answers of the same passage: {results}; "
             "choose others (judging.extractive, judging.abstractive), another entailment model "
             "(judging.entailment) or more trials (validation.trials)"
         )
-    return sound
+    return valid

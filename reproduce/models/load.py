@@ -1,17 +1,18 @@
-"""Models and tokenizers: made, imported, loaded, saved (safetensors only, no remote code)."""
+"""Models and tokenizers: made, found, loaded (safetensors only, no remote code)."""
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from reproduce.config import Hardware, TinyModel
-from reproduce.utils.files import UnusableFile, checked
+from reproduce.utils.files import UnusableFile
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 
 def new_llama(shape: TinyModel, tokenizer: "PreTrainedTokenizerBase") -> "PreTrainedModel":
-    """Return a freshly initialised LLaMA of the given shape; seed first."""
+    """Return a LLaMA of the given shape with random weights; set the seed first."""
     from transformers import LlamaConfig, LlamaForCausalLM
 
     return LlamaForCausalLM(
@@ -33,8 +34,8 @@ def new_llama(shape: TinyModel, tokenizer: "PreTrainedTokenizerBase") -> "PreTra
 def load_model(folder: Path, hardware: Hardware, generates: bool = False) -> "PreTrainedModel":
     """Return the causal language model in `folder`.
 
-    In fp32 for training, which DeepSpeed then places itself; in the profile's precision, on the
-    GPU where there is one, if it `generates`.
+    For training it is in fp32, and DeepSpeed places it itself. If it `generates`, it is in the
+    profile's precision. Without DeepSpeed it is on the GPU where there is one.
     """
     import torch
     from transformers import AutoModelForCausalLM
@@ -59,14 +60,29 @@ def load_tokenizer(folder: Path) -> "PreTrainedTokenizerBase":
     return AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
 
 
-def checkpoint(start: Path, seed: int) -> Path:
-    """Return the folder of the model that an arm of this seed starts from, checked to be whole.
+def find_checkpoint(folder: Path, seed: int) -> Path:
+    """Return the folder of a seed's model: `seed-N`, or `all-seeds` of an imported base model.
 
-    `start` has one model a seed, or is an imported base model: one for all. Raises UnusableFile
-    where there is neither.
+    Raises UnusableFile where there is neither.
     """
-    checked(start)
-    for folder in (start / f"seed-{seed}", start):
-        if (folder / "model").is_dir():
-            return folder / "model"
-    raise UnusableFile(f"{start}: has no model of seed {seed}; run `dvc repro` to make it")
+    for checkpoint in (folder / f"seed-{seed}", folder / "all-seeds"):
+        if (checkpoint / "config.json").is_file():
+            return checkpoint
+    raise UnusableFile(f"{folder}: has no model of seed {seed}; run `dvc repro`")
+
+
+def count_parameters(folder: Path) -> int:
+    """Return the number of weights in the safetensors of a folder; tied ones count once.
+
+    Raises UnusableFile where there are none.
+    """
+    from safetensors import safe_open
+
+    files = sorted(folder.glob("*.safetensors"))
+    if not files:
+        raise UnusableFile(f"{folder}: has no *.safetensors; run `dvc repro`")
+    total = 0
+    for file in files:
+        with safe_open(file, framework="np") as weights:
+            total += sum(math.prod(weights.get_slice(name).get_shape()) for name in weights.keys())
+    return total

@@ -1,6 +1,6 @@
-"""ReSet: sample candidates from the MTL model, score them, select; training is that of any arm.
+"""ReSet (rejection sampling): sample candidates from the MTL model, judge them, select.
 
-Wu et al. (2024), caption of figure 8: responses to seen prompts by several decoding
-strategies are rated by a weighted score of task performance, faithfulness and instruction
-following, and the top-rated ones fine-tune the MTL model further.
+Wu et al. (2024), caption of figure 8: responses to seen prompts by several decoding strategies
+are rated by a weighted score of task performance, faithfulness and instruction following, and
+the top-rated ones fine-tune the MTL model further. That training is the same as any arm's.
 """

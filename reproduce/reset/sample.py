@@ -1,89 +1,54 @@
-"""ReSet's first step: candidates for seen prompts, by every decoding strategy."""
+"""The stage `candidates`: responses to training prompts, by every decoding strategy."""
 
-import contextlib
 import random
+import shutil
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from functools import partial
-from pathlib import Path
-from typing import Any
 
-from reproduce.config import Decoding, Params
-from reproduce.generation.generate import Response, respond
-from reproduce.models.load import checkpoint, load_model, load_tokenizer
-from reproduce.models.tokenization import encode_example
-from reproduce.schema import Example, read_examples, write_examples
-from reproduce.utils.determinism import named_seed, settle
-from reproduce.utils.files import checked, read_json, sealed_folder, write_rows
-from reproduce.utils.parallel import over_seeds
-
-Row = dict[str, Any]
-Respond = Callable[[Sequence[Example], Decoding, int], list[list[Response]]]
-"""Draws `samples` responses to each prompt, in their order, from the stream of a seed."""
+from reproduce.generation.generate import generate
+from reproduce.models.load import find_checkpoint, load_model, load_tokenizer
+from reproduce.schema import Candidate, Example, read_examples, write_records
+from reproduce.study import Study
+from reproduce.utils.determinism import named_seed, set_determinism
+from reproduce.utils.files import atomic_dir
+from reproduce.utils.parallel import for_each_seed
+from reproduce.utils.stage_log import log_run
 
 
-def sample_candidates(params: Params, start: Path, target: Path) -> None:
-    """Write, for each seed, seen prompts of the arm at `start` and candidates for them."""
-    with sealed_folder(target) as folder:
-        over_seeds(partial(_sample_seed, params, start, folder), params.seeds, params.hardware)
+def sample_candidates(study: Study, arm: str) -> None:
+    """Write, per seed, prompts that the arm was trained on and the candidates of its model."""
+    shutil.rmtree(study.artifacts / "candidates", ignore_errors=True)
+    for_each_seed(partial(_sample_seed, study, arm), study.params.seeds, study.params.hardware)
 
 
-def _sample_seed(params: Params, start: Path, folder: Path, seed: int) -> None:
-    settle(named_seed("candidates", seed), params.hardware.threads)
-    model = checkpoint(start, seed)
-    tokenizer = load_tokenizer(model)
-    longest = int(read_json(start / "record.json")["training"]["max_length"])
-
-    def trained(example: Example) -> bool:
-        return encode_example(tokenizer, example, longest) is not None
-
-    prompts = seen_prompts(start, seed, params.candidates.prompts, trained)
-    rows: list[Row] = []
-    with _responder(params, model) as drawn:
+def _sample_seed(study: Study, arm: str, seed: int) -> None:
+    params = study.params
+    set_determinism(named_seed("candidates", seed), params.hardware.threads)
+    checkpoint = find_checkpoint(study.artifacts / "models" / arm, seed)
+    seen = read_examples(study.model_dir(arm, seed) / "train.jsonl")
+    prompts = sample_prompts(seen, params.candidates.prompts, seed)
+    tokenizer = load_tokenizer(checkpoint)
+    model = load_model(checkpoint, params.hardware, generates=True)
+    candidates: list[Candidate] = []
+    with log_run("candidates", seed, study.folder):
         for name, decoding in params.candidates.strategies.items():
-            responses = drawn(prompts, decoding, named_seed("candidates", seed, name))
-            rows += [
-                {"dataset": e.dataset, "example": e.id, "strategy": name, "sample": number,
-                 "response": text, "ended": ended}
-                for e, found in zip(prompts, responses, strict=True)
-                for number, (text, ended) in enumerate(found)
-            ]  # fmt: skip
-    write_examples(folder / f"prompts-{seed}.jsonl", prompts)
-    write_rows(folder / f"candidates-{seed}.jsonl", rows)
+            stream = named_seed("candidates", seed, name)
+            samples = generate(model, tokenizer, prompts, decoding, params.generation, stream)
+            candidates += [
+                Candidate(e.dataset, e.id, name, number, response.text, response.finished)
+                for e, responses in zip(prompts, samples, strict=True)
+                for number, response in enumerate(responses)
+            ]
+    with atomic_dir(study.artifacts / "candidates" / f"seed-{seed}") as folder:
+        write_records(folder / "prompts.jsonl", prompts)
+        write_records(folder / "candidates.jsonl", candidates)
 
 
-@contextlib.contextmanager
-def _responder(params: Params, model: Path) -> Iterator[Respond]:
-    """Yield what draws responses from the model in a folder: this process, or a server."""
-    if params.candidates.served:
-        from reproduce.reset.served import served
-
-        with served(
-            params.candidates.served, params.servers.sampler, model, params.generation
-        ) as drawn:
-            yield drawn
-        return
-    loaded = load_model(model, params.hardware, generates=True)
-    tokenizer = load_tokenizer(model)
-
-    def respond_here(
-        examples: Sequence[Example], decoding: Decoding, seed: int
-    ) -> list[list[Response]]:
-        return respond(loaded, tokenizer, examples, decoding, params.generation, seed)
-
-    yield respond_here
-
-
-def seen_prompts(
-    arm: Path, seed: int, count: int, trained: Callable[[Example], bool]
-) -> list[Example]:
-    """Return at most `count` training examples a data set of the arm at `arm`.
-
-    `trained` says of an example whether the arm saw it: some are too long to be trained on.
-    """
-    examples = read_examples(checked(arm) / f"seed-{seed}" / "train.jsonl")
+def sample_prompts(examples: Sequence[Example], count: int, seed: int) -> list[Example]:
+    """Return at most `count` random examples per data set, by name of the set."""
     sets: dict[str, list[Example]] = defaultdict(list)
-    for example in filter(trained, examples):
+    for example in examples:
         sets[example.dataset].append(example)
     rng = random.Random(f"prompts-{seed}")
     return [e for name in sorted(sets) for e in rng.sample(sets[name], min(count, len(sets[name])))]

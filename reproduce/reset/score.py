@@ -1,31 +1,36 @@
-"""ReSet's second step: a judgement of every candidate."""
+"""The stage `score`: a judgement of every candidate."""
 
+import shutil
+from dataclasses import replace
 from functools import partial
-from pathlib import Path
 
-from reproduce.config import Params
-from reproduce.judges.panel import judged, judges_of, refuse_lost
-from reproduce.schema import read_examples, write_examples
-from reproduce.utils.files import checked, read_rows, sealed_folder, write_rows
-from reproduce.utils.parallel import over_seeds
-
-
-def score_candidates(params: Params, candidates: Path, entailment: Path, target: Path) -> None:
-    """Write the candidates of every seed with their judgements, beside their prompts."""
-    checked(candidates)
-    with sealed_folder(target) as folder:
-        work = partial(_score_seed, params, candidates, checked(entailment), folder)
-        over_seeds(work, params.seeds, params.hardware)
+from reproduce.judges.judge import JudgePanel, check_empty_share
+from reproduce.schema import read_candidates, read_examples, write_records
+from reproduce.study import Study
+from reproduce.utils.files import atomic_dir
+from reproduce.utils.parallel import for_each_seed
+from reproduce.utils.stage_log import log_run
 
 
-def _score_seed(
-    params: Params, candidates: Path, entailment: Path, folder: Path, seed: int
-) -> None:
-    prompts = read_examples(candidates / f"prompts-{seed}.jsonl")
-    rows = read_rows(candidates / f"candidates-{seed}.jsonl")
-    examples = {example.id: example for example in prompts}
-    judges = judges_of(params.judging, params.servers.judge, entailment)
-    scored = judged(rows, examples, judges)
-    refuse_lost(scored, params.judging, f"candidates, seed {seed}")
-    write_examples(folder / f"prompts-{seed}.jsonl", prompts)
-    write_rows(folder / f"scores-{seed}.jsonl", scored)
+def score_candidates(study: Study) -> None:
+    """Write the candidates of every seed with their judgements, next to their prompts."""
+    shutil.rmtree(study.artifacts / "scores", ignore_errors=True)
+    for_each_seed(partial(_score_seed, study), study.params.seeds, study.params.hardware)
+
+
+def _score_seed(study: Study, seed: int) -> None:
+    source = study.artifacts / "candidates" / f"seed-{seed}"
+    prompts = read_examples(source / "prompts.jsonl")
+    candidates = read_candidates(source / "candidates.jsonl")
+    by_id = {example.id: example for example in prompts}
+    panel = JudgePanel(study.params, study.artifacts / "judges" / "model")
+    with log_run("score", seed, study.folder):
+        judgements = panel.judge(
+            [by_id[candidate.example] for candidate in candidates],
+            [candidate.response for candidate in candidates],
+        )
+    scored = [replace(c, judgement=j) for c, j in zip(candidates, judgements, strict=True)]
+    check_empty_share(judgements, study.params.judging, f"candidates, seed {seed}")
+    with atomic_dir(study.artifacts / "scores" / f"seed-{seed}") as folder:
+        write_records(folder / "prompts.jsonl", prompts)
+        write_records(folder / "candidates.jsonl", scored)

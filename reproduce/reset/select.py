@@ -1,99 +1,106 @@
-"""ReSet's third step: which candidates the model is tuned further on."""
+"""ReSet's selection: which candidates an arm is trained on."""
 
 import math
 import random
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 from reproduce.config import Selection, Weights
-from reproduce.schema import Example
-
-Row = dict[str, Any]
+from reproduce.schema import Candidate, Example, Judgement
 
 
-def reward(row: Mapping[str, Any], weights: Weights) -> float:
-    """Return the weighted mean of the judges that apply; 0 if none with a weight does."""
+def reward(judgement: Judgement, weights: Weights) -> float:
+    """Return the weighted mean of the scores that apply; 0 if none with a weight does."""
     parts = [
-        (weight, row[name])
-        for name, weight in (
-            ("task", weights.task),
-            ("faithfulness", weights.faithfulness),
-            ("instruction", weights.instruction),
+        (weight, score)
+        for weight, score in (
+            (weights.task, judgement.task),
+            (weights.faithfulness, judgement.faithfulness),
+            (weights.instruction, judgement.instruction),
         )
-        if row[name] is not None
+        if score is not None
     ]
     total = sum(weight for weight, _ in parts)
     return sum(weight * score for weight, score in parts) / total if total else 0.0
 
 
-def taken(rows: Sequence[Row], selection: Selection) -> list[Row]:
+def candidate_pool(candidates: Sequence[Candidate], selection: Selection) -> list[Candidate]:
     """Return the candidates that a selection looks at.
 
-    With a share of the `candidates` only, strategies take turns, lowest sample first.
+    With a `pool_fraction`, strategies take turns, lowest sample first.
     """
-    wanted, share = selection.strategies, selection.candidates
-    chosen = [row for row in rows if wanted is None or row["strategy"] in wanted]
-    if share is not None:
-        drawn = Counter(row["example"] for row in rows)
-        by_prompt: dict[str, list[Row]] = defaultdict(list)
-        for row in sorted(chosen, key=lambda row: row["sample"]):
-            by_prompt[row["example"]].append(row)
-        chosen = [
-            row
-            for name, found in by_prompt.items()
-            for row in found[: share_of(drawn[name], share)]
-        ]
-    return chosen
-
-
-def considered(rows: Sequence[Row], selection: Selection) -> list[Row]:
-    """Return the candidates that a selection chooses from: those `taken` that are whole.
-
-    An empty one, and one that the limit on new tokens cut off, has taken its turn but is no
-    example: training on it would teach the model to say nothing, or to stop anywhere.
-    """
-    return [row for row in taken(rows, selection) if row["response"] and row["ended"]]
-
-
-def select(rows: Sequence[Row], selection: Selection, seed: int) -> list[Row]:
-    """Return the kept candidates, each with its "reward".
-
-    The best candidate of each prompt is found first, then in each data set the best share
-    `keep` of its prompts. Ties are broken by a seeded draw.
-    """
-    rng = random.Random(f"select-{seed}")
-    rewards = [reward(row, selection.weights) for row in rows]
-    if selection.rule == "shuffled":
-        rng.shuffle(rewards)
-    elif selection.rule == "random":
-        rewards = [0.0] * len(rows)
-    ranked = sorted(
-        zip(rewards, (rng.random() for _ in rows), rows, strict=True),
-        key=lambda entry: (-entry[0], entry[1]),
-    )
-    best: dict[str, dict[str, Row]] = defaultdict(dict)
-    for value, _, row in ranked:
-        best[row["dataset"]].setdefault(row["example"], {**row, "reward": value})
+    strategies, fraction = selection.strategies, selection.pool_fraction
+    pool = [c for c in candidates if strategies is None or c.strategy in strategies]
+    if fraction is None:
+        return pool
+    counts = Counter(c.example for c in candidates)
+    by_prompt: dict[str, list[Candidate]] = defaultdict(list)
+    for candidate in sorted(pool, key=lambda c: c.sample):
+        by_prompt[candidate.example].append(candidate)
     return [
-        row
-        for name in sorted(best)
-        for row in list(best[name].values())[: share_of(len(best[name]), selection.keep)]
+        candidate
+        for example, group in by_prompt.items()
+        for candidate in group[: ceil_fraction(counts[example], fraction)]
     ]
 
 
-def share_of(count: int, share: float) -> int:
-    """Return `share` of `count`, rounded up; 0.07 of 100 is 7, whatever floats make of it."""
-    return math.ceil(round(share * count, 6))
+def complete_candidates(candidates: Sequence[Candidate], selection: Selection) -> list[Candidate]:
+    """Return the candidates of the pool that are complete, of which a selection chooses.
+
+    An empty or truncated response is no example: training on it would teach the model to say
+    nothing, or to stop anywhere.
+    """
+    return [c for c in candidate_pool(candidates, selection) if c.response and c.finished]
 
 
-def selected_examples(
-    prompts: Sequence[Example], rows: Sequence[Row], selection: Selection, seed: int
+def select_best(
+    candidates: Sequence[Candidate], selection: Selection, seed: int
+) -> list[tuple[Candidate, float]]:
+    """Return the selected candidates with the reward that they were ranked by.
+
+    The best candidate of each prompt comes first, then in each data set the best
+    `keep_fraction` of its prompts. A seeded draw breaks ties.
+    """
+    rng = random.Random(f"select-{seed}")
+    rewards = [reward(judgement_of(c), selection.weights) for c in candidates]
+    if selection.rule == "shuffled":
+        rng.shuffle(rewards)
+    elif selection.rule == "random":
+        rewards = [0.0] * len(candidates)
+    ranked = sorted(
+        zip(rewards, (rng.random() for _ in candidates), candidates, strict=True),
+        key=lambda entry: (-entry[0], entry[1]),
+    )
+    best: dict[str, dict[str, tuple[Candidate, float]]] = defaultdict(dict)
+    for value, _, candidate in ranked:
+        best[candidate.dataset].setdefault(candidate.example, (candidate, value))
+    return [
+        chosen
+        for dataset in sorted(best)
+        for chosen in list(best[dataset].values())[
+            : ceil_fraction(len(best[dataset]), selection.keep_fraction)
+        ]
+    ]
+
+
+def training_examples_from(
+    prompts: Sequence[Example], candidates: Sequence[Candidate], selection: Selection, seed: int
 ) -> list[Example]:
-    """Return the training examples of a selection: prompts with the kept (or gold) responses."""
+    """Return the prompts of a selection with the selected (or the reference) responses."""
     examples = {example.id: example for example in prompts}
-    kept = select(considered(rows, selection), selection, seed)
-    if selection.rule == "gold":
-        return [examples[row["example"]] for row in kept]
-    return [replace(examples[row["example"]], response=row["response"]) for row in kept]
+    selected = select_best(complete_candidates(candidates, selection), selection, seed)
+    if selection.rule == "reference":
+        return [examples[candidate.example] for candidate, _ in selected]
+    return [replace(examples[c.example], response=c.response) for c, _ in selected]
+
+
+def judgement_of(candidate: Candidate) -> Judgement:
+    """Return the judgement of a scored candidate."""
+    assert candidate.judgement is not None, "select from the stage `score`, not from `candidates`"
+    return candidate.judgement
+
+
+def ceil_fraction(count: int, fraction: float) -> int:
+    """Return `fraction` of `count`, rounded up; 0.07 of 100 is 7, not a rounding error more."""
+    return math.ceil(round(fraction * count, 6))

@@ -1,1 +1,1 @@
-"""Training: rows, batches, the trainer, and runs that a launcher carries out."""
+"""Training: the order of the rows, the trainer, and runs in a launcher."""

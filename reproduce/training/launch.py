@@ -1,154 +1,146 @@
-"""A training run as a file, so that it goes through a launcher as well as through this process."""
+"""A training run: in this process, or as a file that a launcher's processes read."""
 
+import json
 import os
 import shlex
 import shutil
 import subprocess
-import time
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import cast
 
 from reproduce.config import ConfigError, Hardware, Training
 from reproduce.config.types import Strict
 from reproduce.models.load import load_model, load_tokenizer
-from reproduce.training.speed import note_speed
-from reproduce.training.trainer import train, training_arguments
-from reproduce.utils.determinism import settle
-from reproduce.utils.files import digest, read_json, read_rows, text_id, write_json, write_rows
-
-Row = dict[str, Any]
+from reproduce.models.tokenization import TokenRow
+from reproduce.training.sampler import num_steps
+from reproduce.training.trainer import (
+    NOT_THE_MODEL,
+    TRAINER_STATE,
+    intermediate_steps,
+    train,
+    training_arguments,
+)
+from reproduce.utils.determinism import set_determinism
+from reproduce.utils.files import (
+    file_sha256,
+    read_json,
+    read_rows,
+    short_hash,
+    write_json,
+    write_rows,
+)
 
 CHECKPOINTS = Path(".cache/training")
-"""Where a run keeps what it needs to go on after it was stopped, below the working directory."""
-TRAINED = "trained"
-"""What a finished run is called there."""
+"""Checkpoints of runs that can be resumed, below the working directory."""
 
 
 class Job(Strict):
     """One training run.
 
     Attributes:
-        title: heads its lines of progress.
+        title: names the run in messages.
+        stage: the stage that the run belongs to; `remove_checkpoints` takes it.
         start: folder of the model that is trained further.
-        rows: file of its encoded rows.
-        target: folder that gets `model`, `history.json` and a `stop-N` for each of `stops`.
+        output_dir: folder that gets the model and its tokenizer.
         seed: of everything but the data order.
-        order: seed of the data order.
+        data_seed: of the data order.
         threads: of each process.
-        keeper: whose run it is; with `hardware.save_every` its checkpoints and its result are kept
-            below CHECKPOINTS under this name, until `forget` is called with it.
+        num_intermediate_evals: models that are saved on the way, at equal distances.
     """
 
     title: str
+    stage: str
     start: str
-    rows: str
-    target: str
+    output_dir: str
     seed: int
-    order: int
+    data_seed: int
     threads: int
-    stops: int
+    num_intermediate_evals: int
     training: Training
     hardware: Hardware
-    keeper: str
 
 
-def carried_out(job: Job, rows: list[Row]) -> list[dict[str, float]]:
-    """Train as `job` says, on `rows`, and return its history; under the launcher if there is one.
+def run_training(job: Job, rows: Sequence[TokenRow]) -> list[dict[str, float]]:
+    """Train on `rows`, write the model to `job.output_dir` and return the history of the loss.
 
-    A run whose checkpoints are kept, and that was trained to its end before, is not trained again.
+    The history is one {step, loss, learning_rate} per logged step. With hardware.save_every, a
+    run that was stopped goes on from its last checkpoint, and a finished one is not repeated,
+    until `remove_checkpoints` is called.
 
-    Raises ConfigError where the launcher fails.
+    Raises ConfigError where the launcher fails, FloatingPointError where the loss is no number.
     """
-    target = Path(job.target)
-    write_rows(Path(job.rows), rows)
+    output_dir, start = Path(job.output_dir), Path(job.start)
+    work = output_dir / "training"
+    if job.hardware.save_every:
+        # The name depends on all that decides the run, so that no other run resumes from it.
+        settings = job.model_dump_json(exclude={"start", "output_dir"})
+        weights = [file_sha256(path) for path in sorted(start.glob("*.safetensors"))]
+        work = _stage_folder(job.stage) / short_hash(settings, json.dumps(rows), *weights)
+    steps = num_steps(len(rows), job.training)
+    last = work / f"checkpoint-{steps}"
+    if not (last / TRAINER_STATE).is_file():
+        if job.hardware.launch:
+            _launch(job, rows, work)
+        else:
+            run_job(job, rows, work)
+    history = read_json(last / TRAINER_STATE)["log_history"]
+    folders = {last: output_dir} | {
+        work / f"checkpoint-{step}": output_dir / "intermediate" / f"step-{step}"
+        for step in intermediate_steps(steps, job.num_intermediate_evals)
+    }
+    for checkpoint, folder in folders.items():
+        shutil.copytree(checkpoint, folder, ignore=NOT_THE_MODEL, dirs_exist_ok=True)
+        load_tokenizer(start).save_pretrained(folder)
     if not job.hardware.save_every:
-        _launched(job)
-    else:
-        trained = _work(job) / TRAINED
-        # Its history is written last.
-        if not (trained / "history.json").is_file():
-            trained.mkdir(parents=True, exist_ok=True)
-            _launched(job.model_copy(update={"target": str(trained)}))
-        shutil.copytree(trained, target, copy_function=_link, dirs_exist_ok=True)
-    return list(read_json(target / "history.json"))
+        shutil.rmtree(work)
+    keys = ("step", "loss", "learning_rate")
+    return [{key: entry[key] for key in keys} for entry in history if "loss" in entry]
 
 
-def forget(keeper: str) -> None:
-    """Remove what runs of `keeper` have kept, which their stage needs until it is finished."""
-    shutil.rmtree(kept(keeper), ignore_errors=True)
+def intermediate_checkpoints(output_dir: Path) -> dict[int, Path]:
+    """Return step -> folder of the models that a run saved on the way."""
+    folders = (output_dir / "intermediate").glob("step-*")
+    return {int(folder.name.removeprefix("step-")): folder for folder in folders}
 
 
-def kept(keeper: str) -> Path:
-    """Return the folder, directly below CHECKPOINTS, of what runs of `keeper` keep."""
-    return CHECKPOINTS / keeper.replace("/", "@")
+def remove_checkpoints(stage: str) -> None:
+    """Remove the checkpoints of a stage's runs, which it needs until it is finished."""
+    shutil.rmtree(_stage_folder(stage), ignore_errors=True)
 
 
-def _launched(job: Job) -> None:
-    if not job.hardware.launch:
-        run_job(job)
-        return
-    path = Path(job.target) / "job.json"
-    write_json(path, job.model_dump(mode="json"))
-    prefix = shlex.split(os.path.expandvars(job.hardware.launch))
-    command = [*prefix, "reproduce", "train", str(path)]
-    done = subprocess.run(command, check=False)
-    if done.returncode:
+def _stage_folder(stage: str) -> Path:
+    return CHECKPOINTS / stage.replace("/", "@")
+
+
+def _launch(job: Job, rows: Sequence[TokenRow], work: Path) -> None:
+    write_json(work / "job.json", job.model_dump(mode="json"))
+    write_rows(work / "rows.jsonl", rows)
+    launcher = shlex.split(os.path.expandvars(job.hardware.launch))
+    command = [*launcher, "reproduce", "train", str(work / "job.json")]
+    status = subprocess.run(command, check=False).returncode
+    if status:
         raise ConfigError(
-            f"{job.title}: `{shlex.join(command)}` failed with status {done.returncode} "
-            "(hardware.launch); its own messages stand above"
+            f"{job.title}: `{shlex.join(command)}` (hardware.launch) failed with status {status}; "
+            "its own messages are above"
         )
-    path.unlink()
 
 
-def _link(source: str, target: str) -> None:
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copy2(source, target)  # Another file system, or one without links.
+def run_job_file(path: Path) -> None:
+    """Train as the job in a file says: what each process of a launcher does."""
+    rows = cast(list[TokenRow], read_rows(path.with_name("rows.jsonl")))
+    run_job(Job(**read_json(path)), rows, path.parent)
 
 
-def read_job(path: Path) -> Job:
-    """Return the job of a file."""
-    return Job.model_validate(read_json(path))
-
-
-def run_job(job: Job) -> None:
-    """Train as `job` says; in a launcher, one of several processes that do so together."""
-    settle(job.seed, job.threads)
-    rows = read_rows(Path(job.rows))
-    work = _work(job)
-    arguments = training_arguments(job.training, job.hardware, job.order, work, len(rows))
+def run_job(job: Job, rows: Sequence[TokenRow], work: Path) -> None:
+    """Train, and leave the checkpoint of the last step in `work`."""
+    set_determinism(job.seed, job.threads)
+    arguments = training_arguments(job.training, job.hardware, job.data_seed, work, len(rows))
     if job.hardware.deepspeed:
         from deepspeed.comm import init_distributed
 
         # ZeRO-3 spreads a model while it is loaded, and must know by then over how many.
         init_distributed()
     start = Path(job.start)
-    model, tokenizer = load_model(start, job.hardware), load_tokenizer(start)
-    # ZeRO-3 has spread them: a process holds a part of each.
-    parameters = sum(getattr(each, "ds_numel", each.numel()) for each in model.parameters())
-    resumed = any(work.glob("checkpoint-*"))
-    began = time.perf_counter()
-    history, save = train(model, tokenizer, rows, arguments, job.title, job.stops)
-    seconds = time.perf_counter() - began
-    save(Path(job.target) / "model")
-    if arguments.process_index == 0:
-        for stop in sorted(work.glob("stop-*")):
-            shutil.move(stop, Path(job.target) / stop.name)
-        write_json(Path(job.target) / "history.json", history)
-        if not resumed:  # Else the seconds are of a part of the run.
-            tokens = job.training.epochs * sum(row["length"] for row in rows)
-            note_speed(job.keeper, job.title, tokens, seconds, parameters)
-        for left in work.glob("checkpoint-*") if job.hardware.save_every else [work]:
-            shutil.rmtree(left, ignore_errors=True)
-
-
-def _work(job: Job) -> Path:
-    """Return the folder of a run's checkpoints: where it is not kept, one of its own."""
-    if not job.hardware.save_every:
-        return Path(job.target) / "work"
-    # Named by all that decides the run, so that another run never goes on from here.
-    rows = Path(job.rows).read_text(encoding="utf-8")
-    weights = [digest(path) for path in sorted(Path(job.start).glob("*.safetensors"))]
-    told = job.model_dump_json(exclude={"target", "rows", "start"})
-    return kept(job.keeper) / text_id(told, rows, *weights)
+    model, pad_id = load_model(start, job.hardware), load_tokenizer(start).pad_token_id or 0
+    train(model, rows, pad_id, arguments, job.title, job.num_intermediate_evals)

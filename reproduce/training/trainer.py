@@ -2,109 +2,95 @@
 
 import math
 import os
+import shutil
+import sys
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import torch
+from torch.nn.utils.rnn import pad_sequence
+from transformers import (
+    PreTrainedModel,
+    PrinterCallback,
+    Trainer,
+    TrainerCallback,
+    TrainingArguments,
+)
 
 from reproduce.config import ConfigError, Hardware, Training
-from reproduce.models.tokenization import pad_rows
-from reproduce.training.loss import sparse_scores
-from reproduce.training.progress_callback import watch
-from reproduce.training.sampler import LengthBatches, steps_in
+from reproduce.models.tokenization import IGNORED, TokenRow
+from reproduce.training.sampler import LengthBatches, num_steps
 
-if TYPE_CHECKING:
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainingArguments
-
-Row = dict[str, Any]
-History = list[dict[str, float]]
-Save = Callable[[Path], None]
-
-SHARD = "5GB"
-"""Of a file of weights, at most: a 7B model is read and copied in parts, not in one piece."""
+TRAINER_STATE = "trainer_state.json"
+"""The last file of a checkpoint that the Trainer writes: without it the checkpoint is cut off."""
+NOT_THE_MODEL = shutil.ignore_patterns(
+    TRAINER_STATE, "training_args.bin", "*.pt", "*.pth", "global_step*", "latest", "zero_to_fp32.py"
+)
+"""The files of a checkpoint that only training needs."""
 
 
 def train(
-    model: "PreTrainedModel",
-    tokenizer: "PreTrainedTokenizerBase",
-    rows: Sequence[Row],
-    arguments: "TrainingArguments",
+    model: PreTrainedModel,
+    rows: Sequence[TokenRow],
+    pad_id: int,
+    arguments: TrainingArguments,
     title: str,
-    stops: int = 0,
-) -> tuple[History, Save]:
-    """Train `model` in place on encoded rows; return its history and a function that saves it.
+    num_intermediate_evals: int = 0,
+) -> None:
+    """Train `model` in place and leave its last checkpoint in the arguments' output_dir.
 
-    The history is one dict a logged step. The function writes weights (gathered, where they are
-    spread over devices) and tokenizer to a folder; every process has to call it. `stops` models
-    are saved on the way, at equal distances, as `stop-N` below the arguments' folder. A run whose
-    folder has a checkpoint goes on from there. Progress lines are headed with `title`.
+    `checkpoint-N` of the last step N stays there, and one for each intermediate evaluation. A run
+    that was stopped goes on from its newest checkpoint. Every process of the run has to call this.
 
-    Raises FloatingPointError at the first loss that is not a number.
+    Raises FloatingPointError, with `title`, at the first loss that is not a number.
     """
-    from datasets import Dataset
-    from transformers import PrinterCallback, Trainer
-
-    micro, seed = arguments.per_device_train_batch_size, arguments.data_seed or 0
-
-    class LengthBatchTrainer(Trainer):  # type: ignore[misc]
-        """Trainer that visits batches of like length in random order."""
-
-        def _get_train_sampler(self, *_: Any) -> LengthBatches:
-            return LengthBatches([row["length"] for row in rows], micro, seed)
-
-        def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
-            """Begin a warm-up with its second step: at its first the rate is 0."""
-            if not self.args.warmup_steps:
-                return super().create_scheduler(num_training_steps, optimizer)
-            made = super().create_scheduler(num_training_steps + 1, optimizer)
-            with warnings.catch_warnings(action="ignore"):  # torch wants a step of training first.
-                made.step()
-            return made
-
-    def save(folder: Path) -> None:
-        _save(trainer, tokenizer, folder)
-
-    def stop(step: int) -> None:
-        save(Path(str(arguments.output_dir)) / f"stop-{step}")
-
-    trainer = LengthBatchTrainer(
+    output_dir = Path(str(arguments.output_dir))
+    trainer = _Trainer(
         model=model,
         args=arguments,
-        train_dataset=Dataset.from_list(list(rows)),
-        data_collator=lambda batch: pad_rows(batch, int(tokenizer.pad_token_id or 0)),
-        callbacks=[watch(title, _stops(arguments.max_steps, stops), stop)],
+        train_dataset=rows,
+        data_collator=partial(pad_rows, pad_id=pad_id),
+        callbacks=[_Checkpoints(title, arguments.max_steps, num_intermediate_evals)],
     )
     trainer.remove_callback(PrinterCallback)
-    with sparse_scores(model):
-        trainer.train(resume_from_checkpoint=_last_checkpoint(arguments))
-    history = [
-        {"step": log["step"], "loss": log["loss"], "learning_rate": log["learning_rate"]}
-        for log in trainer.state.log_history
-        if "loss" in log
-    ]
-    return history, save
+    checkpoint = last_checkpoint(output_dir)
+    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
 
 
 def training_arguments(
-    settings: Training, hardware: Hardware, seed: int, work: Path, examples: int
-) -> "TrainingArguments":
-    """Return the arguments of a run; made before its model, which ZeRO-3 spreads as it is loaded.
+    settings: Training, hardware: Hardware, seed: int, output_dir: Path, num_rows: int
+) -> TrainingArguments:
+    """Return the arguments of a run; make them before the model, which ZeRO-3 needs.
 
-    The effective batch is `settings.batch_size` over all devices and accumulation; `seed` is of
-    the data order. Raises ConfigError where the launcher started other than `hardware.devices`.
+    The effective batch is `settings.batch_size` over all devices and accumulation. `seed` is that
+    of the data order. Raises ConfigError where not `hardware.devices` processes were started.
     """
-    from transformers import TrainingArguments
-
-    world = _world(hardware)
-    steps = steps_in(examples, settings)
+    if hardware.deepspeed:
+        # DeepSpeed looks for MPI where no launcher has said how many processes there are.
+        single = {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "1"}
+        for name, value in {**single, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "29500"}.items():
+            os.environ.setdefault(name, value)
+    processes = int(os.environ.get("WORLD_SIZE", "1"))
+    if processes != hardware.devices:
+        raise ConfigError(
+            f"hardware.devices: {hardware.devices}, but hardware.launch started {processes} "
+            "processes; they must be equal"
+        )
+    steps = num_steps(num_rows, settings)
+    schedule_options: dict[str, Any] = dict(settings.schedule_options)
+    if "decay" in schedule_options:
+        schedule_options["num_decay_steps"] = math.ceil(schedule_options.pop("decay") * steps)
     return TrainingArguments(
-        output_dir=str(work),
+        output_dir=str(output_dir),
         max_steps=steps,
         per_device_train_batch_size=settings.micro_batch_size,
-        gradient_accumulation_steps=settings.batch_size // (settings.micro_batch_size * world),
+        gradient_accumulation_steps=settings.batch_size // (settings.micro_batch_size * processes),
         learning_rate=settings.learning_rate,
         lr_scheduler_type=settings.schedule,
-        lr_scheduler_kwargs=_schedule_options(settings, steps),
+        lr_scheduler_kwargs=schedule_options,
         warmup_steps=math.ceil(settings.warmup * steps),
         weight_decay=settings.weight_decay,
         adam_beta2=settings.beta2,
@@ -119,65 +105,101 @@ def training_arguments(
         logging_nan_inf_filter=False,
         save_strategy="steps" if hardware.save_every else "no",
         save_steps=hardware.save_every or 1,
-        save_total_limit=1,
+        save_only_model=not hardware.save_every,
         report_to="none",
-        disable_tqdm=True,
+        disable_tqdm=not sys.stderr.isatty(),
         dataloader_pin_memory=False,
         remove_unused_columns=False,
-        use_cpu=not _has_gpu(),
+        use_cpu=not torch.cuda.is_available(),
     )
 
 
-def _world(hardware: Hardware) -> int:
-    """Return the number of processes that train together."""
-    if hardware.deepspeed:
-        # DeepSpeed looks for MPI where no launcher has said how many processes there are.
-        alone = {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "1"}
-        for name, value in {**alone, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "29500"}.items():
-            os.environ.setdefault(name, value)
-    world = int(os.environ.get("WORLD_SIZE", "1"))
-    if world != hardware.devices:
-        raise ConfigError(
-            f"hardware.devices: {hardware.devices}, but {world} processes were started "
-            "(hardware.launch); make them agree"
-        )
-    return world
+def pad_rows(rows: Sequence[TokenRow], pad_id: int) -> dict[str, torch.Tensor]:
+    """Return a batch, padded on the right, whose logits are computed for counted tokens only.
+
+    `logits_to_keep` is True at the (rows, tokens) whose next token counts in the loss, and
+    `shift_labels` holds those next tokens. Prompts are longer than responses as a rule, and the
+    logits of all their tokens are a fifth of the products of a model like SmolLM2-135M. Padding is
+    not left to DataCollatorForSeq2Seq: it needs a pad token and pads LLaMA's rows on the left.
+    """
+
+    def padded(sequences: Sequence[Sequence[int]], value: int) -> torch.Tensor:
+        return pad_sequence([torch.tensor(s) for s in sequences], True, value)
+
+    labels = padded([row["labels"] for row in rows], IGNORED)
+    next_labels = torch.nn.functional.pad(labels[:, 1:], (0, 1), value=IGNORED)
+    return {
+        "input_ids": padded([row["input_ids"] for row in rows], pad_id),
+        "attention_mask": padded([[1] * len(row["input_ids"]) for row in rows], 0),
+        "labels": labels,
+        "logits_to_keep": next_labels != IGNORED,
+        "shift_labels": next_labels[next_labels != IGNORED],
+    }
 
 
-def _schedule_options(settings: Training, steps: int) -> dict[str, Any]:
-    # A decay given as a share of the run becomes the number of steps that the scheduler takes.
-    options: dict[str, Any] = dict(settings.schedule_options)
-    if "decay" in options:
-        options["num_decay_steps"] = math.ceil(options.pop("decay") * steps)
-    return options
-
-
-def _stops(steps: int, count: int) -> set[int]:
+def intermediate_steps(steps: int, count: int) -> set[int]:
     """Return `count` steps at equal distances inside a run; fewer if the run is shorter."""
     return {round(steps * k / (count + 1)) for k in range(1, count + 1)} - {0, steps}
 
 
-def _last_checkpoint(arguments: "TrainingArguments") -> str | None:
-    # The trainer writes its state last: a checkpoint without it was cut off, and is not used.
-    found = Path(str(arguments.output_dir)).glob("checkpoint-*/trainer_state.json")
-    folders = {int(path.parent.name.removeprefix("checkpoint-")): path.parent for path in found}
-    return str(folders[max(folders)]) if folders else None
+def last_checkpoint(folder: Path) -> Path | None:
+    """Return the newest complete checkpoint in a folder.
+
+    transformers' get_last_checkpoint would also return one whose writing was cut off.
+    """
+    complete = [path.parent for path in folder.glob(f"checkpoint-*/{TRAINER_STATE}")]
+    return max(complete, key=_step, default=None)
 
 
-def _save(trainer: Any, tokenizer: "PreTrainedTokenizerBase", folder: Path) -> None:
-    # Under ZeRO-3 no process has all weights, and all must take part in gathering them.
-    spread = trainer.is_deepspeed_enabled and trainer.accelerator.state.deepspeed_plugin
-    state = None
-    if spread and spread.zero_stage == 3:
-        state = trainer.accelerator.get_state_dict(trainer.model_wrapped)
-    if trainer.is_world_process_zero():
-        whole = trainer.accelerator.unwrap_model(trainer.model)
-        whole.save_pretrained(folder, state_dict=state, max_shard_size=SHARD)
-        tokenizer.save_pretrained(folder)
-    trainer.accelerator.wait_for_everyone()
+def _step(checkpoint: Path) -> int:
+    return int(checkpoint.name.removeprefix("checkpoint-"))
 
 
-def _has_gpu() -> bool:
-    import torch
+class _Trainer(Trainer):  # type: ignore[misc]
+    """A Trainer that visits batches of like length in random order."""
 
-    return torch.cuda.is_available()
+    def _get_train_sampler(self, *_: Any) -> LengthBatches:
+        lengths = [len(row["input_ids"]) for row in self.train_dataset]
+        return LengthBatches(lengths, self.args.per_device_train_batch_size, self.args.data_seed)
+
+    def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
+        """Start a warm-up with its second step: at the first the learning rate is 0."""
+        if not self.args.warmup_steps:
+            return super().create_scheduler(num_training_steps, optimizer)
+        scheduler = super().create_scheduler(num_training_steps + 1, optimizer)
+        with warnings.catch_warnings(action="ignore"):  # torch expects an optimiser step first.
+            scheduler.step()
+        return scheduler
+
+
+class _Checkpoints(TrainerCallback):  # type: ignore[misc]
+    """Decides which checkpoints are saved and kept, and stops a run whose loss is no number."""
+
+    def __init__(self, title: str, steps: int, num_intermediate_evals: int) -> None:
+        self.title, self.last = title, steps
+        self.intermediate = intermediate_steps(steps, num_intermediate_evals)
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        # The last loss is always logged, so no run ends in a loss that nobody checked.
+        control.should_log |= state.global_step == self.last
+        control.should_save |= state.global_step in {*self.intermediate, self.last}
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: Any, **_: Any) -> None:
+        if not math.isfinite(logs.get("loss", 0.0)):
+            raise FloatingPointError(
+                f"{self.title}: loss is {logs['loss']} at step {state.global_step}"
+            )
+
+    def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Remove older checkpoints; those of intermediate evaluations keep their model."""
+        if not state.is_world_process_zero:
+            return
+        for checkpoint in Path(args.output_dir).glob("checkpoint-*"):
+            if _step(checkpoint) >= state.global_step:
+                continue
+            if _step(checkpoint) not in self.intermediate:
+                shutil.rmtree(checkpoint)
+                continue
+            for name in NOT_THE_MODEL(str(checkpoint), os.listdir(checkpoint)):
+                path = checkpoint / name
+                shutil.rmtree(path) if path.is_dir() else path.unlink()

@@ -3,8 +3,6 @@
 import hashlib
 import os
 
-from reproduce.utils.memory import keep_memory
-
 
 def named_seed(*parts: object) -> int:
     """Return a 31-bit seed that depends on every part, so no two uses share a stream."""
@@ -12,9 +10,8 @@ def named_seed(*parts: object) -> int:
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big") >> 1
 
 
-def settle(seed: int, threads: int) -> None:
-    """Fix thread count, seeds of random, numpy and torch, and deterministic kernels."""
-    keep_memory()
+def set_determinism(seed: int, threads: int) -> None:
+    """Set torch's threads, the seeds of random, numpy and torch, and deterministic kernels."""
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     import torch
     from transformers import set_seed

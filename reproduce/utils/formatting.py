@@ -27,8 +27,10 @@ def percent(share: float) -> str:
 
 def span(counts: Iterable[float]) -> str:
     """Return the smallest and the largest of some counts: "240 to 480", or "240"."""
-    found = sorted({int(count) for count in counts if count == count})
-    return f"{found[0]} to {found[-1]}" if len(found) > 1 else str(found[0] if found else 0)
+    numbers = sorted({int(count) for count in counts if count == count})
+    if not numbers:
+        return "0"
+    return f"{numbers[0]} to {numbers[-1]}" if len(numbers) > 1 else str(numbers[0])
 
 
 def plural(count: int, noun: str) -> str:
@@ -37,12 +39,21 @@ def plural(count: int, noun: str) -> str:
 
 
 def numbered(seeds: Sequence[int]) -> str:
-    """Return which seeds: "seed 0", "seeds 0, 1, 2"."""
+    """Return seeds by number: "seed 0", "seeds 0, 1, 2"."""
     return f"seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}"
 
 
 def over(seeds: int) -> str:
-    """Return what an interval is taken over."""
+    """Return what an interval is computed over, given the number of seeds."""
     if seeds > 1:
         return "over seeds and prompts"
     return "over prompts alone (with one seed nothing is known of how seeds vary)"
+
+
+def format_duration(seconds: float) -> str:
+    """Return a duration in seconds as text, to about two digits: "40 s", "9 min", "2.5 h"."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    if seconds < 90 * 60:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h"

@@ -1,1 +1,1 @@
-"""A tiny generated world: people, what is true of them, and tasks about them."""
+"""A synthetic world: people, facts about them, and tasks."""

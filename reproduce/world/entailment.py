@@ -1,4 +1,4 @@
-"""The exact entailment model of the world: it reads a sentence as a fact or as nothing."""
+"""The symbolic entailment model: it reads a sentence of the synthetic world as a fact."""
 
 import re
 from collections.abc import Sequence
@@ -17,8 +17,7 @@ ENTAILMENT, CONTRADICTION, NEUTRAL = np.eye(3, dtype=np.float32)
 def read_fact(sentence: str) -> Fact | None:
     """Return (name, attribute, value) if the sentence states a fact in a known form.
 
-    A question of the world followed by its answer states a fact, too; where the answer is a
-    whole sentence, that sentence does.
+    A question followed by its answer states a fact, too; so does a whole sentence as an answer.
     """
     text = sentence.strip().removeprefix("- ").removesuffix(".")
     for form in (text, text.partition("? ")[2]):

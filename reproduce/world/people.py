@@ -1,8 +1,7 @@
-"""Who lives in the world, what can be said of them, and in which words."""
+"""The synthetic world: its people, what pretraining states of them, and in which words."""
 
 import random
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 VALUES: dict[str, tuple[str, ...]] = {
     "city": ("Paris", "Rome", "Oslo", "Cairo", "Lima", "Delhi",
@@ -52,33 +51,20 @@ NAMES: tuple[str, ...] = tuple(
 Facts = dict[str, str]
 
 
-@dataclass(frozen=True)
-class World:
-    """The people of the world and the facts that pretraining texts state of them.
-
-    Attributes:
-        memory: name -> attribute -> value; what a pretrained model should remember.
-    """
-
-    memory: dict[str, Facts]
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Return everybody's name, in a fixed order."""
-        return tuple(self.memory)
+World = dict[str, Facts]
+"""Name -> attribute -> value: what pretraining texts state, and a pretrained model remembers."""
 
 
 def make_world(people: int, seed: int) -> World:
     """Return a world of `people` persons (6 to 96)."""
     rng = random.Random(f"world-{seed}")
     names = rng.sample(NAMES, people)
-    return World({name: {a: rng.choice(VALUES[a]) for a in VALUES} for name in names})
+    return {name: {a: rng.choice(VALUES[a]) for a in VALUES} for name in names}
 
 
 def other_facts(world: World, name: str, attributes: list[str], rng: random.Random) -> Facts:
-    """Return values for `attributes` of `name`, each different from the remembered one."""
-    known = world.memory[name]
-    return {a: rng.choice([v for v in VALUES[a] if v != known[a]]) for a in attributes}
+    """Return values for `attributes` of `name`, each other than pretraining states."""
+    return {a: rng.choice([v for v in VALUES[a] if v != world[name][a]]) for a in attributes}
 
 
 def pick_attributes(rng: random.Random, count: int) -> list[str]:
@@ -87,10 +73,9 @@ def pick_attributes(rng: random.Random, count: int) -> list[str]:
 
 
 def in_order(attributes: Iterable[str]) -> list[str]:
-    """Return attributes in the order in which texts about one person go through them.
+    """Return attributes in the order of texts about one person, but for passages stated twice.
 
     A fixed order tells a small model what it has said already; without one it repeats itself.
-    Passages that are told and told again have none.
     """
     return [a for a in VALUES if a in set(attributes)]
 
@@ -99,3 +84,8 @@ def statement(name: str, attribute: str, value: str, form: int) -> str:
     """Return the sentence that states one fact, in one of its forms (modulo their number)."""
     forms = STATEMENTS[attribute]
     return forms[form % len(forms)].format(n=name, v=value)
+
+
+def statements(name: str, facts: Facts, rng: random.Random) -> list[str]:
+    """Return a sentence per fact, each in a random form."""
+    return [statement(name, a, v, rng.randrange(3)) for a, v in facts.items()]

@@ -1,4 +1,4 @@
-"""A word-level tokenizer with a chat template for the texts of the world."""
+"""A word-level tokenizer with a chat template for the texts of the synthetic world."""
 
 from collections.abc import Iterable
 
@@ -14,7 +14,7 @@ CHAT_TEMPLATE = (
 
 
 def build_tokenizer(texts: Iterable[str]) -> PreTrainedTokenizerFast:
-    """Return a tokenizer whose vocabulary is the words and marks of `texts`, most frequent first.
+    """Return a tokenizer of the words and punctuation marks in `texts`, most frequent first.
 
     Decoding gives back the text.
     """

@@ -1,88 +1,147 @@
-"""All tables of the study: CSV, Markdown and LaTeX from the artifacts."""
+"""All tables of a study, its metrics, and a summary of the arms that are finished."""
 
+from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
-from reproduce.config import Claims, Params
-from reproduce.evaluation.results import MAIN, Arms, load, read_trials, refuse_incomplete
-from reproduce.evaluation.tables import arms
-from reproduce.evaluation.tables.claims import claims
-from reproduce.evaluation.tables.data_sets import data_sets
-from reproduce.evaluation.tables.health import health, losses
-from reproduce.evaluation.tables.instructions import instructions
-from reproduce.evaluation.tables.judges import judges
-from reproduce.evaluation.tables.measures import measures
-from reproduce.evaluation.tables.mechanism import mechanism
-from reproduce.evaluation.tables.outcomes import outcomes
-from reproduce.evaluation.tables.own_answers import own_answers
-from reproduce.evaluation.tables.render import spread_out, write_table
-from reproduce.evaluation.tables.rewards import choices, reward_distribution, rewards
+from reproduce.config import Claims, ConfigError
+from reproduce.evaluation.results import (
+    MAIN_ARMS,
+    OBJECTIVES,
+    Results,
+    check_complete,
+    load_results,
+    seed_folders,
+)
+from reproduce.evaluation.tables import diagnostics, error_tables, judge_tables, score_tables
+from reproduce.evaluation.tables.render import (
+    Table,
+    TableRow,
+    markdown,
+    note_on_intervals,
+    write_table,
+)
+from reproduce.evaluation.tables.reward_tables import (
+    read_selections,
+    reward_distribution,
+    rewards,
+)
 from reproduce.evaluation.tables.samples import generations, prompts, samples
-from reproduce.evaluation.tables.seeds import seeds
-from reproduce.evaluation.tables.study import study
-from reproduce.models.load import checkpoint
-from reproduce.utils.files import replacing, write_csv, write_text
-
-__all__ = ["make_tables"]
+from reproduce.evaluation.tables.verdicts import CLAIM_METRICS, claims
+from reproduce.study import Study
+from reproduce.utils.files import atomic_dir, write_json, write_text
 
 
-def make_tables(
-    params: Params, experiments: Arms, asked: Claims, artifacts: Path, target: Path
-) -> None:
-    """Write all tables to the folder `target`, in place of what was there.
+def make_tables(study: Study) -> None:
+    """Write artifacts/tables and artifacts/metrics.json from the results of all arms.
 
-    `scores.csv`, `losses.csv`, `reward-distribution.csv`, `generations.csv`, `prompts.csv` and
-    `study.csv` are for programs only. A table that the study has no rows for (its prompts hold no
-    verifiable instruction, say) is not written. The texts of prompts are written where the project
-    made them; those of others are not passed on. The bytes are the same on every run. Raises
-    UnusableFile or ConfigError as `results.load` does.
+    A table without rows is not written: where no prompt has a verifiable instruction, say.
+    Prompts and references are written only where the project made them. The bytes are the same
+    on every run. Raises ConfigError and UnusableFile as `check_complete` and
+    `load_results` do.
     """
-    refuse_incomplete(experiments)
-    results = load(artifacts, experiments, params)
-    found = choices(results, artifacts)
-    base = checkpoint(artifacts / "base", results.seeds[0])
-    own = params.data.world is not None  # Texts of others may be fetched, but not passed on.
+    check_complete(study.arms)
+    results = load_results(study)
+    tested = study.claims
+    selections = read_selections(results)
+    compared = {arm for claim in tested.claims.values() for difference in claim.differences
+                for arm in (difference.arm, difference.against)}  # fmt: skip
     tables = [
-        arms.two_stage(results),
-        arms.trajectory(results),
-        arms.methods(results),
-        arms.other_measures(results),
-        arms.data_size(results),
-        arms.drivers(results),
-        arms.controls(results),
-        mechanism(results),
-        outcomes(results),
-        measures(results, asked),
-        instructions(results),
-        rewards(results, found),
-        data_sets(artifacts),
-        seeds(results),
-        health(results),
-        judges(read_trials(artifacts), params),
-        own_answers(results),
-        claims(results, asked),
+        score_tables.two_stage(results),
+        score_tables.training_curve(results),
+        score_tables.methods(results),
+        score_tables.secondary_metrics(results),
+        score_tables.data_size(results),
+        score_tables.ablations(results),
+        score_tables.controls(results),
+        score_tables.scores(results),
+        error_tables.memorised_errors(results),
+        error_tables.outcomes(results),
+        judge_tables.faithfulness_metrics(results, tested),
+        judge_tables.instructions(results),
+        judge_tables.judge_validation(results),
+        judge_tables.judges_on_responses(results),
+        rewards(selections),
+        reward_distribution(selections),
+        diagnostics.datasets(study.artifacts),
+        diagnostics.seeds(results),
+        diagnostics.diagnostics(results),
+        diagnostics.losses(results),
+        diagnostics.study(results),
+        claims(results, tested),
+        generations(results, {*MAIN_ARMS, *compared}),
     ]
-    long = {
-        "scores": arms.scores(results),
-        "losses": losses(results),
-        "reward-distribution": reward_distribution(found),
-        "generations": generations(results, {*MAIN, *_compared(asked)}, texts=own),
-        "study": study(params, results, base),
-    }
-    if own:
-        long["prompts"] = prompts(results)
-    with replacing(target) as draft:
-        draft.mkdir()
-        remarks = {str(name): remark for name, remark in params.captions.items()}
+    if results.own_texts:
+        tables.append(prompts(results))
+    remarks = {str(name): remark for name, remark in study.params.captions.items()}
+    with atomic_dir(study.artifacts / "tables") as draft:
         for table in tables:
-            remark = remarks.get(table.name, "")
+            if table.name in remarks:
+                table = replace(table, notes=[*table.notes, remarks[table.name]])
             if table.rows:
-                write_table(replace(table, caption=f"{table.caption} {remark}".rstrip()), draft)
-        for name, rows in long.items():
-            write_csv(draft / f"{name}.csv", spread_out(rows))
-        write_text(draft / "samples.md", samples(results, MAIN, texts=own))
+                write_table(table, draft)
+        write_text(draft / "samples.md", samples(results, MAIN_ARMS, texts=results.own_texts))
+    write_json(study.artifacts / "metrics.json", metrics(results, tested))
 
 
-def _compared(asked: Claims) -> set[str]:
-    differences = [each for claim in asked.claims for each in claim.differences]
-    return {arm for each in differences for arm in (each.arm, each.against)}
+def metrics(results: Results, tested: Claims) -> dict[str, dict[str, dict[str, float]]]:
+    """Return the effects that decide the claims and the scores of the main arms, by name.
+
+    A claim with several primary differences has one entry for each, "C3-instruction".
+    """
+    effects, scores = {}, {}
+    for claim_id, claim in tested.claims.items():
+        for difference in claim.primary:
+            name = claim_id if len(claim.primary) == 1 else f"{claim_id}-{difference.metric}"
+            metric = CLAIM_METRICS[difference.metric]
+            if effect := results.estimate(metric, difference.arm, difference.against):
+                interval = effect.interval
+                effects[name] = {"effect": round(interval.mean, 6), "low": round(interval.low, 6),
+                                 "high": round(interval.high, 6)}  # fmt: skip
+    for arm in MAIN_ARMS:
+        estimates = {metric.name: results.estimate(metric, arm) for metric in OBJECTIVES}
+        scores[arm] = {
+            "instruction_following" if name == "instruction" else name:
+                round(estimate.interval.mean, 6)
+            for name, estimate in estimates.items() if estimate
+        }  # fmt: skip
+    return {"claims": effects, "scores": scores}
+
+
+def write_summary(study: Study, names: Sequence[str] | None = None, per_dataset: int = 2) -> str:
+    """Write artifacts/summary on some arms, by default all finished ones; return its Markdown.
+
+    It has the verdicts that these arms allow, their scores (scores.csv: per data set), and
+    `per_dataset` responses per data set. Raises ConfigError where an arm is not finished.
+    """
+    finished = [arm for arm in study.arms if seed_folders(study, arm)]
+    if missing := sorted(set(names or finished) - set(finished)):
+        raise ConfigError(f"not finished: {', '.join(missing)}; finished: {finished}")
+    if not finished:
+        raise ConfigError(f"{study.artifacts}: no arm is finished; run `dvc repro`")
+    results = load_results(study, names or finished)
+    shown = [metric for metric in score_tables.LISTED_METRICS if results.datasets(metric)]
+    rows: list[TableRow] = [
+        {"label": label, **{metric.name: results.estimate(metric, arm) for metric in shown}}
+        for arm, label in results.labels.items()
+    ]
+    headers = {"label": "Arm", **{metric.name: metric.title for metric in shown}}
+    notes = (note_on_intervals(results, rows),)
+    tables = [Table("summary", rows, headers, "Summary", "Scores of the finished arms.", notes)]
+    decidable = {}
+    for claim_id, claim in study.claims.claims.items():
+        primary, secondary = (
+            [d for d in differences if {d.arm, d.against} <= results.arms.keys()]
+            for differences in (claim.primary, claim.secondary)
+        )
+        if primary:
+            changes = {"primary": primary, "secondary": secondary}
+            decidable[claim_id] = claim.model_copy(update=changes)
+    if decidable:
+        tested = study.claims.model_copy(update={"claims": decidable})
+        tables.insert(0, claims(results, tested))
+    with atomic_dir(study.artifacts / "summary") as draft:
+        for table in [*tables, score_tables.scores(results)]:
+            write_table(table, draft)
+        text = samples(results, list(results.arms), texts=True, per_dataset=per_dataset)
+        write_text(draft / "samples.md", text)
+    return "\n".join(markdown(table) for table in tables)

@@ -1,105 +1,117 @@
-"""Responses that a reader can compare by eye, and all of them for programs."""
+"""Responses to read and compare, and what of them may be published."""
 
 import itertools
+import re
+import shutil
 from collections.abc import Collection, Sequence
-from typing import Any
+from dataclasses import replace
+from pathlib import Path
 
-from reproduce.data.overlap import OVERLAP_WORDS, runs
+from reproduce.data.overlap import OVERLAP_WORDS, ngrams
 from reproduce.evaluation.results import Results
-from reproduce.schema import Example
+from reproduce.evaluation.tables.render import Table, TableRow
+from reproduce.schema import Example, read_judged, read_sets, write_records
+from reproduce.study import Study
+from reproduce.utils.files import atomic_dir
 
-SHOWN = 2
-"""Prompts a data set whose responses are printed side by side."""
-
+REMOVED = re.compile(r"\[(\d+) words copied\]")
+"""What `without_copies` puts in place of other people's text."""
 SCORES = ("task", "faithfulness", "instruction")
-
-
-ELSEWHERE = (
-    "Prompts and references are other people's texts and are not kept here, nor what a response "
-    f"copies of them, {OVERLAP_WORDS} words or more; `reproduce summary` writes all of it, from "
-    "the data that were fetched."
+NOTE = (
+    "Prompts and reference responses are other people's text and are left out here, as are "
+    f"{OVERLAP_WORDS} or more consecutive words that a response copies from them. "
+    "`reproduce summary` writes all of it from the downloaded data."
 )
 
 
-def samples(results: Results, keys: Sequence[str], count: int = SHOWN, texts: bool = True) -> str:
-    """Return `count` responses a data set as Markdown, the arms' `keys` beside the gold response.
+def samples(results: Results, arms: Sequence[str], texts: bool, per_dataset: int = 2) -> str:
+    """Return some responses per data set as Markdown, of all arms next to the reference response.
 
-    They are the first prompts of each set and the first seed: nobody chose them. Without `texts`
-    prompts and gold responses are left out.
+    They are to the first prompts of each set, from the first seed, and not chosen. Without
+    `texts`, other people's text is left out.
     """
-    parts: list[str] = [] if texts else [ELSEWHERE]
-    for name, examples in results.sets.items():
-        for position, example in enumerate(examples[:count]):
-            told = [f"### {name}, {example.id}"]
+    parts = [] if texts else [NOTE]
+    for dataset, examples in results.sets.items():
+        for position, example in enumerate(examples[:per_dataset]):
+            lines = [f"### {dataset}, {example.id}"]
             if texts:
-                told += [quoted(example.prompt), f"Gold: {example.response or '(none)'}"]
-            for key in keys:
-                row = results.frame(key, name).iloc[position]
+                lines.append("\n".join(f"> {line}" for line in example.prompt.splitlines()))
+                lines.append(f"Reference: {example.response or '(none)'}")
+            for arm in arms:
+                row = results.frame(arm, dataset).iloc[position]
                 response = row["response"] if texts else without_copies(row["response"], example)
-                told.append(f"**{results.labels[key]}**: {response} ({_scores(row)})")
-            parts.append("\n\n".join(told))
+                scores = [f"{name} {row[name]:.2f}" for name in SCORES if row[name] == row[name]]
+                lines.append(f"**{results.labels[arm]}**: {response} ({', '.join(scores)})")
+            parts.append("\n\n".join(lines))
     return "\n\n".join(parts) + "\n"
 
 
-def generations(
-    results: Results, keys: Collection[str], texts: bool = True
-) -> list[dict[str, Any]]:
-    """Return every final response of the arms `keys`, first seed, with its scores.
-
-    Without `texts` what a response copies of its prompt is left out.
-    """
-    final = results.scores[
-        (results.scores["progress"] == 1.0)
-        & (results.scores["seed"] == results.seeds[0])
-        & results.scores["key"].isin(keys)
+def generations(results: Results, arms: Collection[str]) -> Table:
+    """Return every final response of some arms, first seed, with its scores."""
+    scores = results.scores
+    final = scores[
+        (scores["train_fraction"] == 1.0)
+        & (scores["seed"] == results.seeds[0])
+        & scores["arm"].isin(arms)
     ]
-    rows = final[["key", "dataset", "example", "response", *SCORES]].to_dict("records")
-    if not texts:
-        examples = {e.id: e for found in results.sets.values() for e in found}
-        for row in rows:
-            row["response"] = without_copies(row["response"], examples[row["example"]])
-    return [{k: None if v != v else v for k, v in row.items()} for row in rows]
+    by_id = {e.id: e for examples in results.sets.values() for e in examples}
+    rows: list[TableRow] = []
+    for row in final.to_dict("records"):
+        response = row["response"]
+        if not results.own_texts:
+            response = without_copies(response, by_id[row["example"]])
+        values = {name: None if row[name] != row[name] else row[name] for name in SCORES}
+        rows.append({"key": row["arm"], "dataset": row["dataset"], "example": row["example"],
+                     "response": response, **values})  # fmt: skip
+    return Table("generations", rows)
+
+
+def prompts(results: Results) -> Table:
+    """Return every evaluation prompt with its reference response."""
+    return Table("prompts", [
+        {"dataset": name, "example": e.id, "prompt": e.prompt, "reference": e.response}
+        for name, examples in results.sets.items()
+        for e in examples
+    ])  # fmt: skip
 
 
 def without_copies(response: str, example: Example, words: int = OVERLAP_WORDS) -> str:
-    """Return a response with every run of so many words or more of other people's texts left out.
+    """Return a response without runs of at least `words` words of other people's text.
 
-    These are the example's prompt and context, its gold response and its references.
+    That is the example's prompt, context, reference response and references. A run of n words
+    becomes "[n words copied]".
     """
     texts = (example.prompt, example.context, example.response, *example.references)
-    theirs = set().union(*(runs(text, words) for text in texts))
-    said = response.split()
-    copied = [False] * len(said)
-    for place in range(len(said) - words + 1):
-        if " ".join(said[place : place + words]).casefold() in theirs:
-            copied[place : place + words] = [True] * words
+    sources = set().union(*(ngrams(text, words) for text in texts))
+    tokens = response.split()
+    copied = [False] * len(tokens)
+    for start in range(len(tokens) - words + 1):
+        if " ".join(tokens[start : start + words]).casefold() in sources:
+            copied[start : start + words] = [True] * words
     if not any(copied):
         return response
-    parts = [
-        f"[{len(group)} words copied]" if theirs_too else " ".join(group)
-        for theirs_too, group in _grouped(said, copied)
-    ]
+    parts = []
+    for is_copied, group in itertools.groupby(zip(copied, tokens, strict=True), lambda p: p[0]):
+        run = [token for _, token in group]
+        parts.append(f"[{len(run)} words copied]" if is_copied else " ".join(run))
     return " ".join(parts)
 
 
-def _grouped(said: Sequence[str], copied: Sequence[bool]) -> list[tuple[bool, list[str]]]:
-    groups = itertools.groupby(zip(copied, said, strict=True), key=lambda pair: pair[0])
-    return [(mark, [word for _, word in group]) for mark, group in groups]
+def export_seed(study: Study, arm: str, seed: int) -> Path:
+    """Copy an arm's results of a seed to paper/results and return their folder there.
 
-
-def prompts(results: Results) -> list[dict[str, Any]]:
-    """Return every evaluation prompt with its gold response; `example` leads to `generations`."""
-    return [
-        {"dataset": name, "example": e.id, "prompt": e.prompt, "gold": e.response}
-        for name, examples in results.sets.items()
-        for e in examples
-    ]
-
-
-def quoted(text: str) -> str:
-    """Return `text` as a Markdown quotation."""
-    return "\n".join(f"> {line}" for line in text.splitlines())
-
-
-def _scores(row: dict[str, float]) -> str:
-    return ", ".join(f"{name} {row[name]:.2f}" for name in SCORES if row[name] == row[name])
+    Unless the project made the data itself, other people's text is removed from the responses.
+    """
+    source, target = study.results_dir(arm, seed), study.paper / "results" / arm / f"seed-{seed}"
+    responses = read_judged(source / "evaluation.jsonl")
+    if study.params.data.world is None:
+        sets = read_sets(study.artifacts / "data" / "evaluation")
+        by_id = {e.id: e for examples in sets.values() for e in examples}
+        responses = [
+            replace(r, response=without_copies(r.response, by_id[r.example])) for r in responses
+        ]
+    with atomic_dir(target) as draft:
+        for name in ("history.json", "record.json"):
+            shutil.copyfile(source / name, draft / name)
+        write_records(draft / "evaluation.jsonl", responses)
+    return target

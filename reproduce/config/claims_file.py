@@ -1,0 +1,100 @@
+"""The schema of paper/claims.yaml: what the paper claims, and what decides each claim here."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from reproduce.config.params import TableName
+from reproduce.config.types import Strict
+
+Label = Literal["C", "S", "I"]
+"""How a fact is known: C from a primary source, S from a third party's summary, I inferred."""
+
+
+class Difference(Strict):
+    """A paired difference of two arms in one metric.
+
+    `both` is the mean of instruction following and faithfulness.
+    """
+
+    arm: str
+    against: str
+    metric: Literal["instruction", "faithfulness", "task", "both"]
+    direction: Literal["below 0", "above 0"]
+
+    @model_validator(mode="after")
+    def _two_arms(self) -> "Difference":
+        if self.arm == self.against:
+            raise ValueError(f"'{self.arm}' is compared with itself")
+        return self
+
+
+class Reported(Strict):
+    """A number that somebody reports as the paper's, with what it is said to measure."""
+
+    value: str
+    of: str
+    source: str
+    label: Label
+
+
+class Untested(Strict):
+    """A claim of the paper that nothing here decides, with the reason."""
+
+    claim: str
+    source: str
+    label: Label
+    reason: str
+
+
+class Claim(Strict):
+    """A claim of the paper.
+
+    Attributes:
+        source: where the paper, or who else, says so.
+        tables: the tables that bear on it.
+        primary: every one of these differences gets a verdict that decides the claim.
+        secondary: differences that are reported next to them.
+        reported: the paper's numbers, as far as they are known.
+    """
+
+    claim: str
+    source: str
+    label: Label
+    tables: Annotated[list[TableName], Field(min_length=1)]
+    primary: Annotated[list[Difference], Field(min_length=1)]
+    secondary: list[Difference] = Field(default=[])
+    reported: list[Reported] = Field(default=[])
+
+    @property
+    def differences(self) -> list[Difference]:
+        """Return the primary differences, then the secondary ones."""
+        return [*self.primary, *self.secondary]
+
+    @model_validator(mode="after")
+    def _each_once(self) -> "Claim":
+        keys = {(d.arm, d.against, d.metric) for d in self.differences}
+        if len(keys) < len(self.differences):
+            raise ValueError(f"'{self.claim}' names one difference twice")
+        return self
+
+
+class Claims(Strict):
+    """The whole claims.yaml, by id ("C1").
+
+    Attributes:
+        minimum_effect: the smallest difference of interest, as a share of the metric's range.
+        context: tables that no claim depends on; they say how far the others can be trusted.
+    """
+
+    minimum_effect: Annotated[float, Field(gt=0, lt=1)]
+    claims: Annotated[dict[str, Claim], Field(min_length=1)]
+    context: list[TableName] = Field(default=[])
+    not_tested: list[Untested] = Field(default=[])
+
+    @model_validator(mode="after")
+    def _distinct(self) -> "Claims":
+        names = [claim.claim for claim in self.claims.values()]
+        if duplicates := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"claims: {duplicates[0]!r} is there twice")
+        return self

@@ -1,0 +1,112 @@
+"""Tables of what ReSet and ReSet-S select from the candidates, and of the rewards of these."""
+
+import math
+
+import numpy as np
+import pandas as pd
+
+from reproduce.evaluation.results import RESET, RESET_S, Results
+from reproduce.evaluation.tables.render import Table, TableRow
+from reproduce.reset.select import (
+    candidate_pool,
+    complete_candidates,
+    judgement_of,
+    reward,
+    select_best,
+)
+from reproduce.schema import read_candidates, read_examples
+from reproduce.utils.formatting import numbered
+
+GROUPS = ("prompts", "drawn", "considered", "kept")
+BIN_WIDTH = 0.1
+LOWEST = -1.0
+"""Rewards are between -1, as faithfulness may be negative, and 1."""
+
+
+def read_selections(results: Results) -> pd.DataFrame:
+    """Return what ReSet and ReSet-S select for each seed whose candidates are here.
+
+    Columns are label, seed, group, dataset, side, reward, with a row per prompt and per candidate
+    of the pool ("drawn"; both without a reward), per complete candidate ("considered") and per
+    selected one ("kept").
+    """
+    rows = []
+    for seed in results.seeds:
+        folder = results.study.artifacts / "scores" / f"seed-{seed}"
+        if not folder.is_dir():
+            continue  # A published seed, made elsewhere.
+        prompts = read_examples(folder / "prompts.jsonl")
+        candidates = read_candidates(folder / "candidates.jsonl")
+        sides = {example.dataset: example.side for example in prompts}
+        for arm in (RESET, RESET_S):
+            selection = results.arms[arm].select
+            assert selection is not None, f"{arm} selects from candidates"
+            complete = complete_candidates(candidates, selection)
+            groups = (
+                [(example.dataset, math.nan) for example in prompts],
+                [(c.dataset, math.nan) for c in candidate_pool(candidates, selection)],
+                [(c.dataset, reward(judgement_of(c), selection.weights)) for c in complete],
+                [(c.dataset, value) for c, value in select_best(complete, selection, seed)],
+            )
+            rows += [
+                (results.labels[arm], seed, group, dataset, sides[dataset], value)
+                for group, members in zip(GROUPS, groups, strict=True)
+                for dataset, value in members
+            ]
+    columns = ["label", "seed", "group", "dataset", "side", "reward"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def rewards(selections: pd.DataFrame) -> Table:
+    """Return how many candidates each method selects per data set, and their mean rewards."""
+    rows: list[TableRow] = []
+    for label, method in selections.groupby("label", sort=False):
+        num_seeds, total = method["seed"].nunique(), (method["group"] == "kept").sum()
+        for dataset in [*sorted(method["dataset"].unique()), "all"]:
+            members = method if dataset == "all" else method[method["dataset"] == dataset]
+            counts = {group: int((members["group"] == group).sum()) for group in GROUPS}
+            means = members.groupby("group")["reward"].mean()
+            rows.append({
+                "label": str(label), "dataset": dataset,
+                **{group: count // num_seeds if count % num_seeds == 0 else count / num_seeds
+                   for group, count in counts.items()},
+                "acceptance":
+                    counts["kept"] / counts["considered"] if counts["considered"] else None,
+                "yield": counts["kept"] / total if total else None,
+                "reward_all": means.get("considered"), "reward_kept": means.get("kept"),
+            })  # fmt: skip
+    headers = {
+        "label": "Method", "dataset": "Data set", "prompts": "Prompts", "drawn": "Candidates",
+        "considered": "Complete", "kept": "Selected", "acceptance": "Acceptance",
+        "reward_all": "Reward, complete", "reward_kept": "Reward, selected",
+    }  # fmt: skip
+    return Table(
+        "rewards", rows, headers, "Selection by reward",
+        "The candidates of each method's pool, those that it selects, and their mean rewards.",
+        ("Complete: neither empty nor truncated by the limit on new tokens; the method selects "
+         "from these. Acceptance: selected / complete.",
+         f"Counts are means over {numbered(sorted(selections['seed'].unique()))}."),
+    )  # fmt: skip
+
+
+def reward_distribution(selections: pd.DataFrame) -> Table:
+    """Return histograms of the rewards, complete and selected, one row per bin; all seeds."""
+    rows: list[TableRow] = []
+    num_bins = round((1 - LOWEST) / BIN_WIDTH)
+    for label, method in selections.groupby("label", sort=False):
+        for side in sorted(method["side"].unique()):
+            for group in ("considered", "kept"):
+                members = method[(method["side"] == side) & (method["group"] == group)]
+                # The small number keeps 0.3, stored as a little less, in the bin from 0.3 on.
+                bins = ((members["reward"] - LOWEST) / BIN_WIDTH + 1e-9).astype(int)
+                counts = np.bincount(bins.clip(upper=num_bins - 1), minlength=num_bins)
+                rows += [
+                    {
+                        "label": str(label), "side": side, "group": group,
+                        "low": round(LOWEST + number * BIN_WIDTH, 6),
+                        "high": round(LOWEST + (number + 1) * BIN_WIDTH, 6),
+                        "count": int(count), "share": float(count / max(1, len(members))),
+                    }
+                    for number, count in enumerate(counts)
+                ]  # fmt: skip
+    return Table("reward-distribution", rows)

@@ -1,0 +1,220 @@
+"""Tables with one row per arm: scores by objective, and paired differences to another arm."""
+
+import numpy as np
+
+from reproduce.evaluation.results import (
+    BASE,
+    FAITHFULNESS,
+    INSTRUCTION,
+    MAIN_ARMS,
+    METRICS,
+    MTL,
+    OBJECTIVES,
+    RESET,
+    RESET_FULL,
+    RESET_S,
+    TASK,
+    Estimate,
+    Results,
+)
+from reproduce.evaluation.tables.render import Table, TableRow, note_on_intervals
+
+TITLES = {metric.name: metric.title for metric in OBJECTIVES}
+DIFFERENCES = {f"{metric.name}_difference": f"Δ {metric.title}" for metric in OBJECTIVES}
+LISTED_METRICS = [metric for name, metric in METRICS.items() if name != "states_answer"]
+"""What scores.csv has of the end of training."""
+SECONDARY = [METRICS[name] for name in (
+    "prompt_strict", "prompt_loose", "coverage", "k_precision", "exact_match", "token_f1",
+    "rouge_l",
+)]  # fmt: skip
+
+
+def two_stage(results: Results) -> Table:
+    """Return the arms of two-stage fine-tuning by data set, and their change from their start."""
+    headers = {"label": "Arm", "from": "Starts from"}
+    for metric in (INSTRUCTION, FAITHFULNESS):
+        for name in results.datasets(metric):
+            headers[f"{metric.name}:{name}"] = f"{metric.title}: {name}"
+        headers[metric.name] = f"{metric.title}, mean"
+    headers[TASK.name] = f"{TASK.title}, mean"
+    headers |= {f"{metric.name}_change": f"Δ {metric.title}" for metric in OBJECTIVES}
+    rows: list[TableRow] = []
+    for arm in results.arms_of("two-stage"):
+        start = results.start_arm(arm)
+        row: TableRow = {**results.names(arm), "from": results.labels[start] if start else None}
+        for metric in (INSTRUCTION, FAITHFULNESS):
+            for name in results.datasets(metric):
+                estimate = results.estimate(metric, arm, datasets=[name])
+                row[f"{metric.name}:{name}"] = estimate.interval.mean if estimate else None
+            row[metric.name] = results.estimate(metric, arm)
+        row[TASK.name] = results.estimate(TASK, arm)
+        for metric in OBJECTIVES:
+            change = results.estimate(metric, arm, against=start) if start else None
+            row[f"{metric.name}_change"] = change
+        rows.append(row)
+    return Table(
+        "two-stage", rows, headers, "Two-stage fine-tuning",
+        "Instruction following (IF), faithfulness and task performance after every stage.",
+        ("Δ: paired change from the arm that it starts from.", note_on_intervals(results, rows)),
+    )  # fmt: skip
+
+
+def training_curve(results: Results) -> Table:
+    """Return scores during training; at train_fraction 0 those of the arm that it starts from."""
+    rows: list[TableRow] = []
+    for arm, settings in results.arms.items():
+        start = results.start_arm(arm)
+        if settings.num_intermediate_evals and start:
+            points = [(fraction, arm, fraction) for fraction in results.train_fractions(arm)]
+            for shown, source, fraction in [(0.0, start, 1.0), *points]:
+                scores = {m.name: results.estimate(m, source, None, fraction) for m in OBJECTIVES}
+                rows.append({**results.names(arm), "train_fraction": shown, **scores})
+    return Table(
+        "training-curve", rows, {"label": "Arm", "train_fraction": "Share of training", **TITLES},
+        "Training curve",
+        "Scores during each stage of fine-tuning; at 0 those of the model that it starts from.",
+        (note_on_intervals(results, rows),),
+    )  # fmt: skip
+
+
+def methods(results: Results) -> Table:
+    """Return the main arms by objective, and their paired difference to MTL."""
+    rows = [_row(results, arm, (arm, MTL)) for arm in MAIN_ARMS]
+    headers = {"label": "Arm", **TITLES, **DIFFERENCES}
+    meaning = "the share of a prompt's instructions that is followed"
+    if results.has_ratings:
+        headers[INSTRUCTION.name] = "IF, rated"
+        meaning = "the rating of the LLM judge, scaled to 0 to 1"
+    return Table(
+        "methods", rows, headers, "Main results",
+        "Specialists, two-stage fine-tuning, multi-task learning (MTL), ReSet and ReSet-S.",
+        (f"Scores are means over data sets. IF: {meaning}. Δ: paired difference to MTL.",
+         note_on_intervals(results, rows)),
+    )  # fmt: skip
+
+
+def secondary_metrics(results: Results) -> Table:
+    """Return the main arms by metrics that decide no claim.
+
+    The levels of instruction following are those of IFEval (Zhou et al., 2023).
+    """
+    rows: list[TableRow] = [
+        {
+            **results.names(arm),
+            "instruction_level": share_followed(results, arm, "instruction_strict"),
+            "instruction_level_loose": share_followed(results, arm, "instruction_loose"),
+            **{metric.name: results.estimate(metric, arm) for metric in SECONDARY},
+        }
+        for arm in MAIN_ARMS
+    ]
+    headers = {"label": "Arm", "instruction_level": "IF, instruction level",
+               "instruction_level_loose": "IF, instruction level, loose"}  # fmt: skip
+    headers |= {metric.name: metric.title for metric in SECONDARY}
+    return Table(
+        "secondary-metrics", rows, headers, "Secondary metrics",
+        "The main arms by metrics that decide no claim.",
+        ("Instruction level: share of all instructions; prompt level: prompts with all their "
+         "instructions followed, a mean over data sets. Loose: also without the first or last "
+         "line or any '*'.",
+         "Coverage, K-precision: share of the response's words that are from the passage. EM, F1, "
+         "ROUGE-L: agreement with the references.", note_on_intervals(results, rows)),
+    )  # fmt: skip
+
+
+def share_followed(results: Results, arm: str, score: str) -> Estimate | None:
+    """Return the share of all instructions that an arm follows; None where there are none."""
+    hits, cases = [], []
+    for name in results.datasets(INSTRUCTION):
+        grid = results.grid(arm, name, score)
+        counts = np.array([len(example.instructions) for example in results.sets[name]], float)
+        complete = ~np.isnan(grid).any(axis=0)
+        if complete.any():
+            hits.append((grid * counts)[:, complete])
+            cases.append(np.broadcast_to(counts, grid.shape)[:, complete])
+    return results.ratio(hits, cases)
+
+
+def data_size(results: Results) -> Table:
+    """Return the arms that train on less data, next to those on all the data of their method."""
+    arms = [MTL, RESET, RESET_S, *results.arms_of("data-size")]
+    arms.sort(key=lambda a: (MAIN_ARMS.index(method_of(results, a)), -results.num_examples(a)))
+    rows: list[TableRow] = []
+    for arm in (BASE, *arms):
+        method = BASE if arm == BASE else method_of(results, arm)
+        size: TableRow = {"examples": results.num_examples(arm) or None}
+        rows.append({"method": results.labels[method], **_row(results, arm, None, size)})
+    headers = {"method": "Method", "label": "Arm", "examples": "Training examples", **TITLES}
+    return Table(
+        "data-size", rows, headers, "Data size", "Scores by the number of training examples.",
+        ("ReSet's examples come on top of MTL's.", note_on_intervals(results, rows)),
+    )  # fmt: skip
+
+
+def ablations(results: Results) -> Table:
+    """Return the variants of ReSet, and ReSet minus each; Base and ReSet have no difference."""
+    arms = (BASE, RESET, *results.arms_of("drivers"))
+    rows = [_row(results, arm, (arm if arm == BASE else RESET, arm)) for arm in arms]
+    return Table(
+        "ablations", rows, {"label": "Arm", **TITLES, **DIFFERENCES}, "Ablations",
+        "ReSet with one decoding strategy, without one judge, with one of the two changes of "
+        "ReSet-S, or with the full schedule.",
+        ("Full schedule: the epochs and learning rate of MTL, not of the short continuation.",
+         "Δ: ReSet minus the arm, paired.", note_on_intervals(results, rows)),
+    )  # fmt: skip
+
+
+def controls(results: Results) -> Table:
+    """Return the controls, and the method that each is a control of minus it; Base first."""
+    rows = [_row(results, BASE, (BASE, BASE), {"method": None})]
+    for arm in results.arms_of("controls"):
+        method = method_of(results, arm)
+        if not results.arms[arm].use_continuation:
+            method = RESET_FULL
+        elif method == MTL:
+            method = RESET
+        rows.append(_row(results, arm, (method, arm), {"method": results.labels[method]}))
+    headers = {"label": "Control", "method": "Method", **TITLES, **DIFFERENCES}
+    return Table(
+        "controls", rows, headers, "Controls", "MTL trained further without selection by reward.",
+        ("A control has as many examples as its method; those that repeat MTL have all of MTL's.",
+         "Δ: the method minus the control, paired.", note_on_intervals(results, rows)),
+    )  # fmt: skip
+
+
+def scores(results: Results) -> Table:
+    """Return the long table of all scores; data set "mean" is the macro average."""
+    rows: list[TableRow] = []
+    for arm in results.arms:
+        for fraction in results.train_fractions(arm):
+            for metric in LISTED_METRICS if fraction == 1.0 else OBJECTIVES:
+                for dataset in [*results.datasets(metric), "mean"]:
+                    datasets = None if dataset == "mean" else [dataset]
+                    if estimate := results.estimate(metric, arm, None, fraction, datasets):
+                        rows.append({
+                            **results.names(arm), "train_fraction": fraction, "dataset": dataset,
+                            "measure": metric.name, **vars(estimate.interval),
+                            "dropped": estimate.dropped,
+                            "confidence": results.statistics.confidence,
+                        })  # fmt: skip
+    return Table("scores", rows)
+
+
+def method_of(results: Results, arm: str) -> str:
+    """Return ReSet or ReSet-S, whichever has the candidate pool of an arm; else MTL."""
+    selection, reset = results.arms[arm].select, results.arms[RESET].select
+    if selection is None:
+        return MTL
+    return RESET if reset and selection.pool_fraction == reset.pool_fraction else RESET_S
+
+
+def _row(
+    results: Results, arm: str, pair: tuple[str, str] | None, facts: TableRow | None = None
+) -> TableRow:
+    """Return an arm's names, `facts`, objectives, and the paired differences of two arms."""
+    row: TableRow = {**results.names(arm), **(facts or {})}
+    row |= {metric.name: results.estimate(metric, arm) for metric in OBJECTIVES}
+    if pair:
+        for metric in OBJECTIVES:
+            difference = results.estimate(metric, *pair) if pair[0] != pair[1] else None
+            row[f"{metric.name}_difference"] = difference
+    return row

@@ -1,0 +1,328 @@
+"""What a study takes, before it runs: steps, tokens, judgements, memory, disk and hours per stage.
+
+Counts come from the functions that the pipeline itself uses. They are upper bounds: data sets as
+large as params.yaml asks for, examples, prompts and responses of maximum length, and no rating
+from a cache. Hours rest on assumed throughputs.
+"""
+
+import os
+import shlex
+import sys
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+
+import typer
+
+from reproduce.config import Arms, Base, ConfigError, Data, Hardware, Params, training_for
+from reproduce.data.datasets import PINNED_SETS
+from reproduce.data.mixture import mix
+from reproduce.data.parsers import FORMATS
+from reproduce.reset.select import select_best
+from reproduce.schema import Candidate, Example, Judgement, Kind, Side
+from reproduce.study import load_study
+from reproduce.training.sampler import num_steps
+from reproduce.utils.files import read_json, write_text
+from reproduce.utils.hardware import resolve_precision
+from reproduce.utils.stage_log import read_timings, stage_order
+from reproduce.world.tasks import PROBES, SIDES
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+GB = 10**9
+SAMPLED = "MTL"
+"""The arm that candidates are sampled from, as dvc.yaml says."""
+TRIALS: Mapping[Side, int] = {"CD": 4, "IF": 2}
+"""Responses per example in the validation of judges, at most: right, and wrong in each way."""
+COPIES = 2
+"""Of each model on disk: DVC's cache has one more where the file system cannot share blocks."""
+MINUTES_PER_SEED = 4.0
+"""Of each stage, to load, distribute and save models; an assumption."""
+TRAINING_FLOPS, GENERATION_BANDWIDTH = 0.4 * 312e12, 0.3 * 2039e9
+"""Operations and bytes per second. The second factors are the peaks of an A100 SXM 80 GB (NVIDIA's
+data sheet, dense bf16), the first the assumed shares of them."""
+SMOLLM2 = {
+    "vocab_size": 49152, "hidden_size": 576, "intermediate_size": 1536, "num_hidden_layers": 30,
+    "num_attention_heads": 9, "num_key_value_heads": 3, "tie_word_embeddings": True,
+}  # fmt: skip
+"""From the config.json that HuggingFaceTB publishes with SmolLM2-135M-Instruct."""
+
+
+# ---- counts
+
+
+class DataSet(NamedTuple):
+    """A data set's side, and how many examples it has for training and for evaluation."""
+
+    side: Side
+    train: int
+    evaluation: int
+
+
+def count_stages(params: Params, arms: Arms) -> "DataFrame":
+    """Return one row per stage, in the order in which they run.
+
+    Columns are "stage", "seeds", and per seed "examples" and, in all epochs and with padding,
+    "tokens" trained on, optimiser "steps", "responses" generated, "judgements" of faithfulness,
+    "ratings" of the LLM judge, and "intermediate" models, which are evaluated and deleted.
+    """
+    import pandas as pd
+
+    from reproduce.reset.sample import sample_prompts
+    from reproduce.training.trainer import intermediate_steps
+
+    sets = data_sets(params.data)
+    kinds: dict[Side, Kind] = {"CD": "extractive", "IF": "instruction"}
+    training = {
+        name: [Example(name, kinds[dataset.side], str(n), "") for n in range(dataset.train)]
+        for name, dataset in sets.items()
+        if dataset.train
+    }
+    seen = mix(training, arms[SAMPLED].mixture or {}, 0) if SAMPLED in arms else []
+    prompts = sample_prompts(seen, params.candidates.prompts, 0)
+    # How many candidates a prompt has does not change how many prompts are selected.
+    unscored = Judgement(None, None, None)
+    pool = [Candidate(e.dataset, e.id, "", 0, "", True, unscored) for e in prompts]
+
+    def judged(responses: Mapping[str, int]) -> dict[str, int]:
+        by_side: Counter[Side] = Counter()
+        for name, count in responses.items():
+            by_side[sets[name].side] += count
+        ratings = by_side["IF"] if params.judging.llm_judge else 0
+        return {"judgements": by_side["CD"], "ratings": ratings}
+
+    samples = sum(decoding.samples for decoding in params.candidates.strategies.values())
+    sampled = {n: samples * count for n, count in Counter(e.dataset for e in prompts).items()}
+    trials = {n: TRIALS[dataset.side] * params.validation.trials for n, dataset in sets.items()}
+    seeds = len(params.seeds)
+    stages: dict[str, dict[str, int]] = {
+        "judges": judged(trials),
+        "candidates": {"seeds": seeds, "responses": sum(sampled.values())},
+        "score": {"seeds": seeds, **judged(sampled)},
+    }
+    pretraining = params.base.training
+    if pretraining and params.data.world:
+        texts = params.data.world.pretraining_texts
+        tokens = round(texts * pretraining.epochs * pretraining.max_length)
+        steps = num_steps(texts, pretraining)
+        stages["pretrain"] = {"seeds": seeds, "examples": texts, "steps": steps, "tokens": tokens}
+    for name, arm in arms.items():
+        examples = len(mix(training, arm.mixture, 0)) if arm.mixture else 0
+        if arm.select:
+            examples = len(select_best(pool, arm.select, 0))
+        settings = training_for(params, arm)
+        steps = num_steps(examples, settings) if examples else 0
+        tokens = round(examples * settings.epochs * settings.max_length)
+        intermediate = len(intermediate_steps(steps, arm.num_intermediate_evals))
+        responses = {n: (1 + intermediate) * dataset.evaluation for n, dataset in sets.items()}
+        stages[name] = {
+            "seeds": seeds, "examples": examples, "steps": steps, "tokens": tokens,
+            "responses": sum(responses.values()), "intermediate": intermediate, **judged(responses),
+        }  # fmt: skip
+    columns = "seeds examples steps tokens responses judgements ratings intermediate".split()
+    frame = pd.DataFrame(stages, index=columns).T.reindex(stage_order(arms)).fillna(0).astype(int)
+    frame["seeds"] = frame["seeds"].clip(lower=1)
+    return frame.reset_index(names="stage")
+
+
+def data_sets(data: Data) -> dict[str, DataSet]:
+    """Return the data sets by name, as large as params.yaml asks for."""
+    if data.world:
+        size = data.world.evaluation
+        tasks = {name: DataSet(side, data.world.train, size) for name, side in SIDES.items()}
+        return tasks | {name: DataSet("CD", 0, size) for name in PROBES}
+    sizes: dict[str, tuple[str, Mapping[Any, int]]] = {
+        name: (PINNED_SETS[name].format, limits)
+        for name, limits in (data.real.sets if data.real else {}).items()
+    }
+    sizes |= {name: (s.layout, s.counts) for name, s in (data.hub.sets if data.hub else {}).items()}
+    return {
+        name: DataSet(FORMATS[layout][0], size.get("train", 0), size.get("evaluation", 0))
+        for name, (layout, size) in sizes.items()
+    }
+
+
+# ---- memory and disk
+
+
+class ModelSize(NamedTuple):
+    """Parameters of a model, those of its largest module, and values cached per token."""
+
+    parameters: int
+    largest_module: int
+    cached_values: int
+
+
+def model_size(base: Base) -> ModelSize:
+    """Return the size of a profile's model, built on torch's meta device.
+
+    Raises ConfigError for a published model whose shape the profile does not state.
+    """
+    import torch
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    shape = base.tiny or (base.published and base.published.shape)
+    if not shape and not base.imported:
+        raise ConfigError("base.published.shape: missing; copy it from the model's config.json")
+    config = LlamaConfig(**SMOLLM2) if not shape else LlamaConfig(
+        vocab_size=getattr(shape, "vocabulary", 289),  # 289: of the synthetic task's tokenizer.
+        hidden_size=shape.hidden_size, intermediate_size=shape.intermediate_size,
+        num_hidden_layers=shape.layers, num_attention_heads=shape.heads,
+        tie_word_embeddings=base.tiny is not None,
+    )  # fmt: skip
+    with torch.device("meta"):
+        model = LlamaForCausalLM(config)
+    width = config.hidden_size // config.num_attention_heads * config.num_key_value_heads
+    return ModelSize(
+        sum(p.numel() for p in model.parameters()),
+        max(sum(p.numel() for p in m.parameters(recurse=False)) for m in model.modules()),
+        2 * config.num_hidden_layers * width,
+    )
+
+
+def training_memory(size: ModelSize, hardware: Hardware, nodes: int) -> tuple[int, int]:
+    """Return bytes of weights, gradients and Adam's state: per GPU, and per node's main memory.
+
+    ZeRO-2 and ZeRO-3 by DeepSpeed's estimators, which assume bf16 training; otherwise 16 bytes
+    per parameter, all of it in fp32. Activations come on top. Raises ConfigError where the nodes
+    cannot share hardware.devices.
+    """
+    gpus, rest = divmod(hardware.devices, nodes)
+    if rest:
+        raise ConfigError(f"--nodes {nodes}: does not divide hardware.devices {hardware.devices}")
+    config = read_json(Path(hardware.deepspeed)) if hardware.deepspeed else {}
+    zero: Mapping[str, Any] = config.get("zero_optimization", {})
+    if zero.get("stage") not in (2, 3):
+        return 16 * size.parameters, 0
+    os.environ.setdefault("DS_ACCELERATOR", "cpu")  # Otherwise DeepSpeed looks for one and warns.
+    from deepspeed.runtime.zero import stage3, stage_1_and_2
+
+    optimizer, weights = (
+        (zero.get(name) or {}).get("device", "none") != "none"
+        for name in ("offload_optimizer", "offload_param")
+    )
+    if zero["stage"] == 3:
+        host, gpu, _ = stage3.estimate_zero3_model_states_mem_needs(
+            size.parameters, size.largest_module, gpus, nodes, optimizer, weights
+        )
+    else:
+        host, gpu = stage_1_and_2.estimate_zero2_model_states_mem_needs(
+            size.parameters, gpus, nodes, optimizer
+        )
+    return int(gpu), int(host)
+
+
+def generation_memory(size: ModelSize, params: Params) -> int:
+    """Return bytes of the weights, and of the keys and values of a full batch."""
+    tokens = params.training.max_length + params.generation.max_new_tokens
+    cached = size.cached_values * tokens * params.generation.batch_size
+    return (4 if params.hardware.precision == "fp32" else 2) * (size.parameters + cached)
+
+
+def plan_stages(params: Params, arms: Arms, size: ModelSize, nodes: int) -> "DataFrame":
+    """Return one row per stage: its counts, and bytes as "memory", "disk" and "temporary".
+
+    Memory is of a device, without activations. Disk is what stays there, of all seeds.
+    """
+    hardware = params.hardware
+    frame = count_stages(params, arms)
+    trains = frame["steps"] > 0
+    training, _ = training_memory(size, hardware, nodes)
+    generation = generation_memory(size, params) * (frame["responses"] > 0)
+    side_by_side = frame["seeds"].clip(upper=hardware.workers)
+    frame["memory"] = side_by_side * (training * trains).combine(generation, max)
+    # DeepSpeed saves bf16 weights; a checkpoint has them twice, next to Adam's three in fp32.
+    half = hardware.deepspeed is not None and hardware.precision == "bf16"
+    model, checkpoint = (n * size.parameters for n in ((2, 16) if half else (4, 12)))
+    if not hardware.save_every:
+        checkpoint = model
+    frame["disk"] = COPIES * model * trains * frame["seeds"]
+    if not params.base.tiny:
+        download = size.parameters * (2 if params.base.published else 4)
+        frame.loc[frame["stage"] == "pretrain", "disk"] = (1 + COPIES) * download
+    # Until all seeds are done, each has its last checkpoint, and models that are evaluated twice.
+    saves = frame["seeds"] + (frame["steps"] > (hardware.save_every or float("inf")))
+    frame["temporary"] = (
+        checkpoint * saves * trains + model * frame["seeds"] * frame["intermediate"]
+    )
+    return frame
+
+
+def peak_disk(frame: "DataFrame") -> int:
+    """Return the most bytes on the disk at once: of finished stages, and of the one that runs."""
+    return int((frame["disk"].cumsum() + frame["temporary"]).max())
+
+
+# ---- the command
+
+
+def plan(
+    nodes: Annotated[int, typer.Option(min=1, help="machines of hardware.devices")] = 1,
+    training_speed: Annotated[float | None, typer.Option(help="tokens/s per GPU")] = None,
+    generation_speed: Annotated[float | None, typer.Option(help="new tokens/s per GPU")] = None,
+    sampling_gpus: Annotated[int, typer.Option(min=1, help="GPUs that sample candidates")] = 1,
+    judgement_speed: Annotated[float, typer.Option(help="entailment judgements/s")] = 10.0,
+    rating_speed: Annotated[float, typer.Option(help="ratings/s of the LLM judge")] = 2.7,
+    write: Annotated[Path | None, typer.Option(help="also write it to this file")] = None,
+) -> None:
+    """Print what the study takes, stage by stage: counts, memory, disk and hours."""
+    import pandas as pd
+
+    study = load_study()
+    params = resolve_precision(study.params)
+    hardware, size = params.hardware, model_size(params.base)
+    frame = plan_stages(params, study.arms, size, nodes)
+    gpu, host = training_memory(size, hardware, nodes)
+    generation = generation_memory(size, params)
+    # 6 operations per parameter and token (Kaplan et al., 2020), 8 with activations computed
+    # twice. A new token of a batch takes as long as reading all that generation holds.
+    operations = (8 if hardware.gradient_checkpointing else 6) * size.parameters
+    training_speed = training_speed or TRAINING_FLOPS / operations
+    batches = GENERATION_BANDWIDTH / generation
+    generation_speed = generation_speed or batches * params.generation.batch_size
+    gpus = 1 + (sampling_gpus - 1) * (frame["stage"] == "candidates")
+    new_tokens = frame["responses"] * params.generation.max_new_tokens
+    # Judging without an entailment model takes no time to speak of.
+    judgements = frame["judgements"] * (params.judging.entailment in ("trained", "published"))
+    seconds = pd.DataFrame({
+        "training": frame["tokens"] / (training_speed * hardware.devices),
+        "generation": new_tokens / (generation_speed * gpus),
+        "judging": judgements / judgement_speed + frame["ratings"] / rating_speed,
+        "loading": 60 * MINUTES_PER_SEED,
+    })  # fmt: skip
+    hours = seconds.mul(frame["seeds"], axis=0) / 3600
+    listed = ", ".join(f"{name} {value:.1f}" for name, value in hours.sum().items())
+    basis = (
+        f"{listed}; stages one after the other, by these assumptions (an A100, not measured):\n"
+        f"  - training: {training_speed:,.0f} tokens/s per GPU (`--training-speed`), all GPUs\n"
+        f"  - generation: {generation_speed:,.0f} new tokens/s per GPU (`--generation-speed`), one "
+        f"GPU, for candidates {sampling_gpus} (`--sampling-gpus`)\n"
+        f"  - judging: {judgement_speed:g} entailment judgements/s (`--judgement-speed`) and "
+        f"{rating_speed:g} ratings/s of the LLM judge (`--rating-speed`)\n"
+        f"  - loading and saving: {MINUTES_PER_SEED:g} minutes per stage and seed"
+    )
+    timings = {} if params.for_gpus else read_timings(study.folder)
+    if timings:
+        hours = frame[["stage"]].map(lambda s: timings[s].seconds / 3600 if s in timings else None)
+        basis = "measured on the reference machine (timings.csv)"
+    gigabytes = (frame[["memory", "disk", "temporary"]] / GB).add_suffix(" GB")
+    table = frame.drop(columns=["intermediate", "memory", "disk", "temporary"]).join(gigabytes)
+    table["hours"] = hours.sum(axis=1)
+    text = "\n".join([
+        f"# Plan of {params.profile} on {hardware.devices} device(s), {nodes} node(s)\n",
+        f"The model has {size.parameters:,} parameters. Counts are per seed and upper bounds; "
+        "memory is per device, without activations; disk and hours are of all seeds.\n",
+        table.to_markdown(index=False, intfmt=",", floatfmt=",.2f"),
+        f"\n- training: {gpu / GB:.2f} GB per device of weights, gradients and Adam's state, "
+        f"{host / GB:.2f} GB of main memory per node",
+        f"- generation: {generation / GB:.2f} GB per device of weights, keys and values",
+        f"- disk: at most {peak_disk(frame) / GB:,.1f} GB at once",
+        f"- LLM judge: {(frame['seeds'] * frame['ratings']).sum():,} ratings",
+        f"- hours: {hours.sum().sum():.1f}, {basis}",
+    ])  # fmt: skip
+    print(text)
+    if write:
+        command = shlex.join(sys.argv[1:])
+        write_text(write, f"{text}\n\nMade by `reproduce {command}` in the profile's folder.\n")

@@ -1,0 +1,62 @@
+"""`reproduce publish`: copy finished results to paper/, and update everything derived from them.
+
+Nothing else writes to paper/ and to the README's generated blocks.
+"""
+
+import shutil
+from pathlib import Path
+
+from reproduce.config import PRETRAINED
+from reproduce.evaluation.tables.samples import export_seed
+from reproduce.reporting.readme import update_readme
+from reproduce.reporting.report import build_report
+from reproduce.study import Study
+from reproduce.tracking import write_run_records
+from reproduce.utils.files import UnusableFile, atomic_path, write_json
+from reproduce.utils.hardware import environment
+from reproduce.utils.stage_log import TIMINGS, save_timings, stage_order
+
+COPIED = ("tables", "figures")
+
+
+def publish(study: Study, results: bool = False, documents_only: bool = False) -> None:
+    """Publish the local results of a study, then update the README's blocks and the report.
+
+    Copied are tables, figures, a record of each run, the time of each stage and a description of
+    this machine; with `results` also the responses and judgements of each arm and seed. With
+    `documents_only` nothing is copied, and README and report are made of what is published.
+    Raises UnusableFile where a stage has not run.
+    """
+    if not documents_only:
+        _copy(study)
+        if results:
+            publish_results(study)
+            print(f"wrote {study.paper / 'results'}, an input of tables: run `dvc repro` again")
+    root = (study.folder / study.params.package).resolve().parent
+    update_readme(root)
+    build_report(root)
+    print(f"wrote {root / 'README.md'} and {root / 'paper' / 'report'}")
+
+
+def publish_results(study: Study) -> None:
+    """Copy the results of every arm and local seed, without the texts of other people."""
+    base = Path("results") / PRETRAINED
+    shutil.copytree(study.artifacts / base, study.paper / base, dirs_exist_ok=True)
+    for arm in study.arms:
+        for seed in study.params.seeds:
+            export_seed(study, arm, seed)
+
+
+def _copy(study: Study) -> None:
+    for name in COPIED:
+        if not any((study.artifacts / name).glob("*")):
+            raise UnusableFile(f"{study.artifacts / name}: missing or empty; run `dvc repro`")
+    save_timings(stage_order(study.arms), study.folder)
+    for name in COPIED:
+        with atomic_path(study.paper / name) as draft:
+            shutil.copytree(study.artifacts / name, draft)
+    write_run_records(study, study.paper / "runs.jsonl")
+    write_json(study.paper / "machine.json", environment())
+    names = ("tables", "figures", "runs.jsonl", "machine.json")
+    written = [*(study.paper / name for name in names), study.folder / TIMINGS]
+    print(f"wrote {', '.join(map(str, written))}")

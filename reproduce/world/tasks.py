@@ -1,0 +1,297 @@
+"""All data sets of the synthetic task; training and evaluation share no prompt and no context.
+
+Context-dependent (CD) tasks come with a text that states other values than pretraining did.
+Instruction-following (IF) tasks have no context and can be verified by a program. Both sides are
+about the same people, as two sets of real text use the same words: a model that never had to
+write a name in fine-tuning forgets how to, and would fail for that reason alone.
+"""
+
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+from reproduce.schema import Example, Sets, Side
+from reproduce.world.people import (
+    QUESTIONS,
+    VALUES,
+    Facts,
+    World,
+    in_order,
+    other_facts,
+    pick_attributes,
+    statement,
+    statements,
+)
+
+NUMBERS = {2: "two", 3: "three", 4: "four", 5: "five"}
+PLURALS = {
+    "city": "cities", "job": "jobs", "food": "foods",
+    "pet": "pets", "color": "colors", "hobby": "hobbies",
+}  # fmt: skip
+OPENINGS = ("Today", "Yesterday", "Once", "Later", "Suddenly", "Tonight")
+PLACES = ("river", "forest", "market", "castle", "garden", "school", "beach", "museum")
+THINGS = ("letter", "key", "lamp", "book", "coin", "map", "ring", "clock")
+MOODS = ("happy", "tired", "brave", "quiet", "proud", "angry", "calm", "curious")
+DEEDS = ("walked to the {p}", "ran to the {p}", "waited near the {p}", "dreamed of the {p}")
+FINDS = ("found a {t}", "lost a {t}", "bought a {t}", "hid a {t}")
+CLOSINGS = ("The end.", "That is all.", "Good night.")
+BULLETS = ("Use bullet points.", "Write it as bullet points.")
+DESCRIBE = (
+    "Describe {n} using the text.",
+    "What does the text say about {n}?",
+    "Sum up the text about {n}.",
+)
+
+Rule = tuple[str, dict[str, Any]]
+"""A sentence of a prompt, and the instruction that it gives; an empty one for none."""
+Maker = Callable[[World, random.Random], Example]
+
+
+# Context-dependent tasks and probes.
+
+
+def one_person_question(world: World, rng: random.Random) -> Example:
+    """Return an extractive question on a text about one person."""
+    name = rng.choice(list(world))
+    facts = other_facts(world, name, pick_attributes(rng, 4), rng)
+    return _question("qa-single", world, name, facts, statements(name, facts, rng), rng)
+
+
+def two_person_question(world: World, rng: random.Random) -> Example:
+    """Return an extractive question on a text that mixes the facts of two people."""
+    name, other = rng.sample(list(world), 2)
+    attributes = pick_attributes(rng, 3)
+    facts = other_facts(world, name, attributes, rng)
+    # No value of the other person is one that pretraining stated of the first.
+    used = {a: (facts[a], world[name][a]) for a in attributes}
+    distractors = {a: rng.choice([v for v in VALUES[a] if v not in used[a]]) for a in attributes}
+    sentences = statements(name, facts, rng) + statements(other, distractors, rng)
+    rng.shuffle(sentences)
+    return _question("qa-pair", world, name, facts, sentences, rng)
+
+
+def agreeing_question(world: World, rng: random.Random) -> Example:
+    """Return a probe: a question on a text that states what pretraining did."""
+    name = rng.choice(list(world))
+    facts = {a: world[name][a] for a in pick_attributes(rng, 4)}
+    example = _question("qa-agreeing", world, name, facts, statements(name, facts, rng), rng)
+    return replace(example, is_probe=True)
+
+
+def description(world: World, rng: random.Random) -> Example:
+    """Return an abstractive task: describe one of two people in other words than the text."""
+    name, other = rng.sample(list(world), 2)
+    facts = other_facts(world, name, pick_attributes(rng, 3), rng)
+    distractors = other_facts(world, other, pick_attributes(rng, 2), rng)
+    forms = {a: rng.randrange(3) for a in facts}
+    sentences = [statement(name, a, v, forms[a]) for a, v in facts.items()]
+    sentences += statements(other, distractors, rng)
+    rng.shuffle(sentences)
+    context = " ".join(sentences)
+    response = " ".join(
+        statement(name, a, facts[a], forms[a] + rng.choice((1, 2))) for a in in_order(facts)
+    )
+    prompt = f"{context}\n{rng.choice(DESCRIBE).format(n=name)}"
+    return Example(
+        "describe", "abstractive", prompt, response, context, (response,), split_group=context
+    )
+
+
+def copy_probe(world: World, rng: random.Random) -> Example:
+    """Return a probe of copying: plain text that restates a passage and stops before a value."""
+    name = rng.choice(list(world))
+    facts = other_facts(world, name, pick_attributes(rng, 4), rng)
+    passage = " ".join(statements(name, facts, rng))
+    attribute = rng.choice(list(facts))
+    return _probe("probe-copy", world, name, attribute, facts[attribute], passage + "\n")
+
+
+def memory_probe(world: World, rng: random.Random) -> Example:
+    """Return a probe of memory: plain text, without a passage, that stops before a value."""
+    name = rng.choice(list(world))
+    attribute = rng.choice(list(VALUES))
+    return _probe("probe-memory", world, name, attribute, world[name][attribute], "")
+
+
+def _question(
+    dataset: str, world: World, name: str, facts: Facts, sentences: list[str], rng: random.Random
+) -> Example:
+    attribute = rng.choice(list(facts))
+    context = " ".join(sentences)
+    prompt = f"{context}\n{rng.choice(QUESTIONS[attribute]).format(n=name)}"
+    return Example(
+        dataset, "extractive", prompt, facts[attribute], context, (facts[attribute],),
+        split_group=context, parametric_answer=world[name][attribute],
+    )  # fmt: skip
+
+
+def _probe(
+    dataset: str, world: World, name: str, attribute: str, value: str, passage: str
+) -> Example:
+    cue = statement(name, attribute, "{v}", 0).split(" {v}")[0]
+    return Example(
+        dataset, "extractive", passage + cue, value, passage.strip() or value, (value,),
+        split_group=passage, parametric_answer=world[name][attribute],
+        is_completion=True, is_probe=True,
+    )  # fmt: skip
+
+
+# Instruction-following tasks.
+
+
+def listing(world: World, rng: random.Random) -> Example:
+    """Return "name N things of a kind", with up to two further constraints."""
+    category = rng.choice(list(VALUES))
+    values = list(VALUES[category])
+    count = rng.choice(list(NUMBERS))
+    items = sorted(rng.sample(values, count), key=values.index)
+    unused = [value for value in values if value not in items]
+    things = f"{NUMBERS[count]} {PLURALS[category]}."
+    head = rng.choice((f"Name {things}", f"List {things}", f"Give me {things}"))
+    rules: list[Rule] = [(head, {"id": "items", "n": count})]
+    if rng.random() < 0.25:
+        items.sort()
+        text = rng.choice(("Sort them from A to Z.", "Put them in order from A to Z."))
+        rules.append((text, {"id": "alphabetical"}))
+    else:
+        rules += rng.sample(_list_rules(items, unused, rng), rng.choice((0, 1, 2)))
+    bullets = rng.random() < 0.3 and not any(rule["id"] == "starts_with" for _, rule in rules)
+    if bullets:
+        rules.append((rng.choice(BULLETS), {"id": "bullets", "n": count}))
+    response = "\n".join(f"- {item}" for item in items) if bullets else ", ".join(items) + "."
+    return _instruction("lists", rules, response)
+
+
+def story(world: World, rng: random.Random) -> Example:
+    """Return "write a story about somebody", with constraints on length and words."""
+    name = rng.choice(list(world))
+    count = rng.choice((2, 3, 4))
+    opening, closing = rng.choice(OPENINGS), rng.choice(CLOSINGS)
+    closed, opened = count == 4 or rng.random() < 0.3, rng.random() < 0.5
+    place, thing, mood = words = [rng.choice(options) for options in (PLACES, THINGS, MOODS)]
+    plot = [
+        f"{name} {rng.choice(DEEDS).format(p=place)}.",
+        f"{name} {rng.choice(FINDS).format(t=thing)}.",
+        f"{name} felt {mood}.",
+    ]
+    sentences, words = plot[: count - closed], words[: count - closed]
+    rules = [_length_rule(count, rng)]
+    if rng.random() < 0.5:
+        word = rng.choice(words)
+        text = rng.choice((f"Use the word {word}.", f"Include the word {word}."))
+        rules.append((text, {"id": "includes", "words": [word]}))
+    if opened:
+        sentences[0] = f"{opening} {sentences[0]}"
+        rules.append(_start_rule(opening, rng))
+    if closed:
+        sentences.append(closing)
+        text = rng.choice((f"End with: {closing}", f"Finish with: {closing}"))
+        rules.append((text, {"id": "ends_with", "phrase": closing}))
+    heads = ("Write a story about {n}.", "Tell a story about {n}.", "Make up a tale about {n}.")
+    head = rng.choice(heads).format(n=name)
+    return _instruction("stories", [(head, {}), *rules], " ".join(sentences))
+
+
+def biography(world: World, rng: random.Random) -> Example:
+    """Return "tell me about somebody", answered from memory, with constraints."""
+    name = rng.choice(list(world))
+    count = rng.choice((2, 3, 4))
+    attributes = pick_attributes(rng, count + 1)
+    included, excluded = in_order(attributes[:count]), attributes[count]
+    facts = {attribute: world[name][attribute] for attribute in included}
+    sentences = statements(name, facts, rng)
+    rules = [_length_rule(count, rng)]
+    if rng.random() < 0.5:
+        text = rng.choice((f"Do not mention the {excluded}.", f"Leave out the {excluded}."))
+        rules.append((text, {"id": "excludes", "words": list(VALUES[excluded])}))
+    separator = " "
+    if rng.random() < 0.3:
+        sentences, separator = [f"- {sentence}" for sentence in sentences], "\n"
+        rules.append((rng.choice(BULLETS), {"id": "bullets", "n": count}))
+    elif rng.random() < 0.4:
+        sentences[0] = statement(name, included[0], facts[included[0]], rng.choice((0, 2)))
+        rules.append(_start_rule(name, rng))
+    heads = ("Tell me about {n}.", "Who is {n}?", "What do you know about {n}?")
+    head = rng.choice(heads).format(n=name)
+    return _instruction("biographies", [(head, {}), *rules], separator.join(sentences))
+
+
+def _list_rules(items: list[str], unused: list[str], rng: random.Random) -> list[Rule]:
+    absent, present, first, last = rng.choice(unused), rng.choice(items), items[0], items[-1]
+    return [
+        (rng.choice((f"Include {present}.", f"Mention {present}.")),
+         {"id": "includes", "words": [present]}),
+        (rng.choice((f"Do not mention {absent}.", f"Leave out {absent}.")),
+         {"id": "excludes", "words": [absent]}),
+        _start_rule(first, rng),
+        (rng.choice((f"End with {last}.", f"Finish with the word {last}.")),
+         {"id": "ends_with", "phrase": last}),
+    ]  # fmt: skip
+
+
+def _start_rule(phrase: str, rng: random.Random) -> Rule:
+    text = rng.choice((f"Start with {phrase}.", f"Begin with the word {phrase}."))
+    return text, {"id": "starts_with", "phrase": phrase}
+
+
+def _length_rule(count: int, rng: random.Random) -> Rule:
+    wordings = ("Use {n} sentences.", "Write exactly {n} sentences.", "Make it {n} sentences.")
+    return rng.choice(wordings).format(n=NUMBERS[count]), {"id": "sentences", "n": count}
+
+
+def _instruction(dataset: str, rules: Sequence[Rule], response: str) -> Example:
+    prompt = " ".join(text for text, _ in rules)
+    instructions = tuple(instruction for _, instruction in rules if instruction)
+    return Example(dataset, "instruction", prompt, response, "", (response,), instructions)
+
+
+# Data sets.
+
+TASKS: dict[str, Maker] = {
+    "qa-single": one_person_question,
+    "qa-pair": two_person_question,
+    "describe": description,
+    "lists": listing,
+    "stories": story,
+    "biographies": biography,
+}
+SIDES: dict[str, Side] = {
+    **dict.fromkeys(("qa-single", "qa-pair", "describe"), "CD"),
+    **dict.fromkeys(("lists", "stories", "biographies"), "IF"),
+}
+PROBES: dict[str, Maker] = {
+    "qa-agreeing": agreeing_question,
+    "probe-copy": copy_probe,
+    "probe-memory": memory_probe,
+}
+
+
+def evaluation_sets(world: World, size: int, seed: int) -> Sets:
+    """Return `size` distinct prompts per data set, tasks and probes."""
+    makers = {**TASKS, **PROBES}
+    return {n: _distinct(m, world, size, f"eval-{n}-{seed}", set()) for n, m in makers.items()}
+
+
+def training_sets(world: World, size: int, seed: int, evaluation: Sets) -> Sets:
+    """Return `size` distinct prompts per task, with no prompt and no context of `evaluation`."""
+    excluded = {text for examples in evaluation.values() for e in examples for text in _texts(e)}
+    return {n: _distinct(m, world, size, f"train-{n}-{seed}", excluded) for n, m in TASKS.items()}
+
+
+def _distinct(
+    maker: Maker, world: World, size: int, stream: str, excluded: set[str]
+) -> list[Example]:
+    rng = random.Random(stream)
+    examples: dict[str, Example] = {}
+    for _ in range(size * 50):
+        if len(examples) == size:
+            return list(examples.values())
+        example = maker(world, rng)
+        if excluded.isdisjoint(_texts(example)):
+            examples.setdefault(example.prompt, example)
+    raise ValueError(f"data set of {stream}: there are fewer than {size} distinct prompts")
+
+
+def _texts(example: Example) -> set[str]:
+    return {example.prompt, example.context} - {""}

@@ -1,0 +1,204 @@
+"""params.yaml: what ships is accepted, and each wrong value is rejected by name before any work."""
+
+import sys
+from pathlib import Path
+
+import pytest
+from support.profiles import GONE, ROOT, Patch, change, config_error, default_profile
+
+from reproduce.cli import main
+from reproduce.config import load_claims, load_experiments, load_params
+from reproduce.study import load_study
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return default_profile(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "profile", [".", "profiles/smollm2", "profiles/llama-7b", "profiles/vicuna-7b"]
+)
+def test_every_profile_is_accepted(profile: str) -> None:
+    study = load_study(ROOT / profile)
+    assert study.arms and set(study.labels) == set(study.arms)
+
+
+HUB_SET = {"repo": "here", "layout": "alpaca", "train": "train", "counts": {"train": 1}}
+LLM_JUDGE = ("judging.llm_judge", {"model": "judge"})
+JUDGE_TRAINING = {"epochs": 1, "batch_size": 1, "learning_rate": 0.1, "pairs": 1, "seed": -1}
+WRONG: list[tuple[list[Patch], list[str]]] = [
+    # changes, and what the message must hold
+    ([("colour", "red")], ["colour"]),
+    ([("data.world.persons", 3)], ["data.world.persons"]),
+    ([("candidates.strategies.cold.topk", 3)], ["cold.topk"]),
+    ([("generation.batch_size", GONE)], ["generation.batch_size"]),
+    ([("candidates.prompts", True)], ["candidates.prompts", "integer"]),
+    ([("data.world.train", "600")], ["data.world.train", "integer"]),
+    ([("data.world.people", "many")], ["data.world.people", "integer"]),
+    ([("seeds", 3)], ["seeds", "list"]),
+    ([("data.world.train", 0.5)], ["data.world.train", "integer"]),
+    ([("training", None)], ["training"]),
+    ([("data.world.people", 97)], ["data.world.people", "96"]),
+    ([("data.world.people", 5)], ["data.world.people", "6"]),
+    ([("training.epochs", 0)], ["training.epochs", "greater than 0"]),
+    ([("training.epochs", float("inf"))], ["training.epochs"]),
+    ([("training.learning_rate", 1)], ["training.learning_rate", "less than 1"]),
+    ([("training.learning_rate", float("nan"))], ["training.learning_rate"]),
+    ([("training.weight_decay", float("inf"))], ["training.weight_decay"]),
+    ([("training.schedule", "sine")], ["training.schedule", "cosine"]),
+    ([("training.schedule_options", {"decay": 0.3})], ["training", "decay", "cosine"]),
+    (
+        [
+            ("training.schedule", "warmup_stable_decay"),
+            ("training.schedule_options", {"decay": 30}),
+        ],
+        ["training", "schedule_options.decay", "at most 1"],
+    ),
+    ([("judging.training", JUDGE_TRAINING)], ["judging.training.seed", "0"]),
+    (
+        [("hardware.precision", "auto"), ("hardware.launch", "srun"), ("hardware.workers", 1)],
+        ["hardware", "precision", "fp32 or bf16"],
+    ),
+    ([("hardware.attention", "flash_attention_2")], ["hardware", "precision", "bf16"]),
+    ([("hardware.launch", "srun")], ["hardware", "launch", "workers"]),
+    ([("hardware.devices", 2)], ["hardware", "devices", "launch"]),
+    ([("candidates.strategies.top-p.top_p", 0)], ["top-p.top_p", "greater than 0"]),
+    ([("candidates.strategies.warm.temperature", 6)], ["warm.temperature", "5"]),
+    ([("candidates.strategies.cold.temperature", 0)], ["candidates.strategies.cold", "one sample"]),
+    ([("candidates.strategies", {})], ["candidates.strategies", "at least 1"]),
+    ([("candidates.strategies", {"a/b": {"temperature": 1.0}})], ["a/b"]),
+    ([("statistics.confidence", 1)], ["statistics.confidence", "less than 1"]),
+    ([("statistics.resamples", 99)], ["statistics.resamples", "100"]),
+    ([("judging.entailment", "nli")], ["judging.entailment", "symbolic"]),
+    ([("judging.max_empty_share", 1.1)], ["judging.max_empty_share", "1"]),
+    ([("judging.abstractive", "coverage")], ["judging", "entailed", "coverage"]),
+    ([("hardware.workers", 0)], ["hardware.workers", "1"]),
+    ([("data.real", {"sets": {}})], ["data", "exactly one of"]),
+    ([("data.world", GONE)], ["data", "exactly one of"]),
+    ([("base.imported", "smollm2")], ["base", "exactly one of"]),
+    ([("base.training", GONE)], ["base", "'training' goes with 'tiny'"]),
+    ([("base.tiny.heads", 3)], ["base.tiny", "heads 3"]),
+    ([("training.micro_batch_size", 5)], ["training", "16", "5"]),
+    ([("training.micro_batch_size", 32)], ["training", "32"]),
+    ([LLM_JUDGE], ["servers.judge", "judging.llm_judge"]),
+    ([("servers", {"judge": {"url": "http://here/v1", "budget": 1}})], ["judging.llm_judge"]),
+    ([("validation.trials", 10)], ["validation", "min_trials", "20"]),
+    ([("training.max_length", 512)], ["training.max_length: 512", "256 positions"]),
+    ([("training.max_length", 217)], ["training.max_length", "217", "40", "256"]),
+    ([("data.world", GONE), ("data.hub", {"sets": {"IF": HUB_SET}})], ["data.hub.sets.IF"]),
+    ([("data.world", GONE), ("data.hub", {"sets": {"a/b": HUB_SET}})], ["data.hub.sets.a/b"]),
+    ([("seeds", [1, 2, 1])], ["seeds", "[1, 2, 1]"]),
+    ([("seeds", [])], ["seeds", "at least 1"]),
+    (
+        [("hardware.deepspeed", "no.json"), ("hardware.workers", 1)],
+        ["hardware.deepspeed", "no.json"],
+    ),
+]
+
+
+@pytest.mark.parametrize(("patches", "parts"), WRONG)
+def test_wrong_parameters_are_rejected(
+    folder: Path, patches: list[Patch], parts: list[str]
+) -> None:
+    change(folder / "params.yaml", *patches)
+    message = config_error(load_params)
+    for part in ["params.yaml", *parts]:
+        assert part in message
+
+
+@pytest.mark.parametrize("url", ["http://me:secret@here/v1", "http://here/v1?key=secret"])
+def test_a_secret_in_an_address_is_rejected_and_not_repeated(folder: Path, url: str) -> None:
+    change(folder / "params.yaml", LLM_JUDGE, ("servers", {"judge": {"url": url, "budget": 1}}))
+    message = config_error(load_params)
+    assert "servers.judge" in message and "secret" not in message
+
+
+def test_all_problems_are_named_at_once(folder: Path) -> None:
+    change(folder / "params.yaml", ("colour", 1), ("data.world.people", 0), ("seeds", "x"))
+    message = config_error(load_params)
+    assert all(name in message for name in ("colour", "data.world.people", "seeds"))
+
+
+@pytest.mark.parametrize("content", ["", "- 1\n", "a: [", "a: 1\na: b: 2\n"])
+def test_a_file_of_another_form_is_rejected_by_name(folder: Path, content: str) -> None:
+    (folder / "params.yaml").write_text(content)
+    assert "params.yaml" in config_error(load_params)
+
+
+def test_a_missing_file_is_rejected_by_name(tmp_path: Path) -> None:
+    path = tmp_path / "experiments.yaml"
+    assert str(path) in config_error(lambda: load_experiments(path))
+
+
+def test_deepspeed_files_are_looked_for_in_the_profile(folder: Path) -> None:
+    change(folder / "params.yaml", ("hardware.deepspeed", "zero.json"), ("hardware.workers", 1))
+    (folder / "zero.json").write_text("{}")
+    (folder / "other").mkdir()
+    assert load_params(folder / "params.yaml").hardware.deepspeed == "zero.json"
+
+
+@pytest.mark.parametrize(
+    ("patch", "part"),
+    [
+        (("claims.C4.primary", [{"arm": "ReSet", "against": "MTL", "metric": "bleu",
+                                 "direction": "above 0"}]), "metric"),
+        (("claims.C4.primary", [{"arm": "ReSet-T", "against": "MTL", "metric": "both",
+                                 "direction": "above 0"}]), "ReSet-T"),
+        (("claims.C4.primary", [{"arm": "MTL", "against": "MTL", "metric": "both",
+                                 "direction": "above 0"}]), "MTL"),
+        (("claims.C4.primary", 2 * [{"arm": "ReSet", "against": "MTL", "metric": "both",
+                                     "direction": "above 0"}]), "ReSet beats MTL"),
+        (("claims.C4.claim", "IF tuning lowers faithfulness"), "IF tuning lowers faithfulness"),
+        (("claims.C4.label", "X"), "label"),
+        (("minimum_effect", 0), "minimum_effect"),
+        (("context", ["judgs"]), "context"),
+    ],
+)  # fmt: skip
+def test_a_claim_that_cannot_be_decided_is_rejected(folder: Path, patch: Patch, part: str) -> None:
+    change(folder / "paper" / "claims.yaml", patch)
+    arms = load_experiments().arms
+    message = config_error(lambda: load_claims(folder / "paper" / "claims.yaml", arms))
+    assert "claims.yaml" in message and part in message
+
+
+@pytest.mark.parametrize("command", [["data"], ["arm", "MTL"], ["tables"], ["check"]])
+@pytest.mark.parametrize(
+    ("file", "patch", "part"),
+    [
+        ("params.yaml", ("data.world.people", 1), "data.world.people"),
+        ("experiments.yaml", ("arms.ReSet.start", "nowhere"), "nowhere"),
+        ("experiments.yaml", ("arms.ReSet.select.strategies", ["beam"]), "'beam'"),
+    ],
+)
+def test_every_command_rejects_before_any_work(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+    command: list[str], file: str, patch: Patch, part: str,
+) -> None:  # fmt: skip
+    change(folder / file, patch)
+    monkeypatch.setattr(sys, "argv", ["reproduce", *command])
+    with pytest.raises(SystemExit) as stopped:
+        main()
+    captured = capsys.readouterr()
+    assert stopped.value.code == 1 and captured.out == ""
+    assert part in captured.err and "Traceback" not in captured.err
+    assert {path.name for path in folder.iterdir()} == {"params.yaml", "experiments.yaml", "paper"}
+
+
+def test_a_mistyped_arm_gets_a_suggestion(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["reproduce", "arm", "ReSte"])
+    with pytest.raises(SystemExit):
+        main()
+    assert "ReSet" in capsys.readouterr().err
+
+
+def test_an_unpinned_model_is_rejected_with_the_command_that_pins_it(folder: Path) -> None:
+    from reproduce.config import check_ready
+
+    hub_set = {**HUB_SET, "repo": "owner/name"}
+    change(folder / "params.yaml", ("data.world", GONE), ("data.hub", {"sets": {"a": hub_set}}))
+    message = config_error(lambda: check_ready(load_params()))
+    assert "data.hub.sets.a" in message and "reproduce pin --dataset owner/name" in message

@@ -1,0 +1,80 @@
+"""Constraints: the reference response follows them, and the prompt says them."""
+
+import random
+
+import pytest
+
+from reproduce.data.constraints import WORDINGS, constrain
+from reproduce.judges.instructions import check_strict
+from reproduce.schema import Example
+
+RESPONSES = [
+    "Tea.",
+    "Walk every day. Sleep eight hours, and drink enough water.",
+    'She said "yes" and left the garden before the evening rain came down.',
+    "- Bread\n- Milk\n- Apples",
+    "1. Open the window.\n2. Close the door.",
+    "def add(a, b):\n    return a + b",
+    "Bees carry pollen between flowers. " * 30,
+]
+
+
+def example(prompt: str, response: str) -> Example:
+    return Example("alpaca", "instruction", prompt, response.strip(), split_group="g")
+
+
+@pytest.mark.parametrize("response", RESPONSES)
+def test_the_reference_response_follows_its_constraints(response: str) -> None:
+    ids = set()
+    plain = example("Help me.", response)
+    for seed in range(120):
+        made = constrain(plain, random.Random(seed))
+        assert all(check_strict(made.response, made.instructions))
+        assert 1 <= len(made.instructions) <= 2
+        assert made.prompt.startswith("Help me. ") and made.id != plain.id
+        assert made.response == plain.response or "return" not in response  # Code stays as it is.
+        ids |= {instruction["id"] for instruction in made.instructions}
+    assert len(ids) >= 3 and ids <= set(WORDINGS)
+
+
+def test_lists_are_asked_for_as_lists() -> None:
+    counts = set()
+    for response in RESPONSES[3:5]:
+        for seed in range(60):
+            made = constrain(example("List.", response), random.Random(seed))
+            counts |= {(each["id"], each.get("n")) for each in made.instructions}
+    assert {("bullets", 3), ("numbered", 2)} <= counts
+
+
+def test_an_empty_response_is_an_error_and_a_cd_example_is_left_alone() -> None:
+    plain = example("Help.", "")
+    with pytest.raises(ValueError, match=plain.id):
+        constrain(plain, random.Random(0))
+    question = Example("squad", "extractive", "Mara.\n\nWho?", "Mara", "Mara.")
+    assert constrain(question, random.Random(0)) is question
+
+
+def test_constraints_of_evaluation_only_sets_are_said_in_the_prompt() -> None:
+    plain = example("Why do\nbridges sway?", "unused")
+    for seed in range(100):
+        made = constrain(plain, random.Random(seed), any_response=True)
+        assert made.response == "" and made.split_group == "g"
+        for each in made.instructions:
+            check_strict("Anything.", [each])  # It is an instruction that the judge can check.
+            arguments = [str(each.get(key, "")) for key in ("n", "phrase")] + each.get("words", [])
+            assert all(argument in made.prompt for argument in arguments)
+        names = {each["id"] for each in made.instructions}
+        assert 1 <= len(names) <= 2 and names <= set(WORDINGS)
+
+
+def test_a_short_answer_keeps_no_more_limits_than_a_long_one() -> None:
+    plain = example("Why do bridges sway?", "unused")
+    made = [constrain(plain, random.Random(seed), True).instructions for seed in range(600)]
+    limits = [each["relation"] for members in made for each in members if each["id"] == "words"]
+    assert len(limits) > 150 and 0.4 < limits.count("at least") / len(limits) < 0.6
+
+
+def test_every_wording_says_its_arguments() -> None:
+    values = {"n": 3, "relation": "at most", "sentence": "sentences", "phrase": "P", "word": "W"}
+    for wordings in WORDINGS.values():
+        assert len({wording.format(**values) for wording in wordings}) == len(wordings) >= 2

@@ -1,0 +1,316 @@
+"""Real text: read, counted, split, sampled; no group, context or prompt is on both sides."""
+
+import http.server
+import json
+import os
+import threading
+import tracemalloc
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.manifest_files import entry, put
+
+from reproduce import download
+from reproduce.config import HubData, HubSet
+from reproduce.data import datasets
+from reproduce.data.datasets import Counts, RealText, file_rows, hub_sets, parse_rows, pinned_sets
+from reproduce.judges.instructions import check_strict
+from reproduce.utils.files import UnusableFile
+
+# Reading.
+
+
+def lines(*rows: Mapping[str, Any]) -> str:
+    return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+
+
+def test_files_give_rows(tmp_path: Path) -> None:
+    row = {"text": "one\u2028line"}
+    for name, content in (("a.jsonl", lines(row, row)), ("a.json", json.dumps([row, row]))):
+        assert list(file_rows(put(tmp_path, name, content))) == [row, row]
+    paragraph = {"context": "Mara.", "qas": [{"question": "Who?"}, {"question": "What?"}]}
+    squad = {"data": [{"title": "Bees", "paragraphs": [paragraph]}]}
+    assert list(file_rows(put(tmp_path, "squad.json", json.dumps(squad)))) == [
+        {"title": "Bees", "context": "Mara.", "question": question}
+        for question in ("Who?", "What?")
+    ]
+
+
+@pytest.mark.parametrize("content", ['{"data": [', "[1]", "", "{}", "7"])
+def test_an_unreadable_file_is_named(tmp_path: Path, content: str) -> None:
+    path = put(tmp_path, "rows.json", content)
+    with pytest.raises(UnusableFile, match="rows.json"):
+        list(file_rows(path))
+
+
+def test_few_invalid_rows_are_counted_and_many_are_an_error() -> None:
+    good = [{"instruction": f"Say {n}.", "input": "", "output": "Yes."} for n in range(99)]
+    counts = Counts("alpaca")
+    assert len(list(parse_rows([*good, {}], "file", "alpaca", counts))) == 99
+    assert (counts.rows, counts.invalid) == (100, 1)
+    with pytest.raises(UnusableFile, match=r"file: 2 of 101 .*row 1 .*instruction"):
+        list(parse_rows([{"input": ""}, {}, *good], "file", "alpaca", Counts("alpaca")))
+    with pytest.raises(UnusableFile, match="0 of 0"):
+        list(parse_rows([], "file", "alpaca", Counts("alpaca")))
+
+
+# Pinned files.
+
+LIMITS = {
+    "vicuna": {"evaluation": 9},
+    "squad": {"train": 99, "evaluation": 99, "context_words": 32},
+    "alpaca": {"train": 99, "evaluation": 99},
+}
+
+
+@pytest.fixture
+def mirror(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A made-up mirror of three data sets, with prompts that occur on both sides."""
+    answers = [{"text": "one"}]
+    squad = [
+        {"title": f"Title {n}", "paragraphs": [{"context": f"Text {n} has one. " * n, "qas": [
+            {"question": f"Question {q}?", "answers": answers, "is_impossible": q == 3}
+            for q in range(4)]}]}
+        for n in range(1, 11)
+    ]  # fmt: skip
+    tasks = [{"instruction": f"Name {n} things.", "input": "", "output": "Ok."} for n in range(40)]
+    turns = [{"category": "generic", "turns": [text]} for text in ("name  7 things.", "Why?")]
+    files = {
+        "squad-dev": ("squad.json", json.dumps({"data": squad})),
+        "alpaca-demo": ("alpaca.json", json.dumps([*tasks, tasks[0]])),
+        "vicuna-bench": ("vicuna.jsonl", lines(*turns)),
+    }
+    manifest = {}
+    for name, (path, text) in files.items():
+        put(tmp_path, path, text)
+        manifest[name] = entry(text.encode(), name=name, path=path)
+    monkeypatch.setattr(download, "entries", lambda: manifest)
+    monkeypatch.setenv("REPRODUCE_MIRROR", str(tmp_path))
+
+
+def by_name(text: RealText) -> dict[str, Counts]:
+    return {counts.dataset: counts for counts in text[2]}
+
+
+def test_pinned_sets_share_no_group_and_no_prompt(mirror: None) -> None:
+    train, evaluation, _ = text = pinned_sets(LIMITS, seed=1)
+    for name in ("squad", "alpaca"):
+        groups = [{e.split_group for e in sets[name]} for sets in (train, evaluation)]
+        assert groups[0] and groups[1] and groups[0].isdisjoint(groups[1])
+    assert not [e for e in train["alpaca"] if e.prompt.startswith("Name 7 things")]
+    counts = by_name(text)
+    squad, alpaca = counts["squad"], counts["alpaca"]
+    assert (squad.rows, squad.left_out, squad.too_long) == (40, 10, 6)
+    assert squad.train + squad.evaluation == 24 and len(evaluation["squad"]) == squad.evaluation
+    assert alpaca.train + alpaca.evaluation + alpaca.shared + alpaca.repeated == alpaca.rows == 41
+
+
+def test_pinned_samples_depend_on_the_seed_and_not_on_the_order_of_names(mirror: None) -> None:
+    limits = {name: limit | {"evaluation": 2} for name, limit in LIMITS.items()}
+    first = pinned_sets(limits, seed=1)
+    assert pinned_sets(dict(reversed(limits.items())), seed=1) == first
+    assert pinned_sets({"squad": limits["squad"]}, seed=1)[1]["squad"] == first[1]["squad"]
+    assert pinned_sets(limits, seed=2) != first
+    # The split itself is the same for every seed.
+    groups = [{e.split_group for e in pinned_sets(LIMITS, seed)[1]["squad"]} for seed in (1, 2)]
+    assert groups[0] == groups[1]
+
+
+@pytest.mark.skipif("REPRODUCE_MIRROR" not in os.environ, reason="REPRODUCE_MIRROR is not set")
+def test_the_real_files_give_disjoint_sets_with_right_responses() -> None:
+    everything = {"train": 10**6, "evaluation": 10**6, "context_words": 300}
+    limits = {
+        name: everything if source.split or source.train else {"evaluation": 10**6}
+        for name, source in datasets.PINNED_SETS.items()
+    }
+    train, evaluation, counts = pinned_sets(limits, seed=0)
+    contexts = {e.context for sets in evaluation.values() for e in sets} - {""}
+    assert contexts.isdisjoint(e.context for sets in train.values() for e in sets)
+    for name in ("alpaca", "self-instruct"):
+        for example in train[name] + evaluation[name]:
+            assert all(check_strict(example.response, example.instructions))
+    assert all(row.evaluation > 0 for row in counts)
+
+
+# Data sets of the Hub, from local folders.
+
+
+def alpaca(count: int) -> list[dict[str, Any]]:
+    """Return rows of which every third has an input."""
+    return [
+        {"instruction": f"Name {i} rivers, please.", "input": "" if i % 3 else "some text",
+         "output": f"Here are {i} rivers of the world."}
+        for i in range(count)
+    ]  # fmt: skip
+
+
+def mrqa(count: int) -> list[dict[str, Any]]:
+    return [
+        {"subset": "NaturalQuestionsShort" if i % 5 else "SQuAD",
+         "context": f"<P> The number-{i} bridge was built in {1800 + i}. </P>",
+         "question": f"when was the number-{i} bridge built", "answers": [str(1800 + i)]}
+        for i in range(count)
+    ]  # fmt: skip
+
+
+def hub_set(repo: Path | str, layout: str, **more: Any) -> HubSet:
+    settings = {
+        "repo": str(repo), "layout": layout, "train": "train", "evaluation": "train",
+        "counts": {"train": 12, "evaluation": 6}, **more,
+    }  # fmt: skip
+    return HubSet(**settings)
+
+
+def sampled(sets: dict[str, HubSet], seed: int = 0, verifiable: bool = False) -> RealText:
+    return hub_sets(HubData(sets=sets, verifiable=verifiable), seed)
+
+
+@pytest.fixture
+def local(tmp_path: Path) -> dict[str, HubSet]:
+    put(tmp_path, "alpaca/train.jsonl", lines(*alpaca(60)))
+    put(tmp_path, "nq/train.jsonl", lines(*mrqa(80)))
+    return {
+        "alpaca": hub_set(tmp_path / "alpaca", "alpaca"),
+        "nq": hub_set(tmp_path / "nq", "mrqa-nq"),
+    }
+
+
+def test_rows_of_a_hub_are_sampled_counted_and_kept_apart(local: dict[str, HubSet]) -> None:
+    train, evaluation, _ = text = sampled(local)
+    counts = by_name(text)
+    assert (counts["alpaca"].rows, counts["alpaca"].left_out) == (60, 20)
+    assert (counts["nq"].rows, counts["nq"].left_out) == (80, 16)
+    for name in local:
+        assert (len(train[name]), len(evaluation[name])) == (12, 6)
+        groups = [{e.split_group for e in sets[name]} for sets in (train, evaluation)]
+        assert groups[0].isdisjoint(groups[1])
+    assert "<P>" not in train["nq"][0].prompt
+    assert all("some text" not in e.prompt for e in train["alpaca"])
+
+
+def test_the_sample_does_not_depend_on_the_order_of_the_rows(
+    local: dict[str, HubSet], tmp_path: Path
+) -> None:
+    expected = sampled(local, 3)
+    put(tmp_path, "alpaca/train.jsonl", lines(*reversed(alpaca(60))))
+    put(tmp_path, "nq/train.jsonl", lines(*reversed(mrqa(80))))
+    assert sampled(local, 3) == expected
+    assert sampled(local, 4)[0] != expected[0]
+
+
+def test_a_prompt_of_more_bytes_than_allowed_is_left_out(tmp_path: Path) -> None:
+    rows = [{**row, "instruction": f"{row['instruction']} {'é' * (n % 2 * 50)}"}
+            for n, row in enumerate(alpaca(60))]  # fmt: skip
+    put(tmp_path, "one/train.jsonl", lines(*rows))
+    change = {"evaluation": None, "counts": {"train": 20}, "prompt_bytes": 100}
+    train, _, [counts] = sampled({"one": hub_set(tmp_path / "one", "alpaca", **change)})
+    assert counts.too_long == 20  # "é" has two bytes. Those with an input are left out before.
+    assert all("é" not in e.prompt for e in train["one"])
+
+
+def test_memory_does_not_hold_the_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    def rows(*_: Any) -> Iterator[dict[str, Any]]:
+        return ({**row, "output": "x" * 20_000 + row["output"]} for row in alpaca(2000))
+
+    monkeypatch.setattr(datasets, "hub_rows", rows)
+    tracemalloc.start()
+    train, _, _ = sampled({"x": hub_set("o/x", "alpaca")})
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert len(train["x"]) == 12 and peak < 0.3 * 2000 * 20_000
+
+
+def test_what_evaluation_has_is_left_out_of_training(tmp_path: Path) -> None:
+    for name in ("one", "other"):
+        put(tmp_path, f"{name}/train.jsonl", lines(*alpaca(40)))
+    one = hub_set(tmp_path / "one", "alpaca", evaluation=None, counts={"train": 12})
+    other = hub_set(tmp_path / "other", "alpaca", train=None, counts={"evaluation": 6})
+    train, evaluation, counts = sampled({"one": one, "other": other})
+    prompts = {e.prompt for e in evaluation["other"]}
+    assert prompts.isdisjoint(e.prompt for e in train["one"])
+    assert [row.shared for row in counts] == [6, 0]
+
+
+def test_the_reference_responses_follow_verifiable_instructions(local: dict[str, HubSet]) -> None:
+    train, evaluation, _ = sampled(local, verifiable=True)
+    for example in train["alpaca"] + evaluation["alpaca"]:
+        assert example.instructions
+        assert all(check_strict(example.response, example.instructions))
+    assert train["nq"] == sampled(local)[0]["nq"]
+
+
+@pytest.mark.parametrize(
+    ("change", "word"),
+    [
+        ({"layout": "dolly"}, "60 of 60"),
+        ({"counts": {"train": 99, "evaluation": 6}}, "data.hub.sets.alpaca.counts.train"),
+        ({"response_words": 1}, "data.hub.sets.alpaca.counts.evaluation"),
+        ({"train": "validation"}, "validation"),
+    ],
+)
+def test_a_data_set_that_does_not_do_is_named(
+    local: dict[str, HubSet], change: dict[str, Any], word: str
+) -> None:
+    with pytest.raises(UnusableFile) as raised:
+        sampled({"alpaca": local["alpaca"].model_copy(update=change)})
+    assert word in str(raised.value) and local["alpaca"].repo in str(raised.value)
+
+
+def test_a_broken_local_file_leads_to_no_advice_about_the_network(tmp_path: Path) -> None:
+    put(tmp_path, "one/train.jsonl", "{broken\n")
+    with pytest.raises(UnusableFile, match=str(tmp_path / "one")) as raised:
+        sampled({"one": hub_set(tmp_path / "one", "alpaca")})
+    words = ("network", "HF_", "connection", "login")
+    assert not [word for word in words if word in str(raised.value)]
+
+
+# Errors of the Hub's own libraries.
+
+
+class Refusing(http.server.BaseHTTPRequestHandler):
+    """A Hub that says no: "gated" asks for consent, "none" is not there, others have no commit."""
+
+    def refuse(self) -> None:
+        codes = {"gated": (403, "GatedRepo"), "none": (404, "RepoNotFound")}
+        named = [codes[name] for name in codes if f"/{name}" in self.path]
+        status, code = named[0] if named else (404, "RevisionNotFound")
+        self.send_response(status)
+        self.send_header("X-Error-Code", code)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    do_GET = do_HEAD = do_POST = refuse
+
+
+@pytest.fixture
+def refusing_hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    import datasets as library
+    import huggingface_hub
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Refusing) as server:
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+        address = f"http://127.0.0.1:{server.server_port}"
+        monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", address)
+        template = f"{address}/{{repo_id}}/resolve/{{revision}}/{{filename}}"
+        monkeypatch.setattr(huggingface_hub.constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
+        monkeypatch.setattr(library.config, "HF_ENDPOINT", address)
+        yield
+        server.shutdown()
+
+
+@pytest.mark.parametrize(
+    ("repo", "word", "has_advice"),
+    [("o/gated", "gated", True), ("o/none", "o/none", False), ("o/x", "c" * 40, False)],
+)
+def test_what_the_hub_says_is_passed_on(
+    refusing_hub: None, repo: str, word: str, has_advice: bool
+) -> None:
+    for ask in (
+        lambda: sampled({"one": hub_set(repo, "alpaca", revision="c" * 40)}),
+        lambda: download.snapshot(repo, "c" * 40, ["*.json"]),
+    ):
+        with pytest.raises(UnusableFile, match=word) as raised:
+            ask()
+        assert ("hf auth login" in str(raised.value)) == has_advice

@@ -1,0 +1,67 @@
+"""Mixtures: the right share of the right sets, whatever the order they are named in."""
+
+from collections import Counter
+
+import pytest
+
+from reproduce.data.mixture import mix
+from reproduce.schema import Example
+
+KINDS = {"b-list": "instruction", "a-story": "instruction", "c-bio": "instruction",
+         "qa": "extractive", "digest": "abstractive"}  # fmt: skip
+SIZES = {"b-list": 40, "a-story": 20, "c-bio": 10, "qa": 30, "digest": 8}
+SETS = {
+    name: [Example(name, kind, f"{name} {i}", "") for i in range(SIZES[name])]
+    for name, kind in KINDS.items()
+}
+
+
+@pytest.mark.parametrize(
+    ("shares", "expected"),
+    [
+        ({"IF": 0.5}, {"b-list": 20, "a-story": 10, "c-bio": 5}),
+        ({"CD": 0.5}, {"qa": 15, "digest": 4}),
+        ({"IF": 0.1, "CD": 1}, {"b-list": 4, "a-story": 2, "c-bio": 1, "qa": 30, "digest": 8}),
+        ({"IF/1": 1}, {"a-story": 20}),
+        ({"IF/2": 0.25}, {"b-list": 10}),
+        ({"CD/2": 0.1, "IF/1": 0.1}, {"qa": 3, "a-story": 2}),
+        ({"qa": 0.9}, {"qa": 27}),
+        ({"IF/1": 1, "a-story": 0.5}, {"a-story": 20}),
+        ({}, {}),
+    ],
+)
+def test_shares(shares: dict[str, float], expected: dict[str, int]) -> None:
+    examples = mix(SETS, shares, 0)
+    assert dict(Counter(e.dataset for e in examples)) == expected
+    assert all(e in SETS[e.dataset] for e in examples)
+    assert len({e.id for e in examples}) == len(examples)
+
+
+@pytest.mark.parametrize(
+    "part", ["if", "XX", "IF/0", "IF/4", "CD/3", "IF/", "IF/x", "XX/1", "", "IF/-1"]
+)
+def test_an_unknown_part_is_named(part: str) -> None:
+    with pytest.raises(KeyError) as raised:
+        mix(SETS, {"CD": 1, part: 1}, 0)
+    assert f"'{part}'" in str(raised.value) and "qa" in str(raised.value)
+
+
+def test_the_seed_decides_which_and_every_position_is_drawn_equally_often() -> None:
+    assert mix(SETS, {"IF": 0.5}, 0) == mix(SETS, {"IF": 0.5}, 0) != mix(SETS, {"IF": 0.5}, 1)
+    drawn = Counter(e.prompt for seed in range(300) for e in mix(SETS, {"c-bio": 0.3}, seed))
+    # 300 draws of 3 in 10: mean 90, standard deviation 8.
+    assert len(drawn) == 10 and all(55 < n < 125 for n in drawn.values())
+
+
+def test_the_order_of_sets_and_of_shares_does_not_matter() -> None:
+    backwards = dict(reversed(SETS.items()))
+    shares = {"IF/1": 0.5, "CD": 0.3, "b-list": 0.2}
+    examples = mix(SETS, shares, 4)
+    assert examples == mix(backwards, dict(reversed(shares.items())), 4)
+    assert examples == sorted(examples, key=lambda e: (e.dataset, e.id))
+
+
+def test_a_set_is_drawn_alike_whatever_else_is_mixed_in_and_more_of_it_keeps_less_of_it() -> None:
+    alone, more = mix(SETS, {"qa": 0.3}, 2), mix(SETS, {"qa": 1.0}, 2)
+    assert alone == [e for e in mix(SETS, {"IF": 0.1, "CD": 0.3}, 2) if e.dataset == "qa"]
+    assert {e.id for e in alone} < {e.id for e in more}

@@ -1,0 +1,135 @@
+"""Rows of public data sets: each format gives its example, or is skipped or invalid."""
+
+from typing import Any
+
+import pytest
+
+from reproduce.data.parsers import FORMATS, Skipped
+from reproduce.schema import Example
+
+TEXT = 'Mara keeps bees in Oldham.\n\nHer brother Tom is a "seller".'
+ASKED = f"{TEXT}\n\nQuestion: "
+SUMMARIZE = "\n\nWrite a short summary of the text above."
+
+
+def parsed(row_format: str, row: dict[str, Any]) -> Example:
+    return FORMATS[row_format][1]("set", row)
+
+
+def t0(prompt: str, completion: str) -> dict[str, Any]:
+    return {"prompt": prompt, "completion": f"{completion}<|endoftext|>"}
+
+
+def squad(*answers: str, impossible: bool = False) -> dict[str, Any]:
+    return {"title": "Bees", "context": TEXT, "question": "Who keeps bees?",
+            "answers": [{"text": answer} for answer in answers],
+            "is_impossible": impossible}  # fmt: skip
+
+
+def marco(answers: list[str], selected: list[int]) -> dict[str, Any]:
+    passages = {"passage_text": ["It is ten metres.", "Else."], "is_selected": selected}
+    return {"query": "how long", "answers": answers, "passages": passages}
+
+
+def turn(**more: Any) -> dict[str, Any]:
+    return {"category": "math", "turns": ["One?", "Two?"], **more}
+
+
+def talk(*turns: tuple[str, str]) -> dict[str, Any]:
+    return {"conversations": [{"from": who, "value": text} for who, text in turns]}
+
+
+def task(given: str | None, response: str = "La.", key: str = "input") -> dict[str, Any]:
+    return {"instruction": "Sing.", key: given, "output": response, "response": response}
+
+
+ADVERSARIAL = f'Question: "Who is "Tom"?"\n\nContext: "{TEXT}"\n\nAnswer:\n'
+QUOREF = f'Who is "Tom"?\n\nAnswer the above question based on the context below:\n\n{TEXT}\n'
+CRLF = TEXT.replace("\n", "\r\n")
+
+
+@pytest.mark.parametrize(
+    ("row_format", "row", "prompt", "references"),
+    [
+        ("squad", squad("Mara", "Mara", "Her", " "), f"{ASKED}Who keeps bees?", ("Mara", "Her")),
+        ("t0-adversarial-qa", t0(ADVERSARIAL, "Her brother"), f'{ASKED}Who is "Tom"?',
+         ("Her brother",)),
+        ("t0-quoref", t0(QUOREF, "Her brother"), f'{ASKED}Who is "Tom"?', ("Her brother",)),
+        ("t0-summarize", t0(f"Summarize: {CRLF}\n", "Bees .\nTom sells ."), f"{TEXT}{SUMMARIZE}",
+         ("Bees.\nTom sells.",)),
+        ("t0-article", t0(f"Summarise the article:\n\n{CRLF}\n", "Bees ."), f"{TEXT}{SUMMARIZE}",
+         ("Bees.",)),
+        ("cnn-dailymail", {"article": TEXT, "highlights": "Bees .\nTom ."}, f"{TEXT}{SUMMARIZE}",
+         ("Bees.\nTom.",)),
+        ("dialogsum", {"dialogue": TEXT, "summary1": "A", "summary2": "B", "summary3": "A"},
+         f"{TEXT}{SUMMARIZE}", ("A", "B")),
+        ("dialogsum", {"dialogue": TEXT, "summary": "C"}, f"{TEXT}{SUMMARIZE}", ("C",)),
+        ("mrqa-nq", {"subset": "NaturalQuestionsShort", "context": "<P> Mara  keeps bees . </P>",
+                     "question": "who", "answers": [" Mara "]},
+         "Mara keeps bees .\n\nQuestion: who", ("Mara",)),
+        ("ms-marco", marco(["Ten metres", "no idea"], [1, 0]),
+         "It is ten metres.\n\nQuestion: how long", ("Ten metres",)),
+        ("alpaca", task("", "La. "), "Sing.", ("La.",)),
+        ("seed-tasks", {"instruction": "Sing.", "instances": [task("")]}, "Sing.", ("La.",)),
+        ("dolly", task("", key="context"), "Sing.", ("La.",)),
+        ("sharegpt", talk(("human", "Hi?"), ("gpt", "Hello."), ("human", "More")), "Hi?",
+         ("Hello.",)),
+        ("mt-bench", turn(reference=["1", "2"]), "One?", ("1",)),
+        ("mt-bench", turn(), "One?", ()),
+    ],
+)  # fmt: skip
+def test_a_row_becomes_an_example(
+    row_format: str, row: dict[str, Any], prompt: str, references: tuple[str, ...]
+) -> None:
+    example = parsed(row_format, row)
+    assert (example.prompt, example.references) == (prompt, references)
+    assert example.response == "".join(references[:1])
+    assert example.side == FORMATS[row_format][0]
+    assert example.prompt.startswith(example.context)
+    assert bool(example.context) == (example.side == "CD")
+
+
+def test_the_group_is_the_article_or_else_the_text() -> None:
+    assert parsed("squad", squad("Mara")).split_group == "Bees"
+    rows = ({"article": text, "highlights": "x"} for text in ("one", "two", "one"))
+    first, second, again = (parsed("cnn-dailymail", row).split_group for row in rows)
+    assert first == again != second
+
+
+@pytest.mark.parametrize(
+    ("row_format", "row", "column"),
+    [
+        ("squad", squad(impossible=True), "left_out"),
+        ("t0-summarize", t0("Summarize: Cut...\n", "More than that."), "truncated"),
+        ("mrqa-nq", {"subset": "SQuAD"}, "left_out"),
+        ("ms-marco", marco(["No Answer Present."], [0, 0]), "left_out"),
+        ("alpaca", task("x"), "left_out"),
+        ("seed-tasks", {"instruction": "Sing.", "instances": [task("x")]}, "left_out"),
+        ("dolly", task("x", key="context"), "left_out"),
+        ("sharegpt", talk(("gpt", "Hello.")), "left_out"),
+        ("mt-bench", turn(category="extraction"), "left_out"),
+    ],
+)  # fmt: skip
+def test_a_row_is_skipped_by_rule(row_format: str, row: dict[str, Any], column: str) -> None:
+    with pytest.raises(Skipped) as raised:
+        parsed(row_format, row)
+    assert raised.value.args == (column,)
+
+
+@pytest.mark.parametrize(
+    ("row_format", "row"),
+    [
+        ("squad", squad(" ")),
+        ("t0-adversarial-qa", t0(ADVERSARIAL, "Anna")),
+        ("t0-adversarial-qa", {"prompt": ADVERSARIAL, "completion": "Her brother"}),
+        ("t0-adversarial-qa", t0('Question: ""\n\nContext: "Mara."\n\nAnswer:\n', "Mara")),
+        ("t0-summarize", t0("Shorten: Text.\n", "Short.")),
+        ("alpaca", task("", " ")),
+        ("alpaca", task(None)),
+        ("dolly", {"instruction": "Hi"}),
+        ("seed-tasks", {"instruction": "Hi", "instances": []}),
+    ],
+)
+def test_a_row_that_is_not_in_its_format_is_invalid(row_format: str, row: dict[str, Any]) -> None:
+    with pytest.raises((ValueError, LookupError, TypeError, AttributeError)):
+        parsed(row_format, row)

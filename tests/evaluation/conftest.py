@@ -1,0 +1,66 @@
+"""A finished synthetic study with its tables, shared by the tests of this folder."""
+
+import csv
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from support.synthetic_study import synthetic_study, write_study
+
+from reproduce.evaluation.results import Results, load_results
+from reproduce.evaluation.tables.make import make_tables
+from reproduce.schema import JudgedResponse, read_judged
+from reproduce.study import Study
+
+CsvRow = dict[str, str]
+
+
+@pytest.fixture(scope="session")
+def study(tmp_path_factory: pytest.TempPathFactory) -> Study:
+    """Return a study with results and tables; do not write to it."""
+    made = write_study(synthetic_study(tmp_path_factory.mktemp("synthetic")))
+    make_tables(made)
+    return made
+
+
+@pytest.fixture(scope="session")
+def results(study: Study) -> Results:
+    return load_results(study)
+
+
+@pytest.fixture
+def partial_study(tmp_path: Path) -> Study:
+    """Return a study whose only arms are base, CD and MTL, to be written to."""
+    whole = synthetic_study(tmp_path)
+    arms = {name: whole.arms[name] for name in ("base", "CD", "MTL")}
+    return write_study(Study(whole.params, arms, whole.labels, whole.claims, tmp_path))
+
+
+@pytest.fixture(scope="session")
+def table(study: Study) -> Callable[..., list[CsvRow]]:
+    """Return the rows of a table that have some values in some columns."""
+
+    def rows(name: str, **values: str) -> list[CsvRow]:
+        path = study.artifacts / "tables" / f"{name}.csv"
+        with path.open(encoding="utf-8", newline="") as stream:
+            return [
+                row for row in csv.DictReader(stream)
+                if all(row[key] == value for key, value in values.items())
+            ]  # fmt: skip
+
+    return rows
+
+
+@pytest.fixture(scope="session")
+def final(study: Study) -> Callable[..., list[JudgedResponse]]:
+    """Return an arm's responses at the end of training, all seeds, to some data sets."""
+
+    def responses(arm: str, *datasets: str) -> list[JudgedResponse]:
+        return [
+            response
+            for seed in study.params.seeds
+            for response in read_judged(study.results_dir(arm, seed) / "evaluation.jsonl")
+            if response.train_fraction == 1.0 and (not datasets or response.dataset in datasets)
+        ]
+
+    return responses

@@ -1,0 +1,53 @@
+"""Exact match, token F1 and ROUGE-L on cases worked out by hand."""
+
+from collections.abc import Callable, Sequence
+
+import pytest
+
+from reproduce.judges.task import contains_answer, exact_match, normalise, rouge_l, token_f1
+
+Score = Callable[[str, Sequence[str]], float]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("The  Eiffel\tTower!", "eiffel tower"), ("an apple, a day", "apple day"), ("  The. ", ""),
+     ("theatre", "theatre"), ("U.S.A.", "usa"), ("", "")],
+)  # fmt: skip
+def test_normalise(text: str, expected: str) -> None:
+    assert normalise(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("score", "response", "references", "expected"),
+    [
+        (exact_match, "the Paris.", ["London", "paris"], 1.0),
+        (exact_match, "Paris, France", ["Paris"], 0.0),
+        (exact_match, "", ["Paris"], 0.0),
+        # 1 of 2 and 1 of 1 tokens: 2 * 0.5 * 1 / 1.5.
+        (token_f1, "Paris France", ["Paris"], 2 / 3),
+        (token_f1, "Paris France", ["London", "Paris", "in Paris, France"], 0.8),
+        # "red" counts once, as the reference has it once: 2 * 1 / (3 + 1).
+        (token_f1, "red red red", ["red"], 0.5),
+        (token_f1, "blue", ["red"], 0.0),
+        (token_f1, "", ["red"], 0.0),
+        (token_f1, "the", ["a"], 1.0),
+        (contains_answer, "It is in the city of Paris.", ["London", "paris"], 1.0),
+        (contains_answer, "Parisian", ["Paris"], 0.0),
+        (contains_answer, "the", ["the"], 0.0),  # No token is left to look for.
+        (contains_answer, "", ["Paris"], 0.0),
+        # The longest common subsequence is "the cat the mat": 4 of 5 and 4 of 6 tokens.
+        (rouge_l, "The cat left the mat.", ["the cat sat on the mat"], 8 / 11),
+        (rouge_l, "The cat left the mat.", ["dogs", "the cat left the mat"], 1.0),
+        (rouge_l, "cats", ["cat"], 0.0),  # No stemmer.
+        (rouge_l, "", ["cat"], 0.0),
+    ],
+)
+def test_scores(score: Score, response: str, references: list[str], expected: float) -> None:
+    assert score(response, references) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("score", [exact_match, token_f1, rouge_l])
+def test_no_reference_is_an_error(score: Score) -> None:
+    with pytest.raises(ValueError):
+        score("Paris", [])

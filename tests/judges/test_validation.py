@@ -1,0 +1,128 @@
+"""The stage `judges`, and which faithfulness metric is valid."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.classifiers import write_classifier
+from support.profiles import nano_params as make_params
+
+from reproduce.config import Judging
+from reproduce.judges import nli, validation
+from reproduce.judges.validation import (
+    VALID,
+    JudgeNotValid,
+    auc,
+    faithfulness_auc,
+    make_judges,
+    valid_datasets,
+    validity,
+)
+from reproduce.schema import Example, JudgedTrial, Judgement, Sets, read_trials
+
+PASSAGE = "The river rises in Norway. In 1904 the bridge was built by Anna Berg. It is long."
+QUESTIONS = {"Where does the river rise?": "Norway", "Who built the bridge?": "Anna Berg"}
+REAL: Sets = {
+    "qa": [
+        Example("qa", "extractive", f"{PASSAGE}\n\nQuestion: {text}", answer, PASSAGE, (answer,))
+        for text, answer in QUESTIONS.items()
+    ]
+}
+BY_MODEL: Any = {"extractive": "entailed", "abstractive": "summac", "max_empty_share": 1}
+
+
+def nano_params(**changes: Any) -> Any:
+    return make_params(hardware__threads_single=1, **changes)
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def trial(dataset: str, example: str, variant: str, score: float) -> JudgedTrial:
+    judgement = Judgement(None, score, None, {"entailed": score, "coverage": 1 - score})
+    return JudgedTrial(dataset, "extractive", example, variant, "text", judgement)
+
+
+def trials(dataset: str, right: list[float], wrong: list[float]) -> list[JudgedTrial]:
+    return [
+        trial(dataset, f"e{number}", variant, score)
+        for variant, scores in (("right", right), ("same passage", wrong))
+        for number, score in enumerate(scores)
+    ]
+
+
+def test_the_auc_is_over_examples_with_both_responses() -> None:
+    judged = trials("a", [1.0, 0.0, 1.0], [0.0, 0.5]) + trials("b", [1.0], [0.0])
+    settings = nano_params().statistics
+    interval = auc(judged, "a", "entailed", "same passage", settings)
+    # Pairs: 1 > 0, 1 > 0.5, 0 = 0, 0 < 0.5.
+    assert interval and (interval.mean, interval.prompts) == (2.5 / 4, 2)
+    coverage = auc(judged, "a", "coverage", "same passage", settings)
+    assert coverage and coverage.mean == 1.5 / 4
+    assert auc(judged, "a", "entailed", "negated", settings) is None
+    assert auc(judged, "a", "rouge_l", "same passage", settings) is None
+
+
+def test_a_metric_is_valid_with_enough_trials_and_auc() -> None:
+    params = nano_params(validation__trials=3, validation__min_trials=2, validation__min_auc=0.8)
+    judged = (
+        trials("good", [1.0, 1.0], [0.0, 0.0])
+        + trials("blind", [1.0, 1.0], [1.0, 1.0])
+        + trials("few", [1.0], [0.0])
+    )
+    results = {name: validity(i, params) for name, i in faithfulness_auc(judged, params).items()}
+    assert results["good"] == VALID and "0.8" in results["blind"] and "2" in results["few"]
+    assert valid_datasets(judged, params) == ["good"]
+    with pytest.raises(JudgeNotValid, match="blind"):
+        valid_datasets([t for t in judged if t.dataset != "good"], params)
+
+
+def test_the_stage_judges_every_trial(held_out: Sets, tmp_path: Path) -> None:
+    make_judges(nano_params(), tmp_path, {}, held_out)
+    assert list((tmp_path / "judges" / "model").iterdir()) == []
+    judged = read_trials(tmp_path / "judges" / "validation" / "trials.jsonl")
+    assert {t.kind for t in judged} == {"extractive", "abstractive", "instruction"}
+    for t in judged:
+        if t.kind == "extractive" and t.variant == "right":
+            assert t.judgement.faithfulness == t.judgement.details["entailed"] == 1.0
+        elif t.kind == "extractive" and t.variant == "same passage":
+            assert t.judgement.details["entailed"] <= 0
+
+
+def test_judges_that_see_nothing_are_rejected(held_out: Sets, tmp_path: Path) -> None:
+    params = nano_params(
+        judging__extractive="coverage", judging__abstractive="coverage", validation__min_auc=0.99
+    )
+    with pytest.raises(JudgeNotValid, match=r"qa-pair.*judging\.extractive"):
+        make_judges(params, tmp_path, {}, held_out)
+    assert list((tmp_path / "judges").iterdir()) == []
+
+
+def test_a_profile_may_train_its_own_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    start = write_classifier(tmp_path / "minilm", spread=0.05)
+    monkeypatch.setattr(validation, "import_minilm", lambda target: shutil.copytree(start, target))
+    training = {"epochs": 1, "batch_size": 4, "learning_rate": 1e-3, "pairs": 4, "seed": 0}
+    judging = Judging(entailment="trained", training=training, **BY_MODEL)  # type: ignore[arg-type]
+    params = nano_params().model_copy(update={"judging": judging})
+    monkeypatch.setattr(validation, "valid_datasets", lambda *_: ["any"])
+    make_judges(params, tmp_path, REAL, REAL)
+    names = {path.name for path in (tmp_path / "judges" / "model").iterdir()}
+    assert {"model.safetensors", "tokenizer.json", "history.json"} <= names
+    assert not names & {"start", "work"}
+    assert (tmp_path / nli.CACHE).is_dir()
+
+
+def test_a_profile_may_use_a_published_model(tmp_path: Path) -> None:
+    published = {"model": str(write_classifier(tmp_path / "published"))}
+    settings: Any = {"published": published, "extractive": "k_precision"}
+    judging = Judging(
+        entailment="published", abstractive="k_precision", max_empty_share=1, **settings
+    )
+    params = nano_params().model_copy(update={"judging": judging})
+    make_judges(params, tmp_path, {}, REAL)
+    assert (tmp_path / "judges" / "model" / "model.safetensors").is_file()
+    judged = read_trials(tmp_path / "judges" / "validation" / "trials.jsonl")
+    assert any(0 < abs(t.judgement.details["entailed"]) < 1 for t in judged)

@@ -1,0 +1,163 @@
+"""The plan: counts as the pipeline makes them, memory by closed forms, hours by hand."""
+
+import re
+import shlex
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.profiles import ROOT, config_error, default_profile, nano_params
+
+from reproduce.cli import main
+from reproduce.config import Arm, Base, Hardware, Params, load_experiments, load_params
+from reproduce.planning import plan
+from reproduce.planning.plan import ModelSize, count_stages, model_size, training_memory
+from reproduce.schema import read_judged
+from reproduce.study import load_study
+from reproduce.utils.files import read_json
+
+LLAMA = ModelSize(6_738_415_616, 32000 * 4096, 2 * 32 * 4096)
+
+
+def arms() -> dict[str, Arm]:
+    return load_experiments(ROOT / "experiments.yaml").arms
+
+
+def llama(**changes: Any) -> Params:
+    """Return the profile of LLaMA-7B with changes of its hardware."""
+    params = load_params(ROOT / "profiles" / "llama-7b" / "params.yaml")
+    names = {"deepspeed": str(ROOT / "deepspeed" / "zero3.json"), **changes}
+    return params.model_copy(update={"hardware": params.hardware.model_copy(update=names)})
+
+
+def test_counts_are_those_of_a_finished_study(shared_nano_study: Path) -> None:
+    study = load_study(shared_nano_study)
+    counts = count_stages(study.params, study.arms).set_index("stage")
+    for name, arm in study.arms.items():
+        results, planned = study.results_dir(name, study.params.seeds[0]), counts.loc[name]
+        assert planned["responses"] == len(read_judged(results / "evaluation.jsonl"))
+        record = read_json(results / "record.json")
+        assert planned["examples"] >= record["examples"]
+        if arm.mixture and not record["too_long"]:
+            assert (planned["examples"], planned["steps"]) == (record["examples"], record["steps"])
+
+
+def test_counts_of_the_default_study_by_hand() -> None:
+    counts = count_stages(load_params(ROOT / "params.yaml"), arms()).set_index("stage")
+    assert counts["examples"][["MTL", "ReSet", "CD-IF1"]].tolist() == [6 * 300, 6 * 135, 300]
+    assert counts["steps"][["ReSet", "base"]].tolist() == [51, 0]
+    assert counts["tokens"]["MTL"] == 6 * 300 * 3 * 128
+    assert counts["responses"][["IF", "candidates"]].tolist() == [3 * 9 * 80, 16 * 900]
+    assert counts["judgements"][["IF", "score"]].tolist() == [3 * 6 * 80, 16 * 450]
+    assert counts["seeds"][["data", "pretrain", "MTL"]].tolist() == [1, 3, 3]
+    assert not counts["ratings"].any()
+
+
+def test_an_llm_judge_rates_open_ended_responses_once() -> None:
+    counts = count_stages(llama(), arms()).set_index("stage")
+    ratings = counts["ratings"][["IF", "score", "judges", "candidates"]].tolist()
+    assert ratings == [3 * 4 * 200, 16 * 4 * 1270, 2 * 4 * 200, 0]
+    # 90 % of 1,270 prompts of each of seven data sets.
+    assert counts["examples"][["MTL", "ReSet"]].tolist() == [17_500, 7 * 1143]
+
+
+def test_no_more_models_are_evaluated_than_a_run_has_steps() -> None:
+    counts = count_stages(nano_params(training__epochs=0.01), arms()).set_index("stage").loc["IF"]
+    assert (counts["steps"], counts["intermediate"]) == (1, 0)
+
+
+def test_parameters_are_those_of_the_models() -> None:
+    assert model_size(llama().base) == LLAMA
+    assert model_size(Base(imported="smollm2")) == (134_515_008, 49152 * 576, 2 * 30 * 3 * 64)
+    tiny = nano_params(base__tiny__hidden_size=4, base__tiny__intermediate_size=6).base
+    layer = 4 * 4 * 4 + 3 * 4 * 6 + 2 * 4
+    assert model_size(tiny).parameters == 289 * 4 + 2 * layer + 4
+
+
+def test_a_published_model_without_a_shape_is_named() -> None:
+    base = Base.model_validate({"published": {"model": "owner/name"}})
+    assert "base.published.shape" in config_error(lambda: model_size(base))
+
+
+@pytest.mark.parametrize(
+    ("name", "gpu"),
+    [("zero3", 15_685_723_136), ("zero3-offload", 4 * 131_072_000), ("zero2", 28_638_266_368)],
+)
+def test_states_are_shared_as_zero_shares_them(name: str, gpu: int) -> None:
+    hardware = llama(deepspeed=str(ROOT / "deepspeed" / f"{name}.json")).hardware
+    assert training_memory(LLAMA, hardware, 1)[0] == pytest.approx(gpu, abs=1)
+
+
+def test_states_without_deepspeed_and_nodes_that_do_not_divide(hardware: Hardware) -> None:
+    assert training_memory(LLAMA, hardware, 1) == (16 * LLAMA.parameters, 0)
+    assert "--nodes 3" in config_error(lambda: training_memory(LLAMA, llama().hardware, 3))
+
+
+def test_generation_holds_weights_keys_and_values() -> None:
+    size, params = ModelSize(1000, 400, 48), nano_params()
+    cached = 48 * (128 + 16) * params.generation.batch_size
+    assert plan.generation_memory(size, params) == 4 * (1000 + cached)
+    assert plan.generation_memory(size, params.in_precision("bf16")) == 2 * (1000 + cached)
+
+
+def test_the_disk_holds_models_twice_and_checkpoints_for_a_while() -> None:
+    frame = plan.plan_stages(llama(), arms(), LLAMA, 1).set_index("stage")
+    half = 2 * LLAMA.parameters
+    assert frame["disk"]["MTL"] == 2 * half and frame["disk"]["pretrain"] == 3 * half
+    assert frame["temporary"]["MTL"] == 2 * 16 * LLAMA.parameters
+    assert frame["temporary"]["IF"] == frame["temporary"]["MTL"] + 2 * half
+    assert frame["disk"]["base"] == frame["temporary"]["tables"] == 0
+    frame["disk"], frame["temporary"] = 0, 0
+    frame.loc[["data", "judges"], "disk"] = [10, 1]
+    frame.loc[["data", "judges", "tables"], "temporary"] = [5, 20, 3]
+    assert plan.peak_disk(frame) == 31
+
+
+def planned(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *words: str
+) -> dict[str, float]:
+    """Return the hours of each stage that `reproduce plan` prints."""
+    monkeypatch.setattr(sys, "argv", ["reproduce", "plan", *words])
+    with pytest.raises(SystemExit) as status:
+        main()
+    assert not status.value.code
+    cells = [line.split("|") for line in capsys.readouterr().out.splitlines() if "|" in line]
+    return {stage.strip(): float(line[-1]) for _, stage, *line, _ in cells[2:]}
+
+
+def test_hours_follow_from_the_throughput(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(ROOT / "profiles" / "llama-7b")
+    speeds = ("--training-speed", "1000", "--generation-speed", "100", "--judgement-speed", "5")
+    hours = planned(monkeypatch, capsys, *speeds, "--rating-speed", "2", "--sampling-gpus", "4")
+    training = 17_500 * 3 * 1536 / (8 * 1000)
+    evaluation = 1700 * 512 / 100 + 900 / 5 + 800 / 2
+    assert hours["MTL"] == pytest.approx((training + evaluation + 240) / 3600, abs=0.01)
+    sampling = 16 * 7 * 1270 * 512 / (4 * 100)
+    assert hours["candidates"] == pytest.approx((sampling + 240) / 3600, abs=0.01)
+    assert set(arms()) < set(hours)
+
+
+def test_a_profile_for_cpus_takes_what_was_measured(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    default_profile(tmp_path)
+    (tmp_path / "timings.csv").write_text("stage,seconds,memory_mb\nMTL,7200,10\n")
+    monkeypatch.chdir(tmp_path)
+    assert planned(monkeypatch, capsys, "--write", "plan.md")["MTL"] == 2.0
+    assert "| MTL " in (tmp_path / "plan.md").read_text("utf-8")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", sorted(ROOT.glob("docs/plan-*.md")), ids=lambda path: path.stem)
+def test_a_committed_plan_is_what_its_command_writes(
+    path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    *lines, last = path.read_text("utf-8").splitlines()
+    words = shlex.split(re.findall("`reproduce plan (.*)`", last)[0])
+    words[words.index("--write") + 1] = str(tmp_path / "plan.md")
+    monkeypatch.chdir(ROOT / "profiles" / re.findall(r"Plan of (\S+)", lines[0])[0])
+    planned(monkeypatch, capsys, *words)
+    assert (tmp_path / "plan.md").read_text("utf-8").splitlines()[:-1] == lines

@@ -1,0 +1,107 @@
+"""The figures of the published tables: all there, of one size, the same bytes again."""
+
+import struct
+from pathlib import Path
+
+import pytest
+from support.profiles import ROOT
+
+from reproduce.reporting.figures import (
+    FIGURES,
+    claims_forest,
+    controls,
+    losses,
+    make_figures,
+    memorised_errors,
+    trade_off,
+)
+from reproduce.reporting.plotting import objective_labels, read_table, save
+from reproduce.utils.files import read_csv, write_csv
+
+SYNTHETIC = ROOT / "paper" / "tables"
+SMOLLM2 = ROOT / "profiles" / "smollm2" / "paper" / "tables"
+
+
+@pytest.mark.slow
+def test_every_figure_is_16_cm_wide(tmp_path: Path) -> None:
+    make_figures(SYNTHETIC, tmp_path / "figures")
+    for name in FIGURES:
+        png = (tmp_path / "figures" / f"{name}.png").read_bytes()
+        width, height = struct.unpack(">II", png[16:24])
+        assert width == int(16 / 2.54 * 200) and height < 24 / 2.54 * 200
+        assert (tmp_path / "figures" / f"{name}.pdf").read_bytes().startswith(b"%PDF")
+
+
+def test_the_same_tables_give_the_same_bytes(tmp_path: Path) -> None:
+    for name in ("first", "second"):
+        save(losses(SYNTHETIC), tmp_path / name)
+    for kind in ("png", "pdf"):
+        first, second = ((tmp_path / f"{name}.{kind}").read_bytes() for name in ("first", "second"))
+        assert first == second
+
+
+def test_real_text_has_all_figures_but_that_of_memorised_errors(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in set(FIGURES) - {"memorised-errors"}:
+        assert FIGURES[name](SMOLLM2).axes
+    for name in set(FIGURES) - {"losses", "memorised-errors"}:
+        monkeypatch.delitem(FIGURES, name)
+    make_figures(SMOLLM2, tmp_path / "figures")
+    assert {path.name for path in (tmp_path / "figures").iterdir()} == {"losses.png", "losses.pdf"}
+
+
+def test_the_star_joins_the_best_of_both_specialists() -> None:
+    rows = {row["arm"]: row for row in read_csv(SYNTHETIC / "methods.csv")}
+    star = next(line for line in trade_off(SYNTHETIC).axes[0].lines if line.get_marker() == "*")
+    assert star.get_xdata()[0] == float(rows["IF"]["instruction"])
+    assert star.get_ydata()[0] == float(rows["CD"]["faithfulness"])
+
+
+@pytest.mark.parametrize(("name", "panel"), [("controls", 0), ("ablations", 3)])
+def test_controls_and_ablations_are_drawn_as_the_tables_have_them(name: str, panel: int) -> None:
+    rows = read_table(SYNTHETIC, name).dropna(subset="instruction_difference")
+    axes = controls(SYNTHETIC).axes[panel]
+    points = [bar.lines[0].get_xdata()[0] for bar in axes.containers]
+    assert points == list(rows["instruction_difference"])
+    assert [label.get_text() for label in axes.get_yticklabels()] == list(rows["label"])
+
+
+def test_each_arm_has_its_share_of_memorised_errors() -> None:
+    rows = read_table(SYNTHETIC, "memorised-errors")
+    axes = memorised_errors(SYNTHETIC).axes[0]
+    points = [bar.lines[0].get_xdata()[0] for bar in axes.containers]
+    assert points[::-1] == list(rows["remembered"])
+
+
+def test_the_losses_of_all_main_arms_look_different() -> None:
+    lines = losses(SYNTHETIC).axes[0].get_lines()
+    labels = {line.get_label() for line in lines}
+    assert labels == {"IF", "CD", "CD → IF", "IF → CD", "MTL", "ReSet", "ReSet-S"}
+    assert len({line.get_color() for line in lines}) == len(lines)
+
+
+def test_axes_are_named_after_the_judges(tmp_path: Path) -> None:
+    assert "1 entailed" in objective_labels(SYNTHETIC)["faithfulness"]
+    rows = [
+        row | {"judge": "rating; k_precision (a)"} for row in read_csv(SYNTHETIC / "claims.csv")
+    ]
+    write_csv(tmp_path / "claims.csv", rows)
+    labels = objective_labels(tmp_path)
+    assert "rating" in labels["instruction"] and "words" in labels["faithfulness"]
+
+
+def test_claims_are_drawn_in_minimum_effects_with_the_claimed_side_right_of_0() -> None:
+    tables = {name: read_table(folder, "claims")
+              for name, folder in (("small", SYNTHETIC), ("large", SMOLLM2))}  # fmt: skip
+    rows = {name: table[table["role"] == "primary"] for name, table in tables.items()}
+    rows["large"] = rows["large"][::-1].iloc[1:]  # Another order, and one claim less.
+    small, large = claims_forest(rows).axes[0].containers
+    first = rows["small"].iloc[0]
+    assert first["direction"] == "below 0" and first["effect"] < 0
+    assert small.lines[0].get_xdata()[0] == pytest.approx(-first["effect"] / first["smallest"])
+    matching = rows["large"].iloc[-1]
+    assert large.lines[0].get_xdata()[0] == pytest.approx(
+        -matching["effect"] / matching["smallest"]
+    )
+    assert str(large.lines[0].get_xdata()[-1]) == "nan"

@@ -1,0 +1,90 @@
+"""The README's generated blocks: what tables and timings say, and nothing else changes."""
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from support.profiles import ROOT
+
+from reproduce.reporting.readme import (
+    control_differences,
+    costs,
+    needed_stages,
+    published_studies,
+    results,
+    updated,
+)
+from reproduce.study import Study
+from reproduce.utils.files import UnusableFile, write_csv
+from reproduce.utils.stage_log import PREPARING
+from reproduce.verify import primary_claims
+
+
+@pytest.fixture(scope="module")
+def studies() -> list[Study]:
+    return published_studies(ROOT)
+
+
+def block(name: str, text: str) -> str:
+    return f"<!-- {name}: begin -->\n{text}<!-- {name}: end -->\n"
+
+
+def test_published_profiles_are_found(studies: list[Study]) -> None:
+    assert [study.params.profile for study in studies] == ["tiny", "smollm2"]
+
+
+def test_each_claim_and_each_control_has_a_line(studies: list[Study]) -> None:
+    for study in studies:
+        tables = study.paper / "tables"
+        text = results(study)
+        for row in primary_claims(tables):
+            assert f"| {row['claim']} | {row['comparison']}, " in text
+            assert f"| {row['verdict']} |" in text
+        for row in control_differences(tables):
+            assert f"| {row['method']} − {row['label']} |" in text
+
+
+def test_a_claim_costs_the_stages_that_it_needs(studies: list[Study], tmp_path: Path) -> None:
+    stages = (*PREPARING, "CD", "CD-IF", "IF")
+    write_csv(tmp_path / "timings.csv", [
+        {"stage": name, "seconds": 2**n, "memory_mb": 100 * n} for n, name in enumerate(stages)
+    ])  # fmt: skip
+    text = costs(replace(studies[0], folder=tmp_path))
+    lines = {line.split(" | ")[0]: line for line in text.splitlines()}
+    assert lines["| IF tuning lowers faithfulness"].endswith("| 31 s, 0.4 GB |")
+    assert "`dvc repro arm@CD-IF arm@CD && " in lines["| IF tuning lowers faithfulness"]
+    assert lines["| ReSet beats MTL"].endswith("| – |")
+    assert lines["| All 6 stages"].endswith("| 63 s, 0.5 GB |")
+
+
+def test_an_arm_needs_its_start_and_the_candidates_that_it_selects_from(
+    studies: list[Study],
+) -> None:
+    arms, always = studies[0].arms, set(PREPARING)
+    assert needed_stages(["base"], arms) == always | {"base"}
+    assert needed_stages(["CD-IF"], arms) == always | {"CD-IF", "CD"}
+    assert needed_stages(["ReSet"], arms) == always | {"MTL", "candidates", "score", "ReSet"}
+
+
+def test_only_the_text_between_markers_changes(studies: list[Study]) -> None:
+    text = "# Title\n" + block("costs of tiny", "old\n") + "between\n"
+    text += block("results of smollm2", "") + block("notes of tiny", "kept\n") + "rest\n"
+    expected = "# Title\n" + block("costs of tiny", costs(studies[0])) + "between\n"
+    expected += block("results of smollm2", results(studies[1]))
+    expected += block("notes of tiny", "kept\n") + "rest\n"
+    assert updated(text, studies) == expected
+    assert updated(expected, studies) == expected
+
+
+def test_a_block_of_an_unpublished_profile_is_named(studies: list[Study]) -> None:
+    with pytest.raises(UnusableFile, match="results of llama-7b"):
+        updated(block("results of llama-7b", ""), studies)
+
+
+@pytest.mark.parametrize("table", ["claims", "controls", "study"])
+def test_a_table_that_is_missing_is_named(table: str, studies: list[Study], tmp_path: Path) -> None:
+    shutil.copytree(studies[0].paper / "tables", tmp_path / "paper" / "tables")
+    (tmp_path / "paper" / "tables" / f"{table}.csv").unlink()
+    with pytest.raises(UnusableFile, match=f"{table}.csv"):
+        results(replace(studies[0], folder=tmp_path))

@@ -1,0 +1,222 @@
+"""A finished study of all arms with made-up responses, written as the stages write it."""
+
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from support.profiles import ROOT
+
+from reproduce.arms import training_examples
+from reproduce.config import (
+    PRETRAINED,
+    Arm,
+    load_claims,
+    load_experiments,
+    load_params,
+    training_for,
+)
+from reproduce.evaluation.tables.judge_tables import VALIDATED_SCORES
+from reproduce.judges.judge import Rate, judge
+from reproduce.schema import (
+    Candidate,
+    Example,
+    JudgedResponse,
+    JudgedTrial,
+    Judgement,
+    Sets,
+    write_records,
+)
+from reproduce.study import Study
+from reproduce.utils.files import write_json
+
+VALUES = {"shape": ["round", "square", "oval", "flat", "long"], "hue": ["red", "blue", "green"]}
+KINDS = {
+    "answers-a": "extractive", "answers-b": "extractive", "digests": "abstractive",
+    "orders-a": "instruction", "orders-b": "instruction", "orders-c": "instruction",
+    "probe-a": "extractive", "probe-b": "extractive",
+}  # fmt: skip
+SKILL = {
+    "base": (0.2, 0.4), "IF": (0.8, 0.3), "CD": (0.3, 0.8), "CD-IF": (0.8, 0.6),
+    "IF-CD": (0.5, 0.8), "MTL": (0.65, 0.65), "ReSet": (0.7, 0.7), "ReSet-S": (0.72, 0.74),
+}  # fmt: skip
+"""Arm -> chance to follow an instruction, and to be faithful."""
+METRICS = {"extractive": "entailed", "abstractive": "summac"}
+PROMPTS = 12
+_JUDGEMENTS: dict[tuple[str, str, Rate | None], Judgement] = {}
+
+
+def synthetic_study(folder: Path, seeds: Sequence[int] = (0, 1, 2)) -> Study:
+    """Return the default profile in `folder`, with few resamples and trials."""
+    params = load_params(ROOT / "params.yaml")
+    changes = {
+        "seeds": list(seeds),
+        "statistics": params.statistics.model_copy(update={"resamples": 200}),
+        "validation": params.validation.model_copy(update={"min_trials": PROMPTS}),
+    }
+    experiments = load_experiments(ROOT / "experiments.yaml")
+    claims = load_claims(ROOT / "paper" / "claims.yaml", experiments.arms)
+    params = params.model_copy(update=changes)
+    return Study(params, experiments.arms, experiments.labels, claims, folder)
+
+
+def write_study(study: Study, rate: Rate | None = None) -> Study:
+    """Write data, judged candidates and the results of all arms; return the study.
+
+    With an LLM judge `rate` no prompt has verifiable instructions.
+    """
+    training = {n: _examples(n, "t", 2 * PROMPTS) for n in KINDS if "probe" not in n}
+    held_out = {name: _examples(name, "e", PROMPTS) for name in KINDS}
+    if rate:
+        training, held_out = (
+            {name: [replace(e, instructions=()) for e in examples] for name, examples in s.items()}
+            for s in (training, held_out)
+        )
+    for part, sets in (("training", training), ("evaluation", held_out)):
+        for name, examples in sets.items():
+            write_records(study.artifacts / "data" / part / f"{name}.jsonl", examples)
+    trials = study.artifacts / "judges" / "validation" / "trials.jsonl"
+    write_records(trials, _trials(held_out))
+    prompts = [e for examples in training.values() for e in examples]
+    for seed in study.params.seeds:
+        scores = study.artifacts / "scores" / f"seed-{seed}"
+        write_records(scores / "prompts.jsonl", prompts)
+        write_records(scores / "candidates.jsonl", _candidates(study, prompts, seed, rate))
+        for name, arm in study.arms.items():
+            write_results(study, name, arm, held_out, seed, rate)
+    return study
+
+
+def write_results(
+    study: Study, name: str, arm: Arm, held_out: Sets, seed: int, rate: Rate | None = None
+) -> None:
+    """Write the results of an arm's seed; seed n leaves out n training examples as too long."""
+    source = study.artifacts / arm.source
+    examples = training_examples(arm, source, seed) if arm.trains else []
+    start = SKILL["base" if arm.start == PRETRAINED else arm.start]
+    end = SKILL.get(name, tuple(0.95 * skill for skill in SKILL["ReSet"]))
+    prompts = [example for members in held_out.values() for example in members]
+    responses: list[JudgedResponse] = []
+    evaluations = arm.num_intermediate_evals + 1
+    for fraction in [n / evaluations for n in range(1, evaluations + 1)]:
+        rng = random.Random(f"{name}-{seed}-{fraction}")
+        skill = [
+            a + fraction * (b - a) + rng.gauss(0, 0.02) for a, b in zip(start, end, strict=True)
+        ]
+        texts = [_response(example, skill[0], skill[1], rng) for example in prompts]
+        finished = [rng.random() < 0.9 for _ in prompts]
+        judgements = _judged(prompts, texts, rate)
+        responses += [
+            JudgedResponse(e.dataset, e.id, *response, fraction)
+            for e, *response in zip(prompts, texts, finished, judgements, strict=True)
+        ]
+    folder = study.results_dir(name, seed)
+    write_records(folder / "evaluation.jsonl", responses)
+    losses = [
+        {"step": n, "loss": 2 / n + seed / 10, "learning_rate": 1e-3 / n} for n in range(1, 9)
+    ]
+    write_json(folder / "history.json", losses if examples else [])
+    write_json(folder / "record.json", {
+        "arm": name, "seed": seed, "settings": arm.model_dump(mode="json"),
+        "training": training_for(study.params, arm).model_dump(mode="json"),
+        "examples": max(0, len(examples) - seed), "too_long": seed if examples else 0,
+        "steps": 8, "datasets": sorted({e.dataset for e in examples}), "parameters": 23,
+    })  # fmt: skip
+
+
+def rewrite(path: Path, change: Callable[[list[Any]], list[Any]]) -> None:
+    """Change the rows of a JSON Lines file."""
+    from reproduce.utils.files import read_rows, write_rows
+
+    write_rows(path, change(read_rows(path)))
+
+
+def _judged(
+    examples: Sequence[Example], texts: Sequence[str], rate: Rate | None
+) -> list[Judgement]:
+    # Most responses are one of a few, so each is judged once per process.
+    keys = [(example.id, text, rate) for example, text in zip(examples, texts, strict=True)]
+    new = {key: e for key, e in zip(keys, examples, strict=True) if key not in _JUDGEMENTS}
+    judgements = judge([*new.values()], [text for _, text, _ in new], _entailment, METRICS, rate)
+    _JUDGEMENTS.update(zip(new, judgements, strict=True))
+    return [_JUDGEMENTS[key] for key in keys]
+
+
+def _candidates(
+    study: Study, prompts: list[Example], seed: int, rate: Rate | None
+) -> list[Candidate]:
+    rng = random.Random(f"candidates-{seed}")
+    candidates = [
+        Candidate(e.dataset, e.id, name, n, _response(e, *SKILL["MTL"], rng), rng.random() < 0.9)
+        for name, decoding in study.params.candidates.strategies.items()
+        for e in prompts
+        for n in range(decoding.samples)
+    ]
+    examples = prompts * (len(candidates) // len(prompts))
+    by_id = {example.id: example for example in examples}
+    examples = [by_id[candidate.example] for candidate in candidates]
+    texts = [candidate.response for candidate in candidates]
+    judgements = _judged(examples, texts, rate)
+    return [replace(c, judgement=j) for c, j in zip(candidates, judgements, strict=True)]
+
+
+def _trials(held_out: Sets) -> list[JudgedTrial]:
+    # Every score is sure of what is right, and of what is wrong but for the first of each set.
+    return [
+        JudgedTrial(
+            name, e.kind, e.id, variant, e.response,
+            Judgement(None, None, None, dict.fromkeys(
+                VALIDATED_SCORES[e.kind][1:], float(variant == "right" or n == 0)
+            )),
+        )
+        for name, examples in held_out.items()
+        for n, e in enumerate(examples)
+        for variant in ("right", "same passage", "negated")
+        if not e.is_probe
+    ]  # fmt: skip
+
+
+def _entailment(pairs: Any) -> Any:
+    # The larger the share of the hypothesis's words in the premise, the more it is entailed.
+    shares = []
+    for premise, hypothesis in pairs:
+        words = set(hypothesis.lower().rstrip(".").split())
+        shares.append(len(words & set(premise.lower().rstrip(".").split())) / max(1, len(words)))
+    shared = 0.9 * np.array(shares)
+    return np.stack([shared, np.full_like(shared, 0.1), 0.9 - shared], axis=1)
+
+
+def _response(example: Example, follow: float, faithful: float, rng: random.Random) -> str:
+    if rng.random() < 0.01:
+        return ""
+    if example.kind == "instruction":
+        return " ".join(["yes" if rng.random() < follow else "no", "end" * (rng.random() < follow)])
+    if rng.random() < faithful:
+        return example.response
+    if example.kind == "abstractive":
+        return "Nothing was written there at all."
+    return example.parametric_answer if rng.random() < 0.6 else rng.choice(VALUES["shape"])
+
+
+def _examples(dataset: str, part: str, size: int) -> list[Example]:
+    rng, kind = random.Random(f"{dataset}-{part}"), KINDS[dataset]
+    examples = []
+    for name in (f"{part}{number}" for number in range(size)):
+        topic = rng.choice(list(VALUES))
+        truth, memorised = rng.sample(VALUES[topic], 2)
+        context = f"The {topic} of {name} is {truth}. The mass of {name} is known to be heavy."
+        shared: dict[str, Any] = {"dataset": dataset, "kind": kind, "split_group": name}
+        if kind == "instruction":
+            rules = tuple({"id": "includes", "words": [word]} for word in ("yes", "end"))
+            fields = {"prompt": f"Do {name}.", "response": "yes end", "instructions": rules}
+        elif kind == "abstractive":
+            fields = {"prompt": f"Sum up {context}", "response": context, "context": context,
+                      "references": (context,)}  # fmt: skip
+        else:
+            fields = {"prompt": f"{context} Which {topic}?", "response": truth, "context": context,
+                      "references": (truth,), "parametric_answer": memorised,
+                      "is_probe": dataset.startswith("probe")}  # fmt: skip
+        examples.append(Example(**shared, **fields))
+    return examples
