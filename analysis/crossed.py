@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import tabulate
+import pandas as pd
 
 from reproduce.arms import run_arm
 from reproduce.config import PRETRAINED, ConfigError
@@ -50,7 +50,7 @@ def main(words: Sequence[str]) -> None:
     ]
     rows.sort(key=lambda row: (options.arms.index(row["arm"]), row["base_model"], row["examples"]))
     write_csv(options.output, rows)
-    print(tabulate.tabulate(rows, headers="keys"))
+    print(pd.DataFrame(rows).to_string(index=False))
 
 
 def scores_of_shifted(study: Study, name: str, shift: int) -> list[dict[str, Any]]:

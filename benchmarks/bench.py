@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import MagicMock, patch
 
-import tabulate
+import pandas as pd
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, get_scheduler
 from transformers.cache_utils import DynamicLayer
@@ -42,10 +42,9 @@ from reproduce.study import Study, load_study
 from reproduce.training import trainer
 from reproduce.training.sampler import LengthBatches, num_steps
 from reproduce.training.trainer import pad_rows
-from reproduce.utils.determinism import named_seed, set_determinism
 from reproduce.utils.files import UnusableFile, read_json, write_csv, write_json
 from reproduce.utils.hardware import environment, resolve_precision, use_one_gpu
-from reproduce.utils.parallel import for_each_seed
+from reproduce.utils.seeds import for_each_seed, named_seed, set_determinism
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
@@ -69,7 +68,7 @@ class Measurement:
 
     seconds: float
     units: int
-    numbers: dict[str, float]
+    numbers: Mapping[str, float]
     outputs: list[Any] = field(default_factory=list)
 
 
@@ -169,7 +168,9 @@ def bare_loop(task: Task) -> float:
         losses.append(sum(part.item() for part in parts))
     model.save_pretrained(task.folder)
     every = max(1, len(losses) // 20)
-    return statistics.mean(losses[-(len(losses) % every or every) :])  # what `train` logs last
+    return float(
+        statistics.mean(losses[-(len(losses) % every or every) :])
+    )  # what `train` logs last
 
 
 def trl(task: Task, as_it_comes: bool = False) -> float:
@@ -359,13 +360,14 @@ def measure_judging(method: str, options: argparse.Namespace) -> Measurement:
         [(examples[r.example], r.response) for r in read_judged(file) if r.train_fraction == 1.0]
         for file in files[: options.size]
     ]
-    changes = {}
+    changes: dict[str, Any] = {}
     if method == "one-by-one":
         pairs = [pair for call in calls for pair in call]
         calls = [[pair] for pair in random.Random(0).sample(pairs, min(ALONE, len(pairs)))]
         changes = {"BATCH_SIZE": 1, "PAD_MULTIPLE": 1}
     model_folder = (study.artifacts / "judges" / "model").resolve()
-    with tempfile.TemporaryDirectory() as scratch, contextlib.chdir(scratch):
+    quiet = contextlib.redirect_stdout(None)
+    with tempfile.TemporaryDirectory() as scratch, contextlib.chdir(scratch), quiet:
         panel = JudgePanel(params, model_folder)
         if method in ("no-cache", "one-by-one") and isinstance(panel.entailment, nli.CrossEncoder):
             panel.entailment.store = MagicMock(**{"get.return_value": None})
@@ -381,11 +383,11 @@ def measure_judging(method: str, options: argparse.Namespace) -> Measurement:
 
 # ---- comparing
 
-BENCHMARKS = {
+BENCHMARKS: dict[str, tuple[Callable[..., Measurement], str, str, Sequence[str]]] = {
     # name: how a method is measured, unit, the methods by default, all methods
-    "training": (measure_training, "tokens", "ours bare-loop trl trl-as-it-comes", TRAINING),
-    "sampling": (measure_generation, "tokens", "ours plain-generate one-by-one", GENERATION),
-    "evaluation": (measure_generation, "tokens", "ours plain-generate one-by-one", GENERATION),
+    "training": (measure_training, "tokens", "ours bare-loop trl trl-as-it-comes", [*TRAINING]),
+    "sampling": (measure_generation, "tokens", "ours plain-generate one-by-one", [*GENERATION]),
+    "evaluation": (measure_generation, "tokens", "ours plain-generate one-by-one", [*GENERATION]),
     "judging": (measure_judging, "responses", "ours again no-cache one-by-one", ()),
 }
 
@@ -425,7 +427,7 @@ def main(words: Sequence[str]) -> None:
     suffix = "" if options.profile.resolve() == ROOT else f"-{options.profile.resolve().name}"
     output = options.output or RESULTS / f"{options.benchmark}{suffix}.csv"
     write_csv(output, [{**row, **about} for row in rows])
-    print(tabulate.tabulate(rows, headers="keys"))
+    print(pd.DataFrame(rows).to_string(index=False))
 
 
 def summarise(

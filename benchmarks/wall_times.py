@@ -15,7 +15,7 @@ COMMANDS = {
     "set-up in a fresh clone": "git clone -q . {scratch}/new; cd {scratch}/new; make .venv/ready",
     "the tests": "make test",
     "all tests": "make test-all",
-    "the whole study, without any cache": "dvc repro --force",
+    "the whole study, without any cache": "make twice",
     "`dvc repro` with nothing to do": "dvc repro",
     "check the settings": "reproduce check",
     "compare with the published results": "reproduce verify",
@@ -39,7 +39,12 @@ def main(words: list[str]) -> None:
         if status:
             sys.exit(f"{command}: failed")
         megabytes = f"{usage.ru_maxrss * 1024 / 1e6:.0f}"  # of the largest process
-        measured = {"what": what, "repeats": 1, "seconds": f"{seconds:.1f}", "memory_mb": megabytes}
+        measured = {
+            "what": what,
+            "repeats": "1",
+            "seconds": f"{seconds:.1f}",
+            "memory_mb": megabytes,
+        }
         rows[what] = {**measured, **provenance(command)}
         print(f"{what}: {seconds:.1f} s", flush=True)
         write_csv(OUTPUT, list(rows.values()))

@@ -30,9 +30,8 @@ from reproduce.training.launch import (
     run_training,
 )
 from reproduce.training.sampler import num_steps
-from reproduce.utils.determinism import named_seed, set_determinism
 from reproduce.utils.files import UnusableFile, atomic_dir, write_json
-from reproduce.utils.parallel import for_each_seed
+from reproduce.utils.seeds import for_each_seed, named_seed, set_determinism
 from reproduce.utils.stage_log import log_run
 
 if TYPE_CHECKING:

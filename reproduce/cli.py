@@ -35,6 +35,9 @@ def running(name: str) -> Iterator[Study]:
     study = load_study()
     check_ready(study.params)
     use_one_gpu(study.params)
+    if not study.params.hardware.deepspeed:
+        # accelerate imports DeepSpeed wherever it is installed: seconds in every process.
+        sys.modules.setdefault("deepspeed", None)  # type: ignore[arg-type]
     with stage(name, stage_order(study.arms)):
         yield replace(study, params=resolve_precision(study.params))
 
@@ -106,7 +109,8 @@ def judges() -> None:
     from reproduce.judges.validation import make_judges
 
     with running("judges") as study:
-        make_judges(study.params, study.artifacts, *judge_examples(study.params))
+        sets = judge_examples(study.params, study.artifacts)
+        make_judges(study.params, study.artifacts, *sets)
 
 
 @app.command(rich_help_panel=PIPELINE)

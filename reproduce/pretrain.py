@@ -11,9 +11,8 @@ from reproduce.schema import read_sets
 from reproduce.study import Study
 from reproduce.training.launch import Job, remove_checkpoints, run_training
 from reproduce.training.sampler import num_steps
-from reproduce.utils.determinism import named_seed, set_determinism
 from reproduce.utils.files import atomic_dir, read_rows, write_json
-from reproduce.utils.parallel import for_each_seed
+from reproduce.utils.seeds import for_each_seed, named_seed, set_determinism
 from reproduce.utils.stage_log import log_run
 from reproduce.world.tokenizer import build_tokenizer
 

@@ -4,9 +4,7 @@ Nothing else writes to paper/ and to the README's generated blocks.
 """
 
 import shutil
-from pathlib import Path
 
-from reproduce.config import PRETRAINED
 from reproduce.evaluation.tables.samples import export_seed
 from reproduce.reporting.readme import update_readme
 from reproduce.reporting.report import build_report
@@ -40,8 +38,6 @@ def publish(study: Study, results: bool = False, documents_only: bool = False) -
 
 def publish_results(study: Study) -> None:
     """Copy the results of every arm and local seed, without the texts of other people."""
-    base = Path("results") / PRETRAINED
-    shutil.copytree(study.artifacts / base, study.paper / base, dirs_exist_ok=True)
     for arm in study.arms:
         for seed in study.params.seeds:
             export_seed(study, arm, seed)

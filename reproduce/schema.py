@@ -184,5 +184,3 @@ def read_trials(source: Path) -> list[JudgedTrial]:
         JudgedTrial(**{**row, "judgement": Judgement(**row["judgement"])})
         for row in read_rows(source)
     ]
-
-

@@ -8,6 +8,7 @@ import json
 import os
 import re
 import shutil
+import uuid
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
@@ -40,9 +41,6 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 SAMPLES, SAMPLES_PER_DATASET = "samples.json", 5
-BATCH = 900
-"""Metrics per request; MLflow takes at most 1,000 values."""
-
 STAGES = {PRETRAINED: "pretrain", "judges": "judges", "rewards": "score"}
 """Runs that are no arm -> the stage that made them."""
 
@@ -104,8 +102,11 @@ def track(study: Study) -> None:
             files = study.folder.resolve() / "mlartifacts"
             outdated = list(files.glob("*"))
             with atomic_path(study.folder / "mlflow.db") as draft:
-                client = MlflowClient(f"sqlite:///{draft.resolve().as_posix()}")
+                # A new name, as MLflow keeps connections to files of a name that it knows.
+                database = draft.resolve().with_name(f"{uuid.uuid4().hex}.db")
+                client = MlflowClient(f"sqlite:///{database.as_posix()}")
                 log_runs(client, study.params.profile, records.values(), files.as_uri())
+                database.rename(draft)
             for folder in outdated:
                 shutil.rmtree(folder)
     except (MlflowException, SQLAlchemyError) as error:
@@ -153,8 +154,7 @@ def log_runs(
         run_id, end = run.info.run_id, run.info.start_time + round((record.seconds or 0) * 1000)
         parameters = [Param(*item) for item in record.parameters.items()]
         metrics = [Metric(name, value, end, step) for name, value, step in record.metrics]
-        for first in range(0, max(1, len(metrics)), BATCH):
-            client.log_batch(run_id, metrics[first : first + BATCH], [] if first else parameters)
+        client.log_batch(run_id, metrics, parameters)
         client.log_inputs(run_id, [
             DatasetInput(
                 Dataset(path, digest, "local", json.dumps({"uri": path})),

@@ -17,10 +17,10 @@ import nano_study
 import unruly
 import yaml
 from classifiers import write_classifier
-
 from reproduce.records import flat
-from reproduce.utils.files import read_csv, read_rows
 from reproduce.utils.progress import spoken
+
+from reproduce.utils.files import read_csv, read_rows
 
 ROOT = Path(__file__).resolve().parent.parent
 PROFILE = ROOT / "profiles" / "llama-7b"
@@ -112,6 +112,7 @@ def run(profile: Path, *stages: str) -> str:
 def _write_data(sets: dict[str, Row], hub: Path) -> list[str]:
     """Write rows in every layout, point the sets at them, and return their texts."""
     from reproduce.world.build import evaluation_sets, training_sets
+
     from reproduce.world.people import make_world
 
     world = make_world(24, 0)

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from reproduce.generation.respond import evaluate
+from reproduce.judges.panel import TooMuchLost, judged, judges_of, refuse_lost
 
 from reproduce.config import Judging, Params, load_params
-from reproduce.generation.respond import evaluate
 from reproduce.judges.judge import Judgement
-from reproduce.judges.panel import TooMuchLost, judged, judges_of, refuse_lost
 from reproduce.models.load import load_model
 from reproduce.schema import Example
 

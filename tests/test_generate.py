@@ -4,13 +4,13 @@ from typing import Any
 
 import pytest
 import torch
+from reproduce.generation.kv_cache import GrowingLayer
 
 from reproduce.config import Decoding, Generation
 from reproduce.generation.generate import GREEDY, Response, pad_left, respond
-from reproduce.generation.kv_cache import GrowingLayer
 from reproduce.models.tokenization import prompt_ids
 from reproduce.schema import Example
-from reproduce.utils.determinism import named_seed
+from reproduce.utils.seeds import named_seed
 
 Sets = dict[str, list[Example]]
 MOST = 8

@@ -16,6 +16,7 @@ from typing import Any
 import psutil
 import pytest
 import yaml
+from reproduce.reset.served import options, served
 
 from reproduce.config import (
     Candidates,
@@ -31,7 +32,6 @@ from reproduce.config import (
 )
 from reproduce.judges.llm_judge import rater
 from reproduce.reset.sample import sample_candidates
-from reproduce.reset.served import options, served
 from reproduce.schema import Example, read_examples, write_examples
 from reproduce.utils.files import read_rows, sealed_folder, write_json
 from reproduce.utils.openai_client import EndpointError

@@ -1,7 +1,7 @@
 """The runs of a small study in MLflow, and that a number of a table leads to them."""
 
-import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -130,7 +130,7 @@ def runs(uri: str, where: str = "") -> list[Any]:
 
 
 def the_run(study: Study, cell: str) -> Any:
-    (run,) = runs(f"sqlite:///{study.folder}/mlflow.db", f"tags.cell = '{cell}'")
+    (run,) = runs(tracking_uri(study.folder), f"tags.cell = '{cell}'")
     return run
 
 
@@ -143,11 +143,11 @@ def test_a_filter_leads_from_a_cell_to_its_run(tracked: Study) -> None:
     (line,) = [line for line in read_log(tracked.folder) if (line.stage, line.seed) == ("CD", 1)]
     assert run.info.start_time == round(line.started * 1000)
     assert run.info.end_time - run.info.start_time == round(line.seconds * 1000)
-    assert len(runs(f"sqlite:///{tracked.folder}/mlflow.db")) == 2 * (len(ARMS) + 2) + 1
+    assert len(runs(tracking_uri(tracked.folder))) == 2 * (len(ARMS) + 2) + 1
 
 
 def test_a_run_holds_settings_scores_and_losses(tracked: Study) -> None:
-    client, run = MlflowClient(f"sqlite:///{tracked.folder}/mlflow.db"), the_run(tracked, CELL)
+    client, run = MlflowClient(tracking_uri(tracked.folder)), the_run(tracked, CELL)
     scores = run.data.metrics
     assert scores["faithfulness/mean"] == scores["faithfulness/answers"] == 0.75
     assert scores["faithfulness/probe"] == 1.0
@@ -167,22 +167,21 @@ def test_a_run_holds_settings_scores_and_losses(tracked: Study) -> None:
 def test_a_run_names_the_data_that_it_read(tracked: Study) -> None:
     inputs = the_run(tracked, CELL).inputs.dataset_inputs
     names = {i.dataset.name: (i.dataset.digest, i.tags[0].value) for i in inputs}
-    assert set(names) == {
-        "artifacts/models/CD/seed-1/train.jsonl",
-        *(f"artifacts/data/evaluation/{name}.jsonl" for name in KINDS),
-    }
-    assert names["artifacts/models/CD/seed-1/train.jsonl"][1] == "training"
-    assert len({digest for digest, _ in names.values()}) == len(names)
+    digest, use = names["artifacts/models/CD/seed-1"]
+    assert set(names) == {"artifacts/models/CD/seed-1", "artifacts/data/evaluation"}
+    assert use == "training" and names["artifacts/data/evaluation"][1] == "evaluation"
+    # Both seeds have the same examples here, so the same digest.
+    assert ("artifacts/models/CD/seed-0", digest) in run_records(tracked, ["CD"])[-2].datasets
 
 
-def test_a_run_shows_the_first_responses(tracked: Study) -> None:
-    client, run = MlflowClient(f"sqlite:///{tracked.folder}/mlflow.db"), the_run(tracked, CELL)
-    table = json.loads(Path(client.download_artifacts(run.info.run_id, "samples.json")).read_text())
-    rows = [dict(zip(table["columns"], row, strict=True)) for row in table["data"]]
-    assert len(rows) == SAMPLES_PER_DATASET * len(KINDS)
-    assert (rows[0]["prompt"], rows[0]["response"]) == ("answers 0?", RESPONSE)
-    assert rows[0]["faithfulness"] == 0.75
-    assert run.data.tags["mlflow.loggedArtifacts"]  # The UI shows it as a table.
+def test_a_run_shows_the_first_responses(tracked: Study, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", tracking_uri(tracked.folder))
+    client, info = MlflowClient(tracking_uri(tracked.folder)), the_run(tracked, CELL).info
+    table = client.load_table(info.experiment_id, "samples.json", [info.run_id])
+    assert len(table) == SAMPLES_PER_DATASET * len(KINDS)
+    first = table.to_dict("records")[0]
+    assert (first["prompt"], first["response"]) == ("answers 0?", RESPONSE)
+    assert first["faithfulness"] == 0.75
 
 
 def test_texts_of_others_are_left_out(tracked: Study) -> None:
@@ -233,21 +232,33 @@ def test_means_are_those_of_the_tables(tmp_path: Path) -> None:
     assert "faithfulness/mean" not in scores_of(study, CELL)
 
 
-def test_published_runs_are_tracked_where_there_are_no_results(
+def test_published_runs_replace_others_where_there_are_no_results(
     tracked: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    study = replace(tracked, folder=tmp_path)
     with pytest.raises(UnusableFile):
-        track(replace(tracked, folder=tmp_path))
+        track(study)
     write_run_records(tracked, tmp_path / "paper" / "runs.jsonl")
     records = read_run_records(tmp_path / "paper" / "runs.jsonl")
-    expected = {r.cell: replace(r, samples=[]) for r in run_records(tracked)}
-    assert records == expected
-    study = replace(tracked, folder=tmp_path)
+    assert records == {r.cell: replace(r, samples=[]) for r in run_records(tracked)}
+    shutil.copy(tracked.folder / "mlflow.db", tmp_path)
+    shutil.copytree(tracked.folder / "mlartifacts", tmp_path / "mlartifacts")
+    before = file_sha256(tmp_path / "mlflow.db")
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(MlflowClient, "set_terminated", interrupt)
+        track(study)
+    assert file_sha256(tmp_path / "mlflow.db") == before  # The old runs, all of them.
     track(study)
     assert len(runs(tracking_uri(tmp_path))) == len(records)
-    assert the_run(study, CELL).data.metrics == the_run(tracked, CELL).data.metrics
-    assert the_run(study, CELL).info.start_time == the_run(tracked, CELL).info.start_time
+    old, new = the_run(tracked, CELL), the_run(study, CELL)
+    assert new.info.run_id != old.info.run_id
+    assert (new.data.metrics, new.info.start_time) == (old.data.metrics, old.info.start_time)
+    assert list((tmp_path / "mlartifacts").iterdir()) == []
+
+
+def interrupt(*_: Any, **__: Any) -> None:
+    raise KeyboardInterrupt
 
 
 @pytest.mark.parametrize(
@@ -259,50 +270,8 @@ def test_a_damaged_file_of_runs_is_named(tmp_path: Path, line: str) -> None:
         read_run_records(tmp_path / "runs.jsonl")
 
 
-def test_a_rebuild_replaces_all_runs_or_none(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    study = small_study(tmp_path)
-    track(study)
-    ids, before = {run.info.run_id for run in runs(tracking_uri(tmp_path))}, digest(tmp_path)
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(MlflowClient, "set_terminated", interrupt)
-        track(study)
-    assert digest(tmp_path) == before
-    track(study)
-    later = {run.info.run_id for run in runs(tracking_uri(tmp_path))}
-    assert len(later) == len(ids) and not later & ids
-    assert {path.name for path in (tmp_path / "mlartifacts").iterdir()} <= later
-
-
-def test_on_a_shared_store_only_the_runs_of_the_profile_are_replaced(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    uri = f"sqlite:///{tmp_path / 'team.db'}"
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
-    study = small_study(tmp_path)
-    track(study)
-    count = len(runs(uri))
-    client = MlflowClient(uri)
-    place = client.get_experiment_by_name("dancing-in-chains/tiny").experiment_id
-    other = client.create_run(place).info.run_id
-    track(study)
-    assert len(runs(uri)) == count + 1
-    assert other in {run.info.run_id for run in runs(uri)}
-    assert not (tmp_path / "mlflow.db").exists()
-
-
-def interrupt(*_: Any, **__: Any) -> None:
-    raise KeyboardInterrupt
-
-
-def digest(folder: Path) -> str:
-    return file_sha256(folder / "mlflow.db")
-
-
 @pytest.mark.slow
-def test_a_server_keeps_runs_and_their_files(
+def test_on_a_server_only_the_runs_of_the_profile_are_replaced(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with socket.socket() as probe:
@@ -320,12 +289,18 @@ def test_a_server_keeps_runs_and_their_files(
         try:
             wait_for(f"{uri}/health")
             track(study)
+            client, count = MlflowClient(uri), len(runs(uri))
+            experiment = client.get_experiment_by_name("dancing-in-chains/tiny")
+            other = client.create_run(experiment.experiment_id).info.run_id
+            track(study)
+            assert len(runs(uri)) == count + 1
+            assert other in {run.info.run_id for run in runs(uri)}
             (run,) = runs(uri, f"tags.cell = '{CELL}'")
-            files = MlflowClient(uri).list_artifacts(run.info.run_id)
+            assert run.info.artifact_uri.startswith("mlflow-artifacts:")
+            assert [f.path for f in client.list_artifacts(run.info.run_id)] == ["samples.json"]
         finally:
             os.killpg(server.pid, signal.SIGKILL)
-    assert run.info.artifact_uri.startswith("mlflow-artifacts:")
-    assert [file.path for file in files] == ["samples.json"]
+    assert not (study.folder / "mlflow.db").exists()
 
 
 def wait_for(address: str, seconds: float = 120) -> None:
@@ -373,18 +348,16 @@ def test_a_published_effect_is_a_difference_of_published_runs(folder: Path) -> N
     names = {"Faithfulness": "faithfulness", "Instruction following": "instruction"}
 
     def mean(arm: str, objective: str) -> float:
-        return fmean(
-            value
-            for run in records if run.arm == arm
-            for name, value, step in run.metrics
-            if name == f"{objective}/mean" and step == int(run.parameters["steps"])
-        )  # fmt: skip
+        final = [
+            {name: value for name, value, _ in sorted(run.metrics, key=lambda metric: metric[2])}
+            for run in records
+            if run.arm == arm
+        ]
+        return fmean(metrics[f"{objective}/mean"] for metrics in final)
 
-    claims = [row for row in read_csv(folder / "paper" / "tables" / "claims.csv")
-              if row["role"] == "primary" and row["measure"] in names]  # fmt: skip
+    claims = read_csv(folder / "paper" / "tables" / "claims.csv")
+    claims = [row for row in claims if row["role"] == "primary" and row["measure"] in names]
     assert claims
-    for claim in claims:
-        difference = mean(claim["of"], names[claim["measure"]]) - mean(
-            claim["minus"], names[claim["measure"]]
-        )
-        assert float(claim["effect"]) == pytest.approx(difference, abs=2e-6)
+    for row in claims:
+        of, minus = (mean(row[side], names[row["measure"]]) for side in ("of", "minus"))
+        assert float(row["effect"]) == pytest.approx(of - minus, abs=2e-6)

@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 import torch
+from reproduce.evaluation.tables.study import parameters
+from reproduce.training.loss import sparse_scores
 
 from reproduce.config import ConfigError, Hardware, Training
-from reproduce.evaluation.tables.study import parameters
 from reproduce.models.tokenization import (
     IGNORED,
     encode_example,
@@ -20,7 +21,6 @@ from reproduce.models.tokenization import (
 )
 from reproduce.schema import Example
 from reproduce.training import trainer
-from reproduce.training.loss import sparse_scores
 from reproduce.training.sampler import LengthBatches, length_batches
 from reproduce.training.trainer import train, training_arguments
 

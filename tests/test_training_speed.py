@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from reproduce.training.speed import model_flops_utilisation, note_speed
 
 from reproduce.training import speed
-from reproduce.training.speed import model_flops_utilisation, note_speed
 from reproduce.utils.stage_log import logged
 
 

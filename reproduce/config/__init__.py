@@ -1,95 +1,12 @@
 """The schemas of params.yaml, experiments.yaml and claims.yaml, checked before any work."""
 
 from reproduce.config.claims_file import Claim, Claims, Difference
-from reproduce.config.experiments import (
-    PRETRAINED,
-    Arm,
-    Arms,
-    Experiments,
-    Selection,
-    Weights,
-    training_for,
-)
-from reproduce.config.load import (
-    ConfigError,
-    check_candidates,
-    check_ready,
-    load_claims,
-    load_experiments,
-    load_params,
-    pin_command,
-    pins,
-)
-from reproduce.config.params import (
-    ENTAILMENT_METRICS,
-    Base,
-    Candidates,
-    CrossEncoderTraining,
-    Data,
-    Decoding,
-    Generation,
-    Hardware,
-    HubData,
-    HubSet,
-    JudgeServer,
-    Judging,
-    Layout,
-    LLMJudgeSettings,
-    Params,
-    PublishedBase,
-    PublishedJudge,
-    RealData,
-    Shape,
-    Statistics,
-    TableName,
-    TinyModel,
-    Training,
-    Validation,
-    WorldData,
-)
-
-__all__ = [
-    "ENTAILMENT_METRICS",
-    "PRETRAINED",
-    "Arm",
-    "Arms",
-    "Base",
-    "Candidates",
-    "Claim",
-    "Claims",
-    "ConfigError",
-    "CrossEncoderTraining",
-    "Data",
-    "Decoding",
-    "Difference",
-    "Experiments",
-    "Generation",
-    "Hardware",
-    "HubData",
-    "HubSet",
-    "JudgeServer",
-    "Judging",
-    "LLMJudgeSettings",
-    "Layout",
-    "Params",
-    "PublishedBase",
-    "PublishedJudge",
-    "RealData",
-    "Selection",
-    "Shape",
-    "Statistics",
-    "TableName",
-    "TinyModel",
-    "Training",
-    "Validation",
-    "Weights",
-    "WorldData",
-    "check_candidates",
-    "check_ready",
-    "load_claims",
-    "load_experiments",
-    "load_params",
-    "pin_command",
-    "pins",
-    "training_for",
-]
+from reproduce.config.experiments import PRETRAINED, Arm, Arms, Experiments, Selection, Weights
+from reproduce.config.experiments import training_for
+from reproduce.config.load import ConfigError, check_candidates, check_ready, load_claims
+from reproduce.config.load import load_experiments, load_params, pin_command, pins
+from reproduce.config.params import ENTAILMENT_METRICS, Base, Candidates, CrossEncoderTraining
+from reproduce.config.params import Data, Decoding, Generation, Hardware, HubData, HubSet
+from reproduce.config.params import JudgeServer, Judging, Layout, LLMJudgeSettings, Params
+from reproduce.config.params import PublishedBase, PublishedJudge, RealData, Shape, Statistics
+from reproduce.config.params import TableName, TinyModel, Training, Validation, WorldData

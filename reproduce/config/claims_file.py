@@ -4,8 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from reproduce.config.params import TableName
-from reproduce.config.types import Strict
+from reproduce.config.params import Strict, TableName
 
 Label = Literal["C", "S", "I"]
 """How a fact is known: C from a primary source, S from a third party's summary, I inferred."""

@@ -5,8 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from reproduce.config.params import Params, Training
-from reproduce.config.types import Name, Share, Strict, Weight
+from reproduce.config.params import Name, Params, Share, Strict, Training, Weight
 
 PRETRAINED = "pretrained"
 """What an arm starts from that starts from no other arm."""

@@ -16,16 +16,13 @@ from reproduce.utils.files import UnusableFile, read_json
 
 BASE = "base"
 """The arm that evaluates the pretrained model without training."""
-TWO_STAGE = (BASE, "IF", "CD", "CD-IF", "IF-CD")
+TRAINING_CURVE_ARMS = ("IF", "CD", "CD-IF", "IF-CD")
 MTL, RESET, RESET_S = "MTL", "ReSet", "ReSet-S"
 RESET_FULL = "full"
 """ReSet with the epochs and the learning rate of MTL instead of the continuation's."""
-MAIN_ARMS = (*TWO_STAGE, MTL, RESET, RESET_S)
-TRAINING_CURVE_ARMS = TWO_STAGE[1:]
+MAIN_ARMS = (BASE, *TRAINING_CURVE_ARMS, MTL, RESET, RESET_S)
 REQUIRED_ARMS = (*MAIN_ARMS, RESET_FULL)
 """The arms that tables and figures name; the others may be left out."""
-
-CD_KINDS = ("extractive", "abstractive")
 
 
 @dataclass(frozen=True)
@@ -41,8 +38,8 @@ METRICS = {
     metric.name: metric
     for metric in (
         Metric("instruction", "IF", ("instruction",)),
-        Metric("faithfulness", "Faithfulness", CD_KINDS),
-        Metric("task", "Task", CD_KINDS),
+        Metric("faithfulness", "Faithfulness", ("extractive", "abstractive")),
+        Metric("task", "Task", ("extractive", "abstractive")),
         Metric("prompt_strict", "IF, prompt level", ("instruction",)),
         Metric("instruction_loose", "IF, loose", ("instruction",)),
         Metric("prompt_loose", "IF, prompt, loose", ("instruction",)),
@@ -144,14 +141,12 @@ class Results:
         """Return the names of the data sets that a metric averages over, without probes."""
         if metric is BOTH:
             return self.datasets(INSTRUCTION) + self.datasets(FAITHFULNESS)
-        names = [
+        allowed = self.faithfulness_metrics if metric is FAITHFULNESS else self.sets
+        return [
             name
             for name, examples in self.sets.items()
-            if examples[0].kind in metric.kinds and not examples[0].is_probe
+            if examples[0].kind in metric.kinds and not examples[0].is_probe and name in allowed
         ]
-        if metric is FAITHFULNESS:
-            return [name for name in names if name in self.faithfulness_metrics]
-        return names
 
     def lowest(self, metric: Metric) -> float:
         """Return the lowest possible value of a metric; the highest is 1."""
@@ -245,13 +240,10 @@ def load_results(study: Study, names: Iterable[str] | None = None) -> Results:
         if tuple(by_seed) != seeds:
             raise UnusableFile(f"results/{name}: has seeds {[*by_seed]}, other arms {[*seeds]}")
     prompts = pd.DataFrame(
-        [
-            (e.id, e.dataset, e.side, e.kind, e.is_probe, e.is_completion)
-            for examples in sets.values()
-            for e in examples
-        ],
-        columns=["example", "dataset", "side", "kind", "is_probe", "is_completion"],
-    ).reset_index(names="position")
+        {"example": e.id, "dataset": e.dataset, "side": e.side, "kind": e.kind,
+         "is_probe": e.is_probe, "is_completion": e.is_completion}
+        for examples in sets.values() for e in examples
+    ).reset_index(names="position")  # fmt: skip
     labels: dict[str, str] = {}
     scores, training, losses = [], [], []
     for name, arm in arms.items():
@@ -273,19 +265,12 @@ def load_results(study: Study, names: Iterable[str] | None = None) -> Results:
                 losses += [{**identity, "seed": seed, **step} for step in steps]
     frame = pd.concat(scores, ignore_index=True)
     return Results(
-        study=study,
-        arms=arms,
-        labels=labels,
-        sets=sets,
-        trials=trials,
-        faithfulness_metrics=metrics,
-        seeds=seeds,
-        scores=frame,
+        study, arms, labels, sets, trials, metrics, seeds, frame,
         training=pd.DataFrame(training, columns=["arm", "seed", "examples", "too_long"]),
         losses=pd.DataFrame(losses, columns=LOSS_COLUMNS),
         parameters=first["parameters"],
         frames=dict(list(frame.groupby(["arm", "train_fraction", "dataset"], sort=False))),
-    )
+    )  # fmt: skip
 
 
 def seed_folders(study: Study, arm: str) -> dict[int, Path]:
@@ -334,8 +319,15 @@ def _read_scores(folders: Mapping[int, Path], prompts: pd.DataFrame) -> pd.DataF
                 f"{folder}/evaluation.jsonl: has other prompts than data/evaluation; delete its "
                 "folder and run `dvc repro`"
             )
-        rows = [{**r.judgement.details, **vars(r.judgement), **vars(r)} for r in responses]
-        run = pd.DataFrame(rows).drop(columns=["judgement", "details", "dataset"])
+        run = pd.DataFrame(
+            {
+                "example": r.example, "train_fraction": r.train_fraction, "response": r.response,
+                "finished": r.finished, "task": r.judgement.task,
+                "faithfulness": r.judgement.faithfulness, "instruction": r.judgement.instruction,
+                **r.judgement.details,
+            }
+            for r in responses
+        )  # fmt: skip
         # Seeds may differ by a step or so: the n-th evaluation of each is one point of the arm.
         runs.append(run.assign(seed=seed, point=run["train_fraction"].rank(method="dense")))
         if runs[-1]["point"].max() != runs[0]["point"].max():

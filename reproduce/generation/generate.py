@@ -18,7 +18,7 @@ from transformers.cache_utils import Cache, DynamicLayer
 from reproduce.config import Decoding, Generation
 from reproduce.models.tokenization import prompt_ids
 from reproduce.schema import Example, Response
-from reproduce.utils.determinism import named_seed
+from reproduce.utils.seeds import named_seed
 
 GREEDY = Decoding(temperature=0)
 DROP_FINISHED = 0.25

@@ -19,11 +19,7 @@ from reproduce.judges.faithfulness import sentences
 
 Checker = Callable[..., bool]
 
-RELATIONS: dict[str, Callable[[int, int], bool]] = {
-    "at least": operator.ge,
-    "at most": operator.le,
-    "exactly": operator.eq,
-}
+RELATIONS = {"at least": operator.ge, "at most": operator.le, "exactly": operator.eq}
 
 _BULLET = re.compile(r"\s*[-*]\s+(\S.*)")
 _NUMBERED = re.compile(r"\s*(\d{1,9})\.\s+\S")
@@ -149,13 +145,14 @@ def _whole_words(phrase: str) -> re.Pattern[str]:
 def _sentences(response: str, n: int, relation: str = "exactly") -> bool:
     # A list number such as "1." is no sentence.
     parts = sentences(_LIST_MARK.sub("", response))
-    return RELATIONS[relation](sum(re.search(r"\w", part) is not None for part in parts), n)
+    count = sum(re.search(r"\w", part) is not None for part in parts)
+    return bool(RELATIONS[relation](count, n))
 
 
 def _words(response: str, n: int, relation: str = "exactly") -> bool:
     # Split at white space, so that "don't" and "well-known" are one word each.
     count = sum(re.search(r"[^\W_]", part) is not None for part in response.split())
-    return RELATIONS[relation](count, n)
+    return bool(RELATIONS[relation](count, n))
 
 
 def _items(response: str, n: int) -> bool:
@@ -194,7 +191,7 @@ def _excludes(response: str, words: list[str]) -> bool:
 
 
 def _frequency(response: str, word: str, n: int, relation: str = "exactly") -> bool:
-    return RELATIONS[relation](len(_whole_words(word).findall(response)), n)
+    return bool(RELATIONS[relation](len(_whole_words(word).findall(response)), n))
 
 
 def _alphabetical(response: str) -> bool:

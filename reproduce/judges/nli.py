@@ -17,8 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from reproduce.config import CrossEncoderTraining, Hardware, PublishedJudge
-from reproduce.download import hub_error
+from reproduce.config import CrossEncoderTraining, Hardware
 from reproduce.judges.faithfulness import LABELS, TextPair
 from reproduce.judges.trials import LabelledPair
 from reproduce.utils.files import UnusableFile, file_sha256, short_hash
@@ -78,10 +77,11 @@ class CrossEncoder:
             with self.store.transact():
                 for key in missing:
                     self.store.set(key, rows[key].tobytes())
-        if distinct:
-            share = 1 - len(missing) / len(distinct)
-            print(f"  entailment: {len(distinct)} pairs, {share:.0%} of them cached", flush=True)
-        return np.stack([rows[key] for key in keys]) if keys else np.zeros((0, 3), np.float32)
+        if not keys:
+            return np.zeros((0, 3), np.float32)
+        share = 1 - len(missing) / len(distinct)
+        print(f"  entailment: {len(distinct)} pairs, {share:.0%} of them cached", flush=True)
+        return np.stack([rows[key] for key in keys])
 
     def _compute(self, pairs: Sequence[TextPair]) -> NDArray[np.float32]:
         import torch
@@ -130,26 +130,6 @@ def label_columns(label2id: dict[str, int]) -> list[int]:
             f"{missing}"
         )
     return [columns[label] for label in LABELS]
-
-
-def import_classifier(published: PublishedJudge, target: Path) -> None:
-    """Write a published classifier and its tokenizer to `target`, the weights as safetensors.
-
-    No code of its repository is run. Raises UnusableFile if it cannot be had.
-    """
-    from transformers import AutoModelForSequenceClassification, AutoTokenizer
-
-    source, revision = published.model, published.revision
-    pinned: dict[str, Any] = {"revision": revision or "main", "trust_remote_code": False}
-    try:
-        model = AutoModelForSequenceClassification.from_pretrained(
-            source, weights_only=True, **pinned
-        )
-        tokenizer = AutoTokenizer.from_pretrained(source, **pinned)
-    except (OSError, ValueError) as error:
-        raise hub_error(source, revision, error) from error
-    model.save_pretrained(target)
-    tokenizer.save_pretrained(target)
 
 
 def train_cross_encoder(

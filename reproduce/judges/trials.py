@@ -175,8 +175,8 @@ def _answer_pairs(
         answer = rng.choice(others)
         wrong = hypothesis(answer)
         pairs.append(LabelledPair(source, wrong, "contradiction"))
-        neutral = [unit for unit in without if _contains(unit, answer)][:1]
-        pairs += [LabelledPair(unit, wrong, "neutral") for unit in neutral]
+        neutral = [unit for unit in without if _contains(unit, answer)]
+        pairs += [LabelledPair(unit, wrong, "neutral") for unit in neutral[:1]]
     return pairs
 
 

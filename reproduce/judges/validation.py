@@ -3,17 +3,19 @@
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from reproduce.bootstrap import Interval, bootstrap_auc
-from reproduce.config import Params, Statistics
+from reproduce.config import Params, PublishedJudge, Statistics
+from reproduce.download import hub_error
 from reproduce.judges.judge import JudgePanel, check_empty_share
 from reproduce.judges.llm_judge import build_llm_judge
-from reproduce.judges.nli import import_classifier, train_cross_encoder
+from reproduce.judges.nli import train_cross_encoder
 from reproduce.judges.trials import make_trials, training_pairs
 from reproduce.models.pretrained import import_minilm
 from reproduce.schema import JudgedTrial, Sets, write_records
-from reproduce.utils.determinism import named_seed, set_determinism
 from reproduce.utils.files import atomic_dir, write_json
+from reproduce.utils.seeds import named_seed, set_determinism
 
 SAME_PASSAGE = "same passage"
 """The wrong responses that decide: a judge must see that the passage does not say so."""
@@ -63,6 +65,26 @@ def make_judges(params: Params, artifacts: Path, training_sets: Sets, held_out_s
             print(f"  judge of {dataset}: {area}{validity(interval, params)}", flush=True)
         valid_datasets(trials, params)
         write_records(validation / "trials.jsonl", trials)
+
+
+def import_classifier(published: PublishedJudge, target: Path) -> None:
+    """Write a published classifier and its tokenizer to `target`, the weights as safetensors.
+
+    No code of its repository is run. Raises UnusableFile if it cannot be had.
+    """
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+    source, revision = published.model, published.revision
+    pinned: dict[str, Any] = {"revision": revision or "main", "trust_remote_code": False}
+    try:
+        model = AutoModelForSequenceClassification.from_pretrained(
+            source, weights_only=True, **pinned
+        )
+        tokenizer = AutoTokenizer.from_pretrained(source, **pinned)
+    except (OSError, ValueError) as error:
+        raise hub_error(source, revision, error) from error
+    model.save_pretrained(target)
+    tokenizer.save_pretrained(target)
 
 
 def auc(

@@ -10,9 +10,8 @@ from reproduce.generation.generate import generate
 from reproduce.models.load import find_checkpoint, load_model, load_tokenizer
 from reproduce.schema import Candidate, Example, read_examples, write_records
 from reproduce.study import Study
-from reproduce.utils.determinism import named_seed, set_determinism
 from reproduce.utils.files import atomic_dir
-from reproduce.utils.parallel import for_each_seed
+from reproduce.utils.seeds import for_each_seed, named_seed, set_determinism
 from reproduce.utils.stage_log import log_run
 
 

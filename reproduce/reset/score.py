@@ -8,7 +8,7 @@ from reproduce.judges.judge import JudgePanel, check_empty_share
 from reproduce.schema import read_candidates, read_examples, write_records
 from reproduce.study import Study
 from reproduce.utils.files import atomic_dir
-from reproduce.utils.parallel import for_each_seed
+from reproduce.utils.seeds import for_each_seed
 from reproduce.utils.stage_log import log_run
 
 

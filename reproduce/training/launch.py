@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import cast
 
 from reproduce.config import ConfigError, Hardware, Training
-from reproduce.config.types import Strict
+from reproduce.config.params import Strict
 from reproduce.models.load import load_model, load_tokenizer
 from reproduce.models.tokenization import TokenRow
 from reproduce.training.sampler import num_steps
@@ -21,7 +21,6 @@ from reproduce.training.trainer import (
     train,
     training_arguments,
 )
-from reproduce.utils.determinism import set_determinism
 from reproduce.utils.files import (
     file_sha256,
     read_json,
@@ -30,6 +29,7 @@ from reproduce.utils.files import (
     write_json,
     write_rows,
 )
+from reproduce.utils.seeds import set_determinism
 
 CHECKPOINTS = Path(".cache/training")
 """Checkpoints of runs that can be resumed, below the working directory."""

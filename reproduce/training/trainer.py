@@ -171,6 +171,13 @@ class _Trainer(Trainer):  # type: ignore[misc]
             scheduler.step()
         return scheduler
 
+    def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
+        """Save tied weights once: DeepSpeed's state dict has a copy of them for each name."""
+        if state_dict:
+            tied = self.model.all_tied_weights_keys
+            state_dict = {name: state_dict[name] for name in state_dict if name not in tied}
+        super()._save(output_dir, state_dict)
+
 
 class _Checkpoints(TrainerCallback):  # type: ignore[misc]
     """Decides which checkpoints are saved and kept, and stops a run whose loss is no number."""

@@ -102,12 +102,9 @@ def complete(
 
 
 def _answer(
-    client: "OpenAI",
-    server: "JudgeServer",
-    model: str,
-    messages: Messages,
+    client: "OpenAI", server: "JudgeServer", model: str, messages: Messages,
     settings: Mapping[str, Any],
-) -> Answer:
+) -> Answer:  # fmt: skip
     from openai import OpenAIError
 
     create: Any = client.chat.completions.create

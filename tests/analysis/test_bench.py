@@ -25,8 +25,7 @@ def test_rows_have_medians_and_paces_against_the_first_method(bench: Any) -> Non
     }
     first, second = bench.summarise(runs, "tokens")
     assert (first["seconds"], first["tokens_per_second"], first["fastest"]) == (2.0, 50.0, 100.0)
-    assert (first["times_as_long"], second["times_as_long"]) == (1.0, 2.5)
-    assert (first["equal_outputs"], second["equal_outputs"]) == (1.0, 0.5)
+    assert (second["times_as_long"], second["equal_outputs"]) == (2.5, 0.5)
     runs = {n: [bench.Measurement(1.0, n, {"last_loss": 1.0})] for n in (100, 101)}
     with pytest.raises(bench.UnequalWork):
         bench.summarise(runs, "tokens")
@@ -36,19 +35,19 @@ def test_rows_have_medians_and_paces_against_the_first_method(bench: Any) -> Non
 @pytest.mark.parametrize(
     ("benchmark", "methods"),
     [
-        ("training", "ours,bare-loop,trl,group-by-length,all-logits"),
-        ("evaluation", "ours,plain-generate,one-by-one,copied-cache,finished-rows-stay"),
-        ("judging", "ours,again,no-cache"),
+        ("training", "ours,bare-loop,trl,all-logits"),
+        ("evaluation", "ours,plain-generate,copied-cache"),
+        ("judging", "ours,no-cache"),
     ],
 )
 def test_the_methods_of_a_benchmark_do_the_same(
     benchmark: str, methods: str, bench: Any, shared_nano_study: Path, tmp_path: Path
 ) -> None:
     words = [benchmark, "--methods", methods, "--repeats", "1", "--size", "8"]
-    output = tmp_path / "result.csv"
-    bench.main([*words, "--profile", str(shared_nano_study), "--output", str(output)])
-    rows = {row["method"]: row for row in read_csv(output, ["machine", "commit", "command"])}
-    assert list(rows) == methods.split(",")
+    words += ["--profile", str(shared_nano_study), "--output", str(tmp_path / "result.csv")]
+    bench.main(words)
+    rows = {row["method"]: row for row in read_csv(tmp_path / "result.csv", ["machine"])}
+    assert ",".join(rows) == methods
     if benchmark == "training":  # The same batches, order and schedule: the same loss.
         losses = [float(rows[name]["last_loss"]) for name in ("ours", "bare-loop", "all-logits")]
         assert losses == pytest.approx([losses[0]] * 3, abs=3e-4)

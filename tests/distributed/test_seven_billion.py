@@ -13,9 +13,9 @@ from support.classifiers import write_classifier
 from support.training_runs import ROOT
 
 from reproduce.arms import run_arm
-from reproduce.base import make_base
 from reproduce.config import Params, TinyModel, load_experiments
 from reproduce.models.load import load_tokenizer, new_llama
+from reproduce.pretrain import pretrain
 from reproduce.schema import Sets, read_judged, write_records
 from reproduce.study import Study
 from reproduce.training.launch import CHECKPOINTS
@@ -62,7 +62,7 @@ def test_an_arm_goes_from_the_published_model_to_judged_responses(
     with misbehaving_server.running(misbehaving_server.say("Rating: [[7]]")) as server:
         params = small_params(hub, len(tokenizer), server.url)
         study = Study(params, arms, {}, None, tmp_path)  # type: ignore[arg-type]
-        make_base(study)
+        pretrain(study)
         run_arm(study, "CD")
     model, results = study.model_dir("CD", 0), study.results_dir("CD", 0)
     assert "USER:" in str(load_tokenizer(model).chat_template)

@@ -1,7 +1,7 @@
 """A finished synthetic study with its tables, shared by the tests of this folder."""
 
-import csv
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +11,7 @@ from reproduce.evaluation.results import Results, load_results
 from reproduce.evaluation.tables.make import make_tables
 from reproduce.schema import JudgedResponse, read_judged
 from reproduce.study import Study
+from reproduce.utils.files import read_csv
 
 CsvRow = dict[str, str]
 
@@ -33,7 +34,7 @@ def partial_study(tmp_path: Path) -> Study:
     """Return a study whose only arms are base, CD and MTL, to be written to."""
     whole = synthetic_study(tmp_path)
     arms = {name: whole.arms[name] for name in ("base", "CD", "MTL")}
-    return write_study(Study(whole.params, arms, whole.labels, whole.claims, tmp_path))
+    return write_study(replace(whole, arms=arms))
 
 
 @pytest.fixture(scope="session")
@@ -41,12 +42,8 @@ def table(study: Study) -> Callable[..., list[CsvRow]]:
     """Return the rows of a table that have some values in some columns."""
 
     def rows(name: str, **values: str) -> list[CsvRow]:
-        path = study.artifacts / "tables" / f"{name}.csv"
-        with path.open(encoding="utf-8", newline="") as stream:
-            return [
-                row for row in csv.DictReader(stream)
-                if all(row[key] == value for key, value in values.items())
-            ]  # fmt: skip
+        table_rows = read_csv(study.artifacts / "tables" / f"{name}.csv")
+        return [row for row in table_rows if values.items() <= row.items()]
 
     return rows
 

@@ -83,14 +83,6 @@ def test_instructions_are_counted_by_kind_over_prompts_and_seeds(results: Result
     assert shares == pytest.approx({"words at most": 1 / 3, "no comma": 3 / 6})
 
 
-def test_instructions_make_up_the_strict_score(results: Results, final) -> None:
-    (row,) = instructions(results).rows  # All are of one kind, two per prompt.
-    strict = [r.judgement.details["instruction_strict"] for r in final("MTL")
-              if "instruction_strict" in r.judgement.details]  # fmt: skip
-    assert (row["kind"], row["asked"]) == ("includes", 2 * len(strict) / 3)
-    assert row["MTL"].interval.mean == pytest.approx(sum(strict) / len(strict))  # type: ignore
-
-
 def test_faithfulness_is_compared_by_every_metric_of_the_kind_of_prompt(
     table, study, final
 ) -> None:

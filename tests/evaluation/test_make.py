@@ -62,10 +62,7 @@ def test_metrics_have_the_deciding_effects_and_the_main_scores(study: Study, tab
 
 
 def test_a_remark_of_the_profile_is_below_its_table(study: Study) -> None:
-    params = study.params.model_copy(update={"captions": {"controls": "Mind the gap."}})
-    make_tables(replace(study, params=params))
     assert "Mind the gap." in (study.artifacts / "tables" / "controls.md").read_text("utf-8")
-    make_tables(study)
 
 
 def test_a_summary_decides_the_claims_whose_arms_are_finished(study: Study, table) -> None:
@@ -92,7 +89,7 @@ def test_a_summary_names_arms_that_are_not_finished(partial_study: Study, tmp_pa
 
 def test_a_study_rated_by_an_llm_judge_has_all_tables_but_that_of_instructions(tmp_path) -> None:
     def rate(pairs: list[tuple[str, str]]) -> list[float | None]:
-        return [None if len(text) == 7 else float(1 + len(text) % 10) for _, text in pairs]
+        return [None if "e3" in prompt else float(1 + len(text) % 10) for prompt, text in pairs]
 
     study = write_study(synthetic_study(tmp_path, seeds=[0]), rate)
     make_tables(study)
@@ -101,4 +98,4 @@ def test_a_study_rated_by_an_llm_judge_has_all_tables_but_that_of_instructions(t
     rows = [row for row in read_csv(tables / "claims.csv") if "following" in row["measure"]]
     assert rows and all(row["judge"] == "rating" and row["effect"] for row in rows)
     (row,) = [r for r in read_csv(tables / "diagnostics.csv") if r["arm"] == "MTL"]
-    assert 0 < int(row["unrated"]) == int(row["unscored"]) < int(row["rated"]) <= 36
+    assert (row["unrated"], row["unscored"]) == ("3", "3") and 30 < int(row["rated"]) <= 36

@@ -1,13 +1,14 @@
 """What tables and published results contain of other people's text."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from support.profiles import ROOT
 from support.synthetic_study import rewrite
 
-from reproduce.config import Params, RealData
+from reproduce.config import RealData
 from reproduce.evaluation.results import Results, load_results
 from reproduce.evaluation.tables.samples import export_seed, generations, samples, without_copies
 from reproduce.schema import Example, read_judged
@@ -20,8 +21,7 @@ EXAMPLE = Example("answers", "extractive", f"{PASSAGE}\nWhat?", "gold", PASSAGE,
 def of_others(study: Study) -> Study:
     """Return the study as if its data were downloaded."""
     data = study.params.data.model_copy(update={"world": None, "real": RealData(sets={})})
-    params: Params = study.params.model_copy(update={"data": data})
-    return Study(params, study.arms, study.labels, study.claims, study.folder)
+    return replace(study, params=study.params.model_copy(update={"data": data}))
 
 
 @pytest.mark.parametrize(
@@ -51,8 +51,7 @@ def test_other_peoples_texts_are_not_in_the_samples(results: Results, study: Stu
     sets = {name: [Example(e.dataset, e.kind, f"{PASSAGE} {n}", "x", id=e.id)
                    for n, e in enumerate(examples)]
             for name, examples in results.sets.items()}  # fmt: skip
-    changed = Results(**{**vars(results), "study": of_others(study), "scores": copying,
-                         "sets": sets})  # fmt: skip
+    changed = replace(results, study=of_others(study), scores=copying, sets=sets)
     texts = {row["response"] for row in generations(changed, ["MTL"]).rows}
     assert texts == {"so [14 words copied]"}
 

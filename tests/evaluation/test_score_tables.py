@@ -37,13 +37,6 @@ def test_a_control_is_compared_with_its_method(table, results, control: str, met
     assert float(row["instruction_difference"]) == expected
 
 
-def test_a_change_is_from_the_arm_that_training_starts_from(table, results: Results) -> None:
-    (row,) = table("two-stage", arm="CD-IF")
-    change = results.estimate(INSTRUCTION, "CD-IF", "CD")
-    assert row["from"] == "CD" and change
-    assert float(row["instruction_change"]) == pytest.approx(change.interval.mean, abs=1e-6)
-
-
 def test_a_training_curve_begins_with_the_final_score_of_its_start(table) -> None:
     rows = table("training-curve", arm="CD-IF")
     points = [float(row["train_fraction"]) for row in rows]

@@ -11,7 +11,7 @@ from reproduce.generation import generate as generation
 from reproduce.generation.generate import GREEDY, GrowingLayer, generate, pad_left
 from reproduce.models.tokenization import prompt_ids
 from reproduce.schema import Example, Response, Sets
-from reproduce.utils.determinism import named_seed
+from reproduce.utils.seeds import named_seed
 
 SHORT = Generation(max_new_tokens=8, batch_size=8)
 LONG = Generation(max_new_tokens=20, batch_size=64)

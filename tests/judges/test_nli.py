@@ -10,10 +10,10 @@ from support.classifiers import WORDS, write_classifier
 from reproduce.config import CrossEncoderTraining, Hardware, PublishedJudge
 from reproduce.judges.faithfulness import LABELS
 from reproduce.judges.nli import (
+from reproduce.judges.validation import import_classifier
     MAX_LENGTH,
     CrossEncoder,
     encode_pair,
-    import_classifier,
     label_columns,
     train_cross_encoder,
 )

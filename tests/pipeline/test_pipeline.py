@@ -125,7 +125,7 @@ def test_a_killed_stage_leaves_nothing_and_finishes_with_the_same_bytes(study: P
 
 
 def test_a_seed_that_was_published_joins_the_tables_without_a_rerun(study: Path) -> None:
-    code = "from reproduce.publish import publish_results as p; from reproduce.study import load_study as s; p(s())"
+    code = "import reproduce.publish as p, reproduce.study as s; p.publish_results(s.load_study())"
     run(study, sys.executable, "-c", code)
     change(study / "params.yaml", ("seeds", [7]))
     output = dvc(study, "repro", "tables")

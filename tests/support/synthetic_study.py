@@ -9,31 +9,29 @@ from typing import Any
 import numpy as np
 from support.profiles import ROOT
 
-from reproduce.arms import training_examples
 from reproduce.config import (
-    PRETRAINED,
     Arm,
-    load_claims,
-    load_experiments,
-    load_params,
     training_for,
 )
+from reproduce.data.mixture import mix
 from reproduce.evaluation.tables.judge_tables import VALIDATED_SCORES
 from reproduce.judges.judge import Rate, judge
+from reproduce.reset.select import training_examples_from
 from reproduce.schema import (
     Candidate,
     Example,
     JudgedResponse,
     JudgedTrial,
     Judgement,
+    Kind,
     Sets,
     write_records,
 )
-from reproduce.study import Study
-from reproduce.utils.files import write_json
+from reproduce.study import Study, load_study
+from reproduce.utils.files import read_rows, write_json, write_rows
 
 VALUES = {"shape": ["round", "square", "oval", "flat", "long"], "hue": ["red", "blue", "green"]}
-KINDS = {
+KINDS: dict[str, Kind] = {
     "answers-a": "extractive", "answers-b": "extractive", "digests": "abstractive",
     "orders-a": "instruction", "orders-b": "instruction", "orders-c": "instruction",
     "probe-a": "extractive", "probe-b": "extractive",
@@ -49,17 +47,15 @@ _JUDGEMENTS: dict[tuple[str, str, Rate | None], Judgement] = {}
 
 
 def synthetic_study(folder: Path, seeds: Sequence[int] = (0, 1, 2)) -> Study:
-    """Return the default profile in `folder`, with few resamples and trials."""
-    params = load_params(ROOT / "params.yaml")
+    """Return the default profile in `folder`, with few resamples and trials and a remark."""
+    study = load_study(ROOT)
     changes = {
         "seeds": list(seeds),
-        "statistics": params.statistics.model_copy(update={"resamples": 200}),
-        "validation": params.validation.model_copy(update={"min_trials": PROMPTS}),
+        "captions": {"controls": "Mind the gap."},
+        "statistics": study.params.statistics.model_copy(update={"resamples": 200}),
+        "validation": study.params.validation.model_copy(update={"min_trials": PROMPTS}),
     }
-    experiments = load_experiments(ROOT / "experiments.yaml")
-    claims = load_claims(ROOT / "paper" / "claims.yaml", experiments.arms)
-    params = params.model_copy(update=changes)
-    return Study(params, experiments.arms, experiments.labels, claims, folder)
+    return replace(study, params=study.params.model_copy(update=changes), folder=folder)
 
 
 def write_study(study: Study, rate: Rate | None = None) -> Study:
@@ -82,55 +78,47 @@ def write_study(study: Study, rate: Rate | None = None) -> Study:
     prompts = [e for examples in training.values() for e in examples]
     for seed in study.params.seeds:
         scores = study.artifacts / "scores" / f"seed-{seed}"
+        candidates = _candidates(study, prompts, seed, rate)
         write_records(scores / "prompts.jsonl", prompts)
-        write_records(scores / "candidates.jsonl", _candidates(study, prompts, seed, rate))
+        write_records(scores / "candidates.jsonl", candidates)
         for name, arm in study.arms.items():
-            write_results(study, name, arm, held_out, seed, rate)
+            examples = mix(training, arm.mixture, seed) if arm.mixture else []
+            if arm.select:
+                examples = training_examples_from(prompts, candidates, arm.select, seed)
+            folder, steps = study.results_dir(name, seed), range(1, 9 if arm.trains else 1)
+            write_records(folder / "evaluation.jsonl", _responses(name, arm, held_out, seed, rate))
+            losses = [{"step": n, "loss": 2 / n, "learning_rate": 1e-3 / n} for n in steps]
+            write_json(folder / "history.json", losses)
+            write_json(folder / "record.json", {
+                "arm": name, "seed": seed, "settings": arm.model_dump(mode="json"),
+                "training": training_for(study.params, arm).model_dump(mode="json"),
+                # Seed n leaves out n examples as too long.
+                "examples": max(0, len(examples) - seed), "too_long": seed, "steps": len(steps),
+                "datasets": sorted({e.dataset for e in examples}), "parameters": 23,
+            })  # fmt: skip
     return study
-
-
-def write_results(
-    study: Study, name: str, arm: Arm, held_out: Sets, seed: int, rate: Rate | None = None
-) -> None:
-    """Write the results of an arm's seed; seed n leaves out n training examples as too long."""
-    source = study.artifacts / arm.source
-    examples = training_examples(arm, source, seed) if arm.trains else []
-    start = SKILL["base" if arm.start == PRETRAINED else arm.start]
-    end = SKILL.get(name, tuple(0.95 * skill for skill in SKILL["ReSet"]))
-    prompts = [example for members in held_out.values() for example in members]
-    responses: list[JudgedResponse] = []
-    evaluations = arm.num_intermediate_evals + 1
-    for fraction in [n / evaluations for n in range(1, evaluations + 1)]:
-        rng = random.Random(f"{name}-{seed}-{fraction}")
-        skill = [
-            a + fraction * (b - a) + rng.gauss(0, 0.02) for a, b in zip(start, end, strict=True)
-        ]
-        texts = [_response(example, skill[0], skill[1], rng) for example in prompts]
-        finished = [rng.random() < 0.9 for _ in prompts]
-        judgements = _judged(prompts, texts, rate)
-        responses += [
-            JudgedResponse(e.dataset, e.id, *response, fraction)
-            for e, *response in zip(prompts, texts, finished, judgements, strict=True)
-        ]
-    folder = study.results_dir(name, seed)
-    write_records(folder / "evaluation.jsonl", responses)
-    losses = [
-        {"step": n, "loss": 2 / n + seed / 10, "learning_rate": 1e-3 / n} for n in range(1, 9)
-    ]
-    write_json(folder / "history.json", losses if examples else [])
-    write_json(folder / "record.json", {
-        "arm": name, "seed": seed, "settings": arm.model_dump(mode="json"),
-        "training": training_for(study.params, arm).model_dump(mode="json"),
-        "examples": max(0, len(examples) - seed), "too_long": seed if examples else 0,
-        "steps": 8, "datasets": sorted({e.dataset for e in examples}), "parameters": 23,
-    })  # fmt: skip
 
 
 def rewrite(path: Path, change: Callable[[list[Any]], list[Any]]) -> None:
     """Change the rows of a JSON Lines file."""
-    from reproduce.utils.files import read_rows, write_rows
-
     write_rows(path, change(read_rows(path)))
+
+
+def _responses(
+    name: str, arm: Arm, held_out: Sets, seed: int, rate: Rate | None
+) -> list[JudgedResponse]:
+    prompts = [example for members in held_out.values() for example in members]
+    responses: list[JudgedResponse] = []
+    num_points = arm.num_intermediate_evals + 1
+    for fraction in (n / num_points for n in range(1, num_points + 1)):
+        rng = random.Random(f"{name}-{seed}-{fraction}")
+        texts = [_response(e, *SKILL.get(name, (0.68, 0.68)), rng) for e in prompts]
+        judgements = _judged(prompts, texts, rate)
+        responses += [
+            JudgedResponse(e.dataset, e.id, text, rng.random() < 0.9, judgement, fraction)
+            for e, text, judgement in zip(prompts, texts, judgements, strict=True)
+        ]
+    return responses
 
 
 def _judged(
@@ -154,8 +142,7 @@ def _candidates(
         for e in prompts
         for n in range(decoding.samples)
     ]
-    examples = prompts * (len(candidates) // len(prompts))
-    by_id = {example.id: example for example in examples}
+    by_id = {example.id: example for example in prompts}
     examples = [by_id[candidate.example] for candidate in candidates]
     texts = [candidate.response for candidate in candidates]
     judgements = _judged(examples, texts, rate)
@@ -207,16 +194,14 @@ def _examples(dataset: str, part: str, size: int) -> list[Example]:
         topic = rng.choice(list(VALUES))
         truth, memorised = rng.sample(VALUES[topic], 2)
         context = f"The {topic} of {name} is {truth}. The mass of {name} is known to be heavy."
-        shared: dict[str, Any] = {"dataset": dataset, "kind": kind, "split_group": name}
         if kind == "instruction":
             rules = tuple({"id": "includes", "words": [word]} for word in ("yes", "end"))
-            fields = {"prompt": f"Do {name}.", "response": "yes end", "instructions": rules}
+            example = Example(dataset, kind, f"Do {name}.", "yes end", instructions=rules)
         elif kind == "abstractive":
-            fields = {"prompt": f"Sum up {context}", "response": context, "context": context,
-                      "references": (context,)}  # fmt: skip
+            example = Example(dataset, kind, f"Sum up {context}", context, context, (context,))
         else:
-            fields = {"prompt": f"{context} Which {topic}?", "response": truth, "context": context,
-                      "references": (truth,), "parametric_answer": memorised,
-                      "is_probe": dataset.startswith("probe")}  # fmt: skip
-        examples.append(Example(**shared, **fields))
+            prompt, is_probe = f"{context} Which {topic}?", dataset.startswith("probe")
+            example = Example(dataset, kind, prompt, truth, context, (truth,), (), "", memorised,
+                              is_probe=is_probe)  # fmt: skip
+        examples.append(example)
     return examples

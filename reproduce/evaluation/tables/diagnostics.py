@@ -37,12 +37,12 @@ SOURCE_COUNTS = {
 def diagnostics(results: Results) -> Table:
     """Return per arm what was lost in its evaluation, and how its training went."""
     rows: list[TableRow] = []
-    for arm in results.arms:
-        scores, training, losses = (
-            frame[frame["arm"] == arm]
-            for frame in (results.scores, results.training, results.losses)
+    at_end = results.scores[results.scores["train_fraction"] == 1.0]
+    for name, final in at_end.groupby("arm", sort=False):
+        arm = str(name)
+        training, losses = (
+            frame[frame["arm"] == arm] for frame in (results.training, results.losses)
         )
-        final = scores[scores["train_fraction"] == 1.0]
         is_context = final["side"] == "CD"
         # The task judge applies where the example has references, as CD examples must.
         unscored = (is_context & final[["task", "faithfulness"]].isna().any(axis=1)) | (
@@ -50,8 +50,7 @@ def diagnostics(results: Results) -> Table:
         )
         row: TableRow = {
             **results.names(arm),
-            "responses": len(final),
-            "empty": float(final["empty"].mean()),
+            "responses": len(final), "empty": float(final["empty"].mean()),
             "cut": 1 - float(final["finished"].mean()),
             "words": f"{final[~is_context]['response'].map(_num_words).median():g}",
             "unscored": int(unscored.sum()),
@@ -59,7 +58,7 @@ def diagnostics(results: Results) -> Table:
             "too_long": int(training["too_long"].sum()) if len(training) else None,
             "first_loss": _mean_loss(losses, first=True),
             "last_loss": _mean_loss(losses, first=False),
-        }
+        }  # fmt: skip
         if results.has_ratings:
             rated = final[final["unrated"].notna() & (final["empty"] == 0)]
             row |= {"rated": len(rated), "unrated": int(rated["unrated"].sum())}
@@ -82,8 +81,7 @@ def diagnostics(results: Results) -> Table:
         notes.append("Rated: responses that the LLM judge was asked about.")
     return Table(
         "diagnostics", rows, headers, "Diagnostics",
-        f"Evaluation and training of every arm ({numbered(results.seeds)}).",
-        notes,
+        f"Evaluation and training of every arm ({numbered(results.seeds)}).", notes,
     )  # fmt: skip
 
 
@@ -111,14 +109,11 @@ def datasets(artifacts: Path) -> Table:
         shares = {words: overlap(examples, ngrams, words) if examples else None
                   for words, ngrams in training_runs.items()}  # fmt: skip
         rows.append({
-            "dataset": name,
-            "side": (examples or training[name])[0].side,
+            "dataset": name, "side": (examples or training[name])[0].side,
             **{key: int(counts[name][key]) for key in SOURCE_COUNTS if counts},
-            "train": len(training.get(name, [])),
-            "evaluation": len(examples),
+            "train": len(training.get(name, [])), "evaluation": len(examples),
             "exact": sum(e.prompt in training_prompts for e in examples) if examples else None,
-            "long": shares[OVERLAP_WORDS],
-            "short": shares[SHORT_OVERLAP_WORDS],
+            "long": shares[OVERLAP_WORDS], "short": shares[SHORT_OVERLAP_WORDS],
         })  # fmt: skip
     headers = {
         "dataset": "Data set", "side": "Side",
@@ -136,8 +131,7 @@ def datasets(artifacts: Path) -> Table:
         notes.insert(0, "; ".join(meanings) + ".")
     return Table(
         "datasets", rows, headers, "Data sets",
-        "What the study trains on and evaluates on, and what both have in common.",
-        notes,
+        "What the study trains on and evaluates on, and what both have in common.", notes,
     )  # fmt: skip
 
 
@@ -174,11 +168,8 @@ def study(results: Results) -> Table:
         for name, metric in (("if_prompts", INSTRUCTION), ("cd_prompts", FAITHFULNESS))
     }
     return Table("study", [{
-        "profile": results.study.params.profile,
-        "parameters": results.parameters,
-        "seeds": len(results.seeds),
-        "arms": len(results.arms),
-        **prompts,
+        "profile": results.study.params.profile, "parameters": results.parameters,
+        "seeds": len(results.seeds), "arms": len(results.arms), **prompts,
         "confidence": results.statistics.confidence,
     }])  # fmt: skip
 

@@ -18,10 +18,8 @@ def outcomes(results: Results) -> Table:
             contradicted = ((stated < 1) & (entailed < 0)).astype(float)
             answered = right + contradicted
             rows.append({
-                **results.names(arm),
-                "dataset": name,
-                "right": results.mean(right),
-                "contradicted": results.mean(contradicted),
+                **results.names(arm), "dataset": name,
+                "right": results.mean(right), "contradicted": results.mean(contradicted),
                 "silent": results.mean(1 - answered),
                 "reliable": results.ratio([right], [answered]),
             })  # fmt: skip
@@ -64,11 +62,10 @@ def memorised_errors(results: Results) -> Table:
         total = int(sum(grid.sum() for grid in wrong))
         row: TableRow = {
             **results.names(arm),
-            "answers": sum(grid.size for grid in wrong),
-            "wrong": total,
+            "answers": sum(grid.size for grid in wrong), "wrong": total,
             "remembered": results.ratio(memorised, wrong),
             "chance": chance / total if total else None,
-        }
+        }  # fmt: skip
         for name in results.probes():
             metric = (
                 METRICS["states_answer"] if results.sets[name][0].kind == "extractive" else TASK

@@ -81,8 +81,7 @@ def judge_validation(results: Results) -> Table:
         notes.append(f"{sum(unrated):.0f} of {len(unrated)} ratings are unreadable and left out.")
     return Table(
         "judge-validation", rows, headers, "Validation of the judges",
-        "How well each score tells right responses to held-out examples from wrong ones.",
-        notes,
+        "How well each score tells right responses to held-out examples from wrong ones.", notes,
     )  # fmt: skip
 
 

@@ -127,18 +127,8 @@ def write_summary(study: Study, names: Sequence[str] | None = None, per_dataset:
     headers = {"label": "Arm", **{metric.name: metric.title for metric in shown}}
     notes = (note_on_intervals(results, rows),)
     tables = [Table("summary", rows, headers, "Summary", "Scores of the finished arms.", notes)]
-    decidable = {}
-    for claim_id, claim in study.claims.claims.items():
-        primary, secondary = (
-            [d for d in differences if {d.arm, d.against} <= results.arms.keys()]
-            for differences in (claim.primary, claim.secondary)
-        )
-        if primary:
-            changes = {"primary": primary, "secondary": secondary}
-            decidable[claim_id] = claim.model_copy(update=changes)
-    if decidable:
-        tested = study.claims.model_copy(update={"claims": decidable})
-        tables.insert(0, claims(results, tested))
+    verdicts = claims(results, study.claims)
+    tables = [verdicts, *tables] if verdicts.rows else tables
     with atomic_dir(study.artifacts / "summary") as draft:
         for table in [*tables, score_tables.scores(results)]:
             write_table(table, draft)

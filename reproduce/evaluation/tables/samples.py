@@ -84,15 +84,15 @@ def without_copies(response: str, example: Example, words: int = OVERLAP_WORDS) 
     texts = (example.prompt, example.context, example.response, *example.references)
     sources = set().union(*(ngrams(text, words) for text in texts))
     tokens = response.split()
-    copied = [False] * len(tokens)
+    copied: set[int] = set()
     for start in range(len(tokens) - words + 1):
         if " ".join(tokens[start : start + words]).casefold() in sources:
-            copied[start : start + words] = [True] * words
-    if not any(copied):
+            copied.update(range(start, start + words))
+    if not copied:
         return response
     parts = []
-    for is_copied, group in itertools.groupby(zip(copied, tokens, strict=True), lambda p: p[0]):
-        run = [token for _, token in group]
+    for is_copied, group in itertools.groupby(range(len(tokens)), copied.__contains__):
+        run = [tokens[position] for position in group]
         parts.append(f"[{len(run)} words copied]" if is_copied else " ".join(run))
     return " ".join(parts)
 

@@ -37,12 +37,13 @@ def verdict(interval: Interval, direction: str, minimum_effect: float) -> Verdic
 
 
 def claims(results: Results, tested: Claims) -> Table:
-    """Return one row per difference that a claim is about, with the verdict on it."""
+    """Return one row per difference that a claim is about, if both arms have results."""
     rows: list[TableRow] = []
     for claim in tested.claims.values():
         for difference in claim.differences:
-            metric = CLAIM_METRICS[difference.metric]
-            arms = (difference.arm, difference.against)
+            metric, arms = CLAIM_METRICS[difference.metric], (difference.arm, difference.against)
+            if not results.arms.keys() >= set(arms):
+                continue
             effect = results.estimate(metric, *arms)
             minimum = tested.minimum_effect * (1 - results.lowest(metric))
             decided = verdict(effect.interval, difference.direction, minimum) if effect else None

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from reproduce.config import Hardware
-from reproduce.utils.parallel import for_each_seed
+from reproduce.utils.seeds import for_each_seed
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*fork.*")
 
