@@ -26,7 +26,12 @@ from unittest.mock import MagicMock, patch
 
 import pandas as pd
 import torch
-from transformers import PreTrainedModel, PreTrainedTokenizerBase, get_scheduler
+from transformers import (
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    PrinterCallback,
+    get_scheduler,
+)
 from transformers.cache_utils import DynamicLayer
 from transformers.trainer_pt_utils import LengthGroupedSampler
 
@@ -201,6 +206,7 @@ def trl(task: Task, as_it_comes: bool = False) -> float:
         task.model, config, train_dataset=Dataset.from_list(columns),
         processing_class=task.tokenizer,
     )  # fmt: skip
+    sft.remove_callback(PrinterCallback)
     sft.train()
     task.model.save_pretrained(task.folder)
     return float([log["loss"] for log in sft.state.log_history if "loss" in log][-1])

@@ -29,15 +29,21 @@ PIPELINE = "Stages, called by `dvc repro`"
 MAINTAIN = "For maintainers"
 
 
+UNUSED = {"datasets", "deepspeed", "sklearn"}
+"""Libraries that transformers, accelerate and nltk import wherever they are installed."""
+
+
 @contextmanager
 def running(name: str) -> Iterator[Study]:
     """Yield the checked study; announce the stage and log its time."""
     study = load_study()
     check_ready(study.params)
     use_one_gpu(study.params)
-    if not study.params.hardware.deepspeed:
-        # accelerate imports DeepSpeed wherever it is installed: seconds in every process.
-        sys.modules.setdefault("deepspeed", None)  # type: ignore[arg-type]
+    used = {"datasets"} if study.params.data.hub else set()
+    used |= {"deepspeed"} if study.params.hardware.deepspeed else set()
+    for library in UNUSED - used:
+        # None makes Python say that there is no such module. It saves seconds in every process.
+        sys.modules.setdefault(library, None)  # type: ignore[arg-type]
     with stage(name, stage_order(study.arms)):
         yield replace(study, params=resolve_precision(study.params))
 
@@ -96,19 +102,19 @@ def verify(
 @app.command(rich_help_panel=PIPELINE)
 def data() -> None:
     """Make training, evaluation and pretraining texts."""
-    from reproduce.data.prepare import make_data
-
     with running("data") as study:
+        from reproduce.data.prepare import make_data
+
         make_data(study.params, study.artifacts)
 
 
 @app.command(rich_help_panel=PIPELINE)
 def judges() -> None:
     """Prepare the entailment model and validate the judges."""
-    from reproduce.data.prepare import judge_examples
-    from reproduce.judges.validation import make_judges
-
     with running("judges") as study:
+        from reproduce.data.prepare import judge_examples
+        from reproduce.judges.validation import make_judges
+
         sets = judge_examples(study.params, study.artifacts)
         make_judges(study.params, study.artifacts, *sets)
 
@@ -116,56 +122,56 @@ def judges() -> None:
 @app.command(rich_help_panel=PIPELINE)
 def pretrain() -> None:
     """Pretrain a base model per seed, or import one."""
-    from reproduce.pretrain import pretrain as pretrain_models
-
     with running("pretrain") as study:
+        from reproduce.pretrain import pretrain as pretrain_models
+
         pretrain_models(study)
 
 
 @app.command(rich_help_panel=PIPELINE)
 def arm(name: Annotated[str, typer.Argument(help="for example ReSet")]) -> None:
     """Train and evaluate one arm, all seeds."""
-    from reproduce.arms import run_arm
-
     known_arm(load_study(), name)
     with running(name) as study:
+        from reproduce.arms import run_arm
+
         run_arm(study, name)
 
 
 @app.command(rich_help_panel=PIPELINE)
 def candidates(start: Annotated[str, typer.Argument(help="the arm to sample from")]) -> None:
     """Sample ReSet's candidates from the models of an arm."""
-    from reproduce.reset.sample import sample_candidates
-
     known_arm(load_study(), start)
     with running("candidates") as study:
+        from reproduce.reset.sample import sample_candidates
+
         sample_candidates(study, start)
 
 
 @app.command(rich_help_panel=PIPELINE)
 def score() -> None:
     """Judge ReSet's candidates."""
-    from reproduce.reset.score import score_candidates
-
     with running("score") as study:
+        from reproduce.reset.score import score_candidates
+
         score_candidates(study)
 
 
 @app.command(rich_help_panel=PIPELINE)
 def tables() -> None:
     """Write every table and metrics.json."""
-    from reproduce.evaluation.tables.make import make_tables
-
     with running("tables") as study:
+        from reproduce.evaluation.tables.make import make_tables
+
         make_tables(study)
 
 
 @app.command(rich_help_panel=PIPELINE)
 def figures() -> None:
     """Draw every figure from the tables."""
-    from reproduce.reporting.figures import make_figures
-
     with running("figures") as study:
+        from reproduce.reporting.figures import make_figures
+
         make_figures(study.artifacts / "tables", study.artifacts / "figures")
 
 

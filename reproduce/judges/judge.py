@@ -6,6 +6,8 @@ Which judges apply to an example depends on its kind and on whether it has instr
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+import rouge_score.rouge_scorer  # noqa: F401  (here, so once before seeds are forked)
+
 from reproduce.config import Judging, Params
 from reproduce.judges.faithfulness import (
     Entailment,

@@ -10,7 +10,6 @@ from support.classifiers import WORDS, write_classifier
 from reproduce.config import CrossEncoderTraining, Hardware, PublishedJudge
 from reproduce.judges.faithfulness import LABELS
 from reproduce.judges.nli import (
-from reproduce.judges.validation import import_classifier
     MAX_LENGTH,
     CrossEncoder,
     encode_pair,
@@ -18,6 +17,7 @@ from reproduce.judges.validation import import_classifier
     train_cross_encoder,
 )
 from reproduce.judges.trials import LabelledPair
+from reproduce.judges.validation import import_classifier
 from reproduce.utils.files import UnusableFile
 
 
