@@ -17,7 +17,7 @@ from reproduce.planning.preflight import preflight
 from reproduce.study import Study, load_study
 from reproduce.utils.files import UserError
 from reproduce.utils.hardware import describe_precision, resolve_precision, use_one_gpu
-from reproduce.utils.stage_log import read_timings, stage, stage_order
+from reproduce.utils.stage_log import REPORTING, read_timings, stage, stage_order
 
 app = typer.Typer(
     add_completion=False,
@@ -29,7 +29,7 @@ PIPELINE = "Stages, called by `dvc repro`"
 MAINTAIN = "For maintainers"
 
 
-UNUSED = {"datasets", "deepspeed", "sklearn"}
+UNUSED = {"datasets", "deepspeed", "scipy", "sklearn"}
 """Libraries that transformers, accelerate and nltk import wherever they are installed."""
 
 
@@ -41,6 +41,7 @@ def running(name: str) -> Iterator[Study]:
     use_one_gpu(study.params)
     used = {"datasets"} if study.params.data.hub else set()
     used |= {"deepspeed"} if study.params.hardware.deepspeed else set()
+    used |= {"scipy"} if name in REPORTING else set()
     for library in UNUSED - used:
         # None makes Python say that there is no such module. It saves seconds in every process.
         sys.modules.setdefault(library, None)  # type: ignore[arg-type]

@@ -99,7 +99,7 @@ def test_what_is_installed_is_what_is_locked() -> None:
 def planned(folder: Path) -> str:
     """Return what `make` would run to set up the environment in a folder."""
     for name in ("Makefile", "requirements.lock", "constraints.txt", "pyproject.toml"):
-        shutil.copy(ROOT / name, folder / name)
+        shutil.copy2(ROOT / name, folder / name)
     command = ["make", "--dry-run", ".venv/ready"]
     return subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True).stdout
 
