@@ -32,7 +32,6 @@ from transformers import (
     PrinterCallback,
     get_scheduler,
 )
-from transformers.cache_utils import DynamicLayer
 from transformers.trainer_pt_utils import LengthGroupedSampler
 
 from reproduce.arms import training_examples
@@ -308,9 +307,7 @@ GENERATION: dict[str, dict[str, Any]] = {
     "ours": {},
     "plain-generate": {},
     "one-by-one": {},
-    "copied-cache": {"GrowingLayer": DynamicLayer},
     "finished-rows-stay": {"DROP_FINISHED": 2.0},
-    "prompts-at-once": {"PREFILL_TOKENS": 1 << 40},
 }
 
 

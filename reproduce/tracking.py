@@ -137,8 +137,6 @@ def log_runs(
 
     name = f"dancing-in-chains/{profile}"
     experiment = client.get_experiment_by_name(name)
-    if experiment and experiment.lifecycle_stage == "deleted":
-        client.restore_experiment(experiment.experiment_id)
     experiment_id = (
         experiment.experiment_id if experiment else client.create_experiment(name, files)
     )
@@ -209,8 +207,9 @@ def run_records(study: Study, arms: Iterable[str] | None = None) -> list[RunReco
             ]
             training = _dataset(study, f"models/{name}/seed-{seed}", "train.jsonl")
             experiment = study.arms[name].experiment
-            run = RunRecord(name, seed, experiment, parameters, metrics, training + evaluation)
-            records.append(replace(run, samples=samples[name, seed]))
+            datasets, shown = training + evaluation, samples[name, seed]
+            run = RunRecord(name, seed, experiment, parameters, metrics, datasets, samples=shown)
+            records.append(run)
     times = {(line.stage, line.seed): line for line in read_log(study.folder)}
     published = read_run_records(study.paper / "runs.jsonl")
     for number, run in enumerate(records):
@@ -227,8 +226,7 @@ def _stage_records(study: Study) -> list[RunRecord]:
     for folder in sorted((artifacts / "results" / PRETRAINED).glob("*")):
         seed = None if folder.name == "all-seeds" else int(folder.name.removeprefix("seed-"))
         settings = flat({"base": params["base"]})
-        run = RunRecord(PRETRAINED, seed, "pipeline", settings, _losses(folder), texts)
-        records.append(run)
+        records.append(RunRecord(PRETRAINED, seed, "pipeline", settings, _losses(folder), texts))
     trials = artifacts / "judges" / "validation" / "trials.jsonl"
     if trials.is_file():
         aucs = faithfulness_auc(read_trials(trials), study.params)
@@ -242,10 +240,10 @@ def _stage_records(study: Study) -> list[RunRecord]:
                 score = getattr(judgement_of(candidate), objective.name)
                 if score is not None:
                     values[f"{objective.name}/{candidate.strategy}"].append(score)
-        seed, settings = int(path.parent.name.removeprefix("seed-")), params["candidates"]
         metrics = [(name, fmean(scores), 0) for name, scores in sorted(values.items())]
-        run = RunRecord("rewards", seed, "pipeline", flat({"candidates": settings}), metrics)
-        records.append(run)
+        seed = int(path.parent.name.removeprefix("seed-"))
+        settings = flat({"candidates": params["candidates"]})
+        records.append(RunRecord("rewards", seed, "pipeline", settings, metrics))
     return records
 
 

@@ -1,19 +1,18 @@
 """Responses of a model to prompts: greedy for evaluation, sampled for ReSet's candidates."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from torch.nn.utils.rnn import pad_sequence
 from tqdm import tqdm
 from transformers import (
+    DynamicCache,
     PreTrainedModel,
     PreTrainedTokenizerBase,
     TemperatureLogitsWarper,
     TopKLogitsWarper,
     TopPLogitsWarper,
 )
-from transformers.cache_utils import Cache, DynamicLayer
 
 from reproduce.config import Decoding, Generation
 from reproduce.models.tokenization import prompt_ids
@@ -23,10 +22,6 @@ from reproduce.utils.seeds import named_seed
 GREEDY = Decoding(temperature=0)
 DROP_FINISHED = 0.25
 """Share of a batch's rows that must be finished before they are dropped, which copies the cache."""
-PREFILL_TOKENS = 4096
-"""Tokens of prompts, padding included, that are read together."""
-CACHE_ROOM = 32
-"""Tokens for which the cache makes room at once."""
 
 
 def generate(
@@ -75,7 +70,9 @@ def _generate_batch(
     pad, end = tokenizer.pad_token_id or 0, tokenizer.eos_token_id
     ids, mask = (tensor.to(model.device) for tensor in pad_left(prompts, pad))
     # Everything but the last token of each prompt is read once for all its samples.
-    cache = _prefill(model, ids[:, :-1], mask[:, :-1])
+    cache = DynamicCache()
+    if ids.shape[1] > 1:
+        _logits(model, ids[:, :-1], mask[:, :-1], cache)
     if decoding.samples > 1:
         cache.batch_repeat_interleave(decoding.samples)
     ids, mask = (tensor.repeat_interleave(decoding.samples, 0) for tensor in (ids, mask))
@@ -108,25 +105,8 @@ def pad_left(prompts: Sequence[list[int]], pad_id: int) -> tuple[torch.Tensor, t
     return padded(prompts, pad_id), padded([[1] * len(prompt) for prompt in prompts], 0)
 
 
-def _prefill(model: PreTrainedModel, ids: torch.Tensor, mask: torch.Tensor) -> Cache:
-    """Return a cache of the tokens, read some rows at a time to stay in the processor's cache."""
-    parts = []
-    step = max(1, PREFILL_TOKENS // max(1, ids.shape[1]))
-    for begin in range(0, len(ids), step):
-        parts.append(Cache(layer_class_to_replicate=GrowingLayer))
-        if ids.shape[1]:
-            _logits(model, ids[begin : begin + step], mask[begin : begin + step], parts[-1])
-    if len(parts) == 1:
-        return parts[0]
-    whole = Cache(layer_class_to_replicate=GrowingLayer)
-    for number, layers in enumerate(zip(*(part.layers for part in parts), strict=True)):
-        keys, values = ([getattr(layer, k) for layer in layers] for k in ("keys", "values"))
-        whole.update(torch.cat(keys), torch.cat(values), number)
-    return whole
-
-
 def _logits(
-    model: PreTrainedModel, ids: torch.Tensor, mask: torch.Tensor, cache: Cache
+    model: PreTrainedModel, ids: torch.Tensor, mask: torch.Tensor, cache: DynamicCache
 ) -> torch.Tensor:
     """Return the (rows, vocabulary) logits of the next token, in fp32, and extend the cache.
 
@@ -158,37 +138,3 @@ def _next_tokens(
     if decoding.top_p < 1:
         logits = TopPLogitsWarper(decoding.top_p)(None, logits)
     return (logits.softmax(-1) / noise[rows]).argmax(-1)
-
-
-class GrowingLayer(DynamicLayer):  # type: ignore[misc]
-    """A DynamicLayer whose keys and values are views of buffers with room for more tokens.
-
-    DynamicLayer copies all keys and values at each token.
-    """
-
-    keys: torch.Tensor
-    values: torch.Tensor
-    buffers: tuple[torch.Tensor, torch.Tensor] | None = None
-
-    def update(
-        self, key_states: torch.Tensor, value_states: torch.Tensor, *_: Any, **__: Any
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Add the states of new tokens and return those of all, (rows, heads, tokens, size)."""
-        if not self.is_initialized:
-            self.lazy_initialization(key_states, value_states)
-        before = self.get_seq_length()
-        after = before + key_states.shape[-2]
-        # batch_repeat_interleave and batch_select_indices change the number of rows.
-        size = self.buffers[0].shape if self.buffers else (0, 0, 0)
-        if size[0] != key_states.shape[0] or size[2] < after:
-            shape = (*key_states.shape[:2], after + CACHE_ROOM, key_states.shape[3])
-            buffers = (key_states.new_empty(shape), value_states.new_empty(shape))
-            for buffer, known in zip(buffers, (self.keys, self.values), strict=True):
-                if before:
-                    buffer[:, :, :before] = known
-            self.buffers = buffers
-        assert self.buffers is not None
-        for buffer, states in zip(self.buffers, (key_states, value_states), strict=True):
-            buffer[:, :, before:after] = states
-        self.keys, self.values = (buffer[:, :, :after] for buffer in self.buffers)
-        return self.keys, self.values

@@ -36,7 +36,7 @@ def test_rows_have_medians_and_paces_against_the_first_method(bench: Any) -> Non
     ("benchmark", "methods"),
     [
         ("training", "ours,bare-loop,trl,all-logits"),
-        ("evaluation", "ours,plain-generate,copied-cache"),
+        ("evaluation", "ours,plain-generate,finished-rows-stay"),
         ("judging", "ours,no-cache"),
     ],
 )

@@ -4,11 +4,9 @@ from typing import Any
 
 import pytest
 import torch
-from transformers.cache_utils import DynamicLayer
 
 from reproduce.config import Decoding, Generation
-from reproduce.generation import generate as generation
-from reproduce.generation.generate import GREEDY, GrowingLayer, generate, pad_left
+from reproduce.generation.generate import GREEDY, generate, pad_left
 from reproduce.models.tokenization import prompt_ids
 from reproduce.schema import Example, Response, Sets
 from reproduce.utils.seeds import named_seed
@@ -87,16 +85,6 @@ def test_a_finished_response_ends_at_its_end(
     assert lengths.count(2) >= 3 and lengths.count(4) >= 3
     pairs = zip(whole, cut, strict=True)
     assert all(long.text.startswith(short.text) for (long,), (short,) in pairs)
-
-
-@pytest.mark.parametrize("tokens", [1, 60, 150])
-def test_prompts_that_are_read_some_at_a_time_are_read_alike(
-    sharp_model: Any, tokenizer: Any, examples: list[Example], tokens: int,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:  # fmt: skip
-    expected = generate(sharp_model, tokenizer, examples, WARM, LONG, 0)
-    monkeypatch.setattr(generation, "PREFILL_TOKENS", tokens)
-    assert generate(sharp_model, tokenizer, examples, WARM, LONG, 0) == expected
 
 
 def test_responses_come_in_the_order_of_the_examples(
@@ -199,23 +187,3 @@ def test_padding_is_on_the_left() -> None:
     ids, mask = pad_left([[5, 6, 7], [8]], 0)
     assert ids.tolist() == [[5, 6, 7], [0, 0, 8]]
     assert mask.tolist() == [[1, 1, 1], [0, 0, 1]]
-
-
-def test_the_growing_cache_holds_what_a_plain_one_holds(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(generation, "CACHE_ROOM", 2)
-    growing, plain = GrowingLayer(), DynamicLayer()
-    rows = 2
-    for number, tokens in enumerate((5, 1, 1, 1, 1, 2, 1, 1)):
-        if number == 3:
-            growing.batch_repeat_interleave(3)
-            plain.batch_repeat_interleave(3)
-            rows = 6
-        if number == 6:
-            kept = torch.tensor([0, 2, 5])
-            growing.batch_select_indices(kept)
-            plain.batch_select_indices(kept)
-            rows = 3
-        states = torch.randn(rows, 2, tokens, 4), torch.randn(rows, 2, tokens, 4)
-        for ours, theirs in zip(growing.update(*states), plain.update(*states), strict=True):
-            assert torch.equal(ours, theirs)
-        assert growing.get_seq_length() == plain.get_seq_length()

@@ -68,19 +68,19 @@ def test_metrics_plots_params_and_experiments_work(study: Path) -> None:
     assert [s for s in stages_run(output) if s.startswith("arm@")] == ["arm@random"]
     assert name in dvc(study, "params", "diff")
     assert "half" in dvc(study, "exp", "show", "--no-pager", "--csv")
-    assert "random" in dvc(study, "metrics", "diff", "--all")
+    assert "scores.MTL.task" in dvc(study, "metrics", "diff", "--all")
     run(study, "git", "checkout", "-q", ".")
     dvc(study, "checkout", "-q")
     assert stages_run(dvc(study, "repro")) == []
 
 
-def test_a_changed_arm_reruns_itself_and_what_depends_on_it(study: Path) -> None:
+def test_a_changed_arm_reruns_itself_and_no_other_arm(study: Path) -> None:
     before = (study / "experiments.yaml").read_text()
-    change(study / "experiments.yaml", ("arms.CD.mixture", {"CD": 1.0}))
+    change(study / "experiments.yaml", ("arms.random.select.keep_fraction", 0.5))
     planned = stages_run(dvc(study, "repro", "--dry"))
-    change(study / "experiments.yaml", ("labels.ReSet", "another label"))
     (study / "experiments.yaml").write_text(before)
-    assert {s for s in planned if s.startswith("arm@")} == {"arm@CD", "arm@CD-IF"}
+    # Figures and tracking follow if the tables change, which a dry run cannot know.
+    assert set(planned) == {"arm@random", "tables"}
 
 
 def test_another_label_reruns_no_arm(study: Path) -> None:
