@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from support.profiles import DVC, ROOT, change, dvc, nano_profile, run
+from support.profiles import DVC, ROOT, change, dvc, environment, nano_profile, run
 
 pytestmark = pytest.mark.slow
 
@@ -105,7 +105,7 @@ def test_a_killed_stage_leaves_nothing_and_finishes_with_the_same_bytes(study: P
     process = subprocess.Popen(
         [*DVC, "repro", "--single-item", "arm@random"], cwd=study, start_new_session=True,
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        env=environment(),
     )  # fmt: skip
     pattern = str(study / "artifacts" / "models" / "random" / ".seed-*" / "**" / "training")
     deadline = time.monotonic() + 120

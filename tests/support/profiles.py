@@ -67,6 +67,7 @@ def nano_params(**changes: Any) -> Params:
 def nano_profile(folder: Path) -> Path:
     """Make `folder` the profile of the nano study: settings only, the code is the repository's."""
     (folder / "paper" / "results").mkdir(parents=True)
+    (folder / "paper" / "results" / "README.md").write_text("Published seeds.\n")
     params = (SUPPORT / "nano_params.yaml").read_text()
     params = params.replace("package: reproduce", f"package: {ROOT / 'reproduce'}")
     params = params.replace("lock: requirements.lock", f"lock: {ROOT / 'requirements.lock'}")
@@ -78,14 +79,18 @@ def nano_profile(folder: Path) -> Path:
     return folder
 
 
+def environment(code: Path = ROOT) -> dict[str, str]:
+    """Return variables with this environment's commands and the package below `code`."""
+    paths = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    return {**os.environ, "PATH": paths, "PYTHONPATH": str(code)}
+
+
 def run(
     folder: Path, *command: str, check: bool = True, code: Path = ROOT
 ) -> "subprocess.CompletedProcess[str]":
     """Run a command in `folder` with this environment's Python and the package below `code`."""
-    paths = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-    environment = {**os.environ, "PATH": paths, "PYTHONPATH": str(code)}
     done = subprocess.run(
-        command, cwd=folder, env=environment, text=True, capture_output=True, check=False
+        command, cwd=folder, env=environment(code), text=True, capture_output=True, check=False
     )
     assert not check or done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     return done
