@@ -5,7 +5,6 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -122,21 +121,6 @@ def test_a_killed_stage_leaves_nothing_and_finishes_with_the_same_bytes(study: P
     assert checksums(study)["artifacts/results/random"] == finished
     (study / "experiments.yaml").write_text(before)
     dvc(study, "repro")
-
-
-def test_a_seed_that_was_published_joins_the_tables_without_a_rerun(study: Path) -> None:
-    code = "import reproduce.publish as p, reproduce.study as s; p.publish_results(s.load_study())"
-    run(study, sys.executable, "-c", code)
-    change(study / "params.yaml", ("seeds", [7]))
-    output = dvc(study, "repro", "tables")
-    assert "arm@CD" in stages_run(output)
-    assert {p.name for p in (study / "artifacts/results/CD").iterdir()} == {"seed-7"}
-    text = (study / "artifacts" / "tables" / "claims.csv").read_text()
-    header, row = (line.split(",") for line in text.splitlines()[:2])
-    assert row[header.index("seeds")] == "3"
-    run(study, "git", "checkout", "-q", ".")
-    run(study, "git", "clean", "-fdq", "paper")
-    dvc(study, "checkout", "-q")
 
 
 def test_a_clone_that_pulls_has_every_result(study: Path, tmp_path: Path) -> None:

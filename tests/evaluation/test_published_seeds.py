@@ -1,0 +1,18 @@
+"""Tables take published seeds next to those of this machine."""
+
+import csv
+import shutil
+
+from reproduce.evaluation.tables.make import make_tables
+from reproduce.publish import publish_results
+from reproduce.study import Study
+
+
+def test_a_published_seed_joins_the_tables(nano_study: Study) -> None:
+    publish_results(nano_study)
+    for folder in (nano_study.artifacts / "results").glob("*/seed-1"):
+        shutil.rmtree(folder)
+    shutil.rmtree(nano_study.artifacts / "scores" / "seed-1")
+    make_tables(nano_study)
+    with (nano_study.artifacts / "tables" / "claims.csv").open(encoding="utf-8") as stream:
+        assert {row["seeds"] for row in csv.DictReader(stream)} == {"2"}
