@@ -34,9 +34,11 @@ UNUSED = {"datasets", "deepspeed", "scipy", "sklearn"}
 
 
 @contextmanager
-def running(name: str) -> Iterator[Study]:
-    """Yield the checked study; announce the stage and log its time."""
+def running(name: str, arm: str | None = None) -> Iterator[Study]:
+    """Yield the checked study, which must have the `arm`; announce the stage and log its time."""
     study = load_study()
+    if arm is not None:
+        known_arm(study, arm)
     check_ready(study.params)
     use_one_gpu(study.params)
     used = {"datasets"} if study.params.data.hub else set()
@@ -132,8 +134,7 @@ def pretrain() -> None:
 @app.command(rich_help_panel=PIPELINE)
 def arm(name: Annotated[str, typer.Argument(help="for example ReSet")]) -> None:
     """Train and evaluate one arm, all seeds."""
-    known_arm(load_study(), name)
-    with running(name) as study:
+    with running(name, name) as study:
         from reproduce.arms import run_arm
 
         run_arm(study, name)
@@ -142,8 +143,7 @@ def arm(name: Annotated[str, typer.Argument(help="for example ReSet")]) -> None:
 @app.command(rich_help_panel=PIPELINE)
 def candidates(start: Annotated[str, typer.Argument(help="the arm to sample from")]) -> None:
     """Sample ReSet's candidates from the models of an arm."""
-    known_arm(load_study(), start)
-    with running("candidates") as study:
+    with running("candidates", start) as study:
         from reproduce.reset.sample import sample_candidates
 
         sample_candidates(study, start)

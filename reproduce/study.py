@@ -42,11 +42,6 @@ class Study:
         """Return the folder of what is published."""
         return self.folder / "paper"
 
-    @property
-    def log(self) -> Path:
-        """Return the file with a line per finished stage and seed."""
-        return self.folder / "logs" / "runs.jsonl"
-
     def model_dir(self, arm: str, seed: int) -> Path:
         """Return where an arm's model of a seed is."""
         return self.artifacts / "models" / arm / f"seed-{seed}"

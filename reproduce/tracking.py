@@ -182,7 +182,7 @@ def read_run_records(source: Path) -> dict[str, RunRecord]:
         pairs = ("metrics", "datasets")
         records = [RunRecord(**row | {k: list(map(tuple, row[k])) for k in pairs}) for row in rows]
     except (TypeError, KeyError) as error:
-        raise UnusableFile(f"{source}: {error}; `reproduce publish` writes it anew") from error
+        raise UnusableFile(f"{source}: {error}; `reproduce publish` writes it again") from error
     return {record.cell: record for record in records}
 
 

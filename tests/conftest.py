@@ -93,6 +93,25 @@ def settings() -> Training:
 
 
 @pytest.fixture
+def rows(tokenizer: Any, training: Sets) -> list[Any]:
+    """Return token rows of three data sets, whose prompts and responses differ in length."""
+    from reproduce.models.tokenization import encode_example
+
+    examples = [e for name in ("qa-single", "lists", "stories") for e in training[name][:16]]
+    encoded = [encode_example(tokenizer, example, 128) for example in examples]
+    return [row for row in encoded if row]
+
+
+@pytest.fixture
+def start(make_model: Callable[..., Any], tokenizer: Any, tmp_path: Path) -> str:
+    """Return the folder of a saved model and its tokenizer, to train from."""
+    folder = tmp_path / "start"
+    make_model().save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return str(folder)
+
+
+@pytest.fixture
 def rng() -> random.Random:
     return random.Random(0)
 

@@ -327,7 +327,7 @@ def test_no_message_holds_a_password(tmp_path: Path, monkeypatch: pytest.MonkeyP
         ("at https://me:pass@host:5000/a", "at https://host:5000/a"),
         ("https://me:p@ss@host: refused", "https://host: refused"),
         ("postgresql://host/db?password=x", "postgresql://host/db"),
-        ("sqlite:////home/a@b/mlflow.db", "sqlite:////home/a@b/mlflow.db"),
+        ("sqlite:////data/a@b/mlflow.db", "sqlite:////data/a@b/mlflow.db"),
     ],
 )
 def test_redact(text: str, expected: str) -> None:

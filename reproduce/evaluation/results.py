@@ -186,7 +186,7 @@ class Results:
         """
         names = self.datasets(metric) if datasets is None else datasets
         grids = [self._paired(metric, arm, against, train_fraction, name) for name in names]
-        complete = [grid[:, ~np.isnan(grid).any(axis=0)] for grid in grids]
+        complete = [complete_prompts(grid) for grid in grids]
         if not complete or any(grid.size == 0 for grid in complete):
             return None
         dropped = sum(a.shape[1] - b.shape[1] for a, b in zip(grids, complete, strict=True))
@@ -216,6 +216,11 @@ class Results:
         if not any(grid.sum() for grid in cases):
             return None
         return Estimate(bootstrap_ratio(hits, cases, **self.statistics.model_dump()))
+
+
+def complete_prompts(grid: Grid) -> Grid:
+    """Return the columns (prompts) of a grid that have a score for every seed."""
+    return grid[:, ~np.isnan(grid).any(axis=0)]
 
 
 def load_results(study: Study, names: Iterable[str] | None = None) -> Results:

@@ -22,13 +22,14 @@ from reproduce.judges.llm_judge import CACHE, MAX_RATING, MIN_RATING, build_llm_
 from reproduce.judges.nli import CrossEncoder
 from reproduce.judges.task import contains_answer, exact_match, rouge_l, token_f1
 from reproduce.schema import Example, Judgement
+from reproduce.utils.files import UserError
 from reproduce.world.entailment import symbolic_entailment
 
 Rate = Callable[[Sequence[tuple[str, str]]], list[float | None]]
 """Pairs of (instruction, response) -> ratings from 1 to 10; None where one is unreadable."""
 
 
-class TooManyEmpty(Exception):
+class TooManyEmpty(UserError):
     """More empty responses or unreadable ratings than the profile allows."""
 
 

@@ -14,7 +14,7 @@ from reproduce.judges.nli import train_cross_encoder
 from reproduce.judges.trials import make_trials, training_pairs
 from reproduce.models.pretrained import import_minilm
 from reproduce.schema import JudgedTrial, Sets, write_records
-from reproduce.utils.files import atomic_dir, write_json
+from reproduce.utils.files import UserError, atomic_dir, write_json
 from reproduce.utils.seeds import named_seed, set_determinism
 
 SAME_PASSAGE = "same passage"
@@ -22,7 +22,7 @@ SAME_PASSAGE = "same passage"
 VALID = "valid"
 
 
-class JudgeNotValid(Exception):
+class JudgeNotValid(UserError):
     """No faithfulness metric tells right responses from wrong ones."""
 
 

@@ -183,7 +183,7 @@ def model_size(base: Base) -> ModelSize:
 
 
 def training_memory(size: ModelSize, hardware: Hardware, nodes: int) -> tuple[int, int]:
-    """Return bytes of weights, gradients and Adam's state: per GPU, and per node's main memory.
+    """Return bytes of weights, gradients and Adam's state: per GPU, and RAM per node.
 
     ZeRO-2 and ZeRO-3 by DeepSpeed's estimators, which assume bf16 training; otherwise 16 bytes
     per parameter, all of it in fp32. Activations come on top. Raises ConfigError where the nodes
@@ -316,7 +316,7 @@ def plan(
         "memory is per device, without activations; disk and hours are of all seeds.\n",
         table.to_markdown(index=False, intfmt=",", floatfmt=",.2f"),
         f"\n- training: {gpu / GB:.2f} GB per device of weights, gradients and Adam's state, "
-        f"{host / GB:.2f} GB of main memory per node",
+        f"{host / GB:.2f} GB of RAM per node",
         f"- generation: {generation / GB:.2f} GB per device of weights, keys and values",
         f"- disk: at most {peak_disk(frame) / GB:,.1f} GB at once",
         f"- LLM judge: {(frame['seeds'] * frame['ratings']).sum():,} ratings",

@@ -23,7 +23,7 @@ from reproduce.models.tokenization import TokenRow, prompt_ids
 from reproduce.planning.plan import COPIES, GB, model_size, peak_disk, plan_stages
 from reproduce.schema import read_sets
 from reproduce.study import Study, load_study
-from reproduce.utils.files import read_json
+from reproduce.utils.files import UserError, read_json
 from reproduce.utils.hardware import resolve_precision, use_one_gpu
 from reproduce.utils.openai_client import make_client
 
@@ -33,7 +33,7 @@ TIMEOUT = 20.0
 """Seconds that a server may take to answer."""
 
 
-class CheckError(Exception):
+class CheckError(UserError):
     """Something that the study needs and this machine lacks."""
 
 

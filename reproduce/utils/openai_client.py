@@ -15,6 +15,8 @@ from urllib.parse import urlsplit
 
 from tqdm import tqdm
 
+from reproduce.utils.files import UserError
+
 if TYPE_CHECKING:
     from openai import OpenAI
 
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
 Messages = list[dict[str, str]]
 
 
-class EndpointError(Exception):
+class EndpointError(UserError):
     """A server without key, out of reach or budget, or that gives no usable answer."""
 
 

@@ -195,6 +195,18 @@ def test_a_mistyped_arm_gets_a_suggestion(
     assert "ReSet" in capsys.readouterr().err
 
 
+def test_a_missing_key_is_one_message(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    server = {"url": "http://localhost:1/v1", "key": "NO_SUCH_KEY", "budget": 1}
+    change(folder / "params.yaml", LLM_JUDGE, ("servers", {"judge": server}))
+    monkeypatch.delenv("NO_SUCH_KEY", raising=False)
+    monkeypatch.setattr(sys, "argv", ["reproduce", "check"])
+    with pytest.raises(SystemExit) as stopped:
+        main()
+    assert stopped.value.code == 1 and "NO_SUCH_KEY is not set" in capsys.readouterr().err
+
+
 def test_an_unpinned_model_is_rejected_with_the_command_that_pins_it(folder: Path) -> None:
     from reproduce.config import check_ready
 

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from support.training_runs import ROOT
+from support.profiles import ROOT
 
 
 @pytest.fixture

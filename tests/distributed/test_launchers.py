@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.training_runs import ROOT, largest_difference, saved_weights, token_rows
+from support.profiles import ROOT
+from support.training_runs import largest_difference, saved_weights
 
 from reproduce.config import Hardware, Training
-from reproduce.schema import Sets
 from reproduce.training.launch import CHECKPOINTS, Job, intermediate_checkpoints, run_training
 from reproduce.training.trainer import TRAINER_STATE
 
@@ -35,25 +35,18 @@ Maker = Callable[..., Job]
 
 
 @pytest.fixture
-def rows(tokenizer: Any, training: Sets) -> list[Any]:
-    return token_rows(tokenizer, training)
-
-
-@pytest.fixture
 def job(
-    make_model: Any, tokenizer: Any, settings: Training, hardware: Hardware, tmp_path: Path,
+    start: str, settings: Training, hardware: Hardware, tmp_path: Path,
     distributed: None,
 ) -> Maker:  # fmt: skip
     """Return a maker of jobs of 3 steps per epoch, each with a folder of its own."""
-    make_model().save_pretrained(tmp_path / "start")
-    tokenizer.save_pretrained(tmp_path / "start")
 
     def make(name: str, micro: int, epochs: float = 2, zero: str = "", **changes: Any) -> Job:
         if zero:
             changes |= {"devices": 2, "deepspeed": str(ROOT / "deepspeed" / f"{zero}.json")}
         sizes = {"batch_size": 16, "micro_batch_size": micro, "epochs": epochs}
         return Job(
-            title="launched", stage="arm/x", start=str(tmp_path / "start"),
+            title="launched", stage="arm/x", start=start,
             output_dir=str(tmp_path / name), seed=1, data_seed=5, threads=1,
             training=settings.model_copy(update=sizes),
             hardware=hardware.model_copy(update=changes), num_intermediate_evals=1,

@@ -1,4 +1,4 @@
-"""What tests of training share: rows, a plain loss, and weights to compare."""
+"""What tests of training share: a plain loss, and weights to compare."""
 
 import math
 from pathlib import Path
@@ -6,16 +6,7 @@ from typing import Any
 
 import torch
 
-from reproduce.models.tokenization import IGNORED, TokenRow, encode_example
-
-ROOT = Path(__file__).parents[2]
-
-
-def token_rows(tokenizer: Any, training: Any, per_set: int = 16) -> list[TokenRow]:
-    """Return rows of three data sets, whose prompts and responses differ in length."""
-    examples = [e for name in ("qa-single", "lists", "stories") for e in training[name][:per_set]]
-    rows = [encode_example(tokenizer, example, 128) for example in examples]
-    return [row for row in rows if row]
+from reproduce.models.tokenization import IGNORED, TokenRow
 
 
 def plain_loss(model: Any, rows: list[TokenRow]) -> float:

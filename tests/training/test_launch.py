@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.training_runs import saved_weights, token_rows
+from support.training_runs import saved_weights
 
 from reproduce.config import ConfigError, Hardware, Training
 from reproduce.models.load import load_tokenizer
-from reproduce.schema import Sets
 from reproduce.training import launch
 from reproduce.training.launch import (
     CHECKPOINTS,
@@ -27,23 +26,16 @@ Maker = Callable[..., Job]
 
 
 @pytest.fixture
-def rows(tokenizer: Any, training: Sets) -> list[Any]:
-    return token_rows(tokenizer, training)
-
-
-@pytest.fixture
 def job(
-    make_model: Any, tokenizer: Any, settings: Training, hardware: Hardware, tmp_path: Path,
+    start: str, settings: Training, hardware: Hardware, tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Maker:  # fmt: skip
     """Return a maker of jobs, each with a folder of its own."""
     monkeypatch.chdir(tmp_path)
-    make_model().save_pretrained(tmp_path / "start")
-    tokenizer.save_pretrained(tmp_path / "start")
 
     def make(name: str, epochs: float = 2, evals: int = 0, **changes: Any) -> Job:
         return Job(
-            title=f"{name}, seed 3", stage="arm/x", start=str(tmp_path / "start"),
+            title=f"{name}, seed 3", stage="arm/x", start=start,
             output_dir=str(tmp_path / name), seed=1, data_seed=5, threads=1,
             training=settings.model_copy(update={"epochs": epochs}),
             hardware=hardware.model_copy(update=changes), num_intermediate_evals=evals,

@@ -8,11 +8,10 @@ from typing import Any
 
 import pytest
 import torch
-from support.training_runs import plain_loss, token_rows, weights
+from support.training_runs import plain_loss, weights
 
 from reproduce.config import ConfigError, Hardware, Training
 from reproduce.models.tokenization import IGNORED, TokenRow, encode_text
-from reproduce.schema import Sets
 from reproduce.training.sampler import length_batches
 from reproduce.training.trainer import (
     TRAINER_STATE,
@@ -24,11 +23,6 @@ from reproduce.training.trainer import (
 )
 
 Maker = Callable[..., Any]
-
-
-@pytest.fixture
-def rows(tokenizer: Any, training: Sets) -> list[TokenRow]:
-    return token_rows(tokenizer, training)
 
 
 @pytest.fixture

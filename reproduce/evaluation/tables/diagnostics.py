@@ -12,6 +12,7 @@ from reproduce.evaluation.results import (
     LOSS_COLUMNS,
     OBJECTIVES,
     Results,
+    complete_prompts,
 )
 from reproduce.evaluation.tables.render import Table, TableRow
 from reproduce.evaluation.tables.samples import REMOVED
@@ -141,8 +142,10 @@ def seeds(results: Results) -> Table:
     for arm in results.arms:
         row: TableRow = dict(results.names(arm))
         for metric in OBJECTIVES:
-            grids = [results.grid(arm, n, metric.name) for n in results.datasets(metric)]
-            complete = [grid[:, ~np.isnan(grid).any(axis=0)] for grid in grids]
+            complete = [
+                complete_prompts(results.grid(arm, name, metric.name))
+                for name in results.datasets(metric)
+            ]
             means: list[float | None] = [None] * len(results.seeds)
             if complete and all(grid.size for grid in complete):
                 means = [*map(float, np.mean([grid.mean(axis=1) for grid in complete], axis=0))]
