@@ -10,7 +10,7 @@ import pytest
 import yaml
 from support import misbehaving_server
 from support.classifiers import write_classifier
-from support.training_runs import ROOT
+from support.profiles import ROOT
 
 from reproduce.arms import run_arm
 from reproduce.config import Params, TinyModel, load_experiments
