@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from reproduce.config import Arm, Params, training_for
 from reproduce.data.mixture import mix
 from reproduce.generation.generate import GREEDY, generate
-from reproduce.judges.faithfulness import sentences
 from reproduce.judges.judge import JudgePanel, check_empty_share
+from reproduce.judges.text import sentences
 from reproduce.models.load import count_parameters, find_checkpoint, load_model, load_tokenizer
 from reproduce.models.tokenization import encode_example
 from reproduce.reset.select import training_examples_from

@@ -16,6 +16,9 @@ from reproduce.utils.files import UserError
 
 T = TypeVar("T", bound=BaseModel)
 
+INPUTS = "inputs"
+"""The folder of a profile for own data and models. Stages depend on it, so DVC sees changes."""
+
 
 class ConfigError(UserError):
     """A parameter that is unknown, mistyped, out of range or contradictory."""
@@ -27,6 +30,8 @@ def load_params(path: Path = Path("params.yaml")) -> Params:
     deepspeed = params.hardware.deepspeed
     if deepspeed and not (path.parent / deepspeed).is_file():
         raise ConfigError(f"{path}: hardware.deepspeed: there is no file {deepspeed}")
+    for place, (name, _) in _external(params).items():
+        _check_input(f"{path}: {place}: {name}", path.parent / name, path.parent / INPUTS)
     return params
 
 
@@ -87,6 +92,16 @@ def check_ready(params: Params) -> None:
 
 def pins(params: Params) -> dict[str, tuple[str, str | None]]:
     """Return parameter -> (name on the Hub, revision) of all that a profile takes from there."""
+    return {place: pin for place, pin in _external(params).items() if not is_input(pin[0])}
+
+
+def is_input(name: str) -> bool:
+    """Return whether a data set or model is a folder of INPUTS, not a name on the Hub."""
+    return Path(name).is_dir() or Path(name).parts[:1] == (INPUTS,)
+
+
+def _external(params: Params) -> dict[str, tuple[str, str | None]]:
+    """Return parameter -> (name on the Hub or folder, revision) of what others made."""
     named: dict[str, tuple[str, str | None]] = {}
     if params.base.published:
         named["base.published"] = (params.base.published.model, params.base.published.revision)
@@ -97,7 +112,21 @@ def pins(params: Params) -> dict[str, tuple[str, str | None]]:
         )
     for name, hub_set in (params.data.hub.sets if params.data.hub else {}).items():
         named[f"data.hub.sets.{name}"] = (hub_set.repo, hub_set.revision)
-    return {place: pin for place, pin in named.items() if not Path(pin[0]).is_dir()}
+    return named
+
+
+def _check_input(title: str, folder: Path, inputs: Path) -> None:
+    """Raise ConfigError for a folder that is missing, or whose changes DVC would not see."""
+    inside = folder.resolve().is_relative_to(inputs.resolve())
+    if inside and not folder.is_dir():
+        raise ConfigError(f"{title}: there is no such folder")
+    if not inside and folder.is_dir():
+        raise ConfigError(f"{title}: own data and models must be in {INPUTS}/, where DVC sees them")
+    # DVC does not follow links to folders.
+    if links := [
+        p for p in (folder, *folder.rglob("*")) if inside and p.is_symlink() and p.is_dir()
+    ]:
+        raise ConfigError(f"{title}: {links[0]} is a link to a folder; copy it with `cp -rL`")
 
 
 def pin_command(place: str, name: str) -> str:

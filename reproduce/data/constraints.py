@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from reproduce.judges.instructions import check_strict
+from reproduce.judges.text import LINE_BREAK
 from reproduce.schema import Example
 
 Instruction = dict[str, Any]
@@ -23,11 +24,11 @@ WORDINGS: Mapping[str, tuple[str, ...]] = {
                   "Write {relation} {n} {sentence}."),
     "words": ("Use {relation} {n} words.", "Your answer should have {relation} {n} words.",
               "Answer with {relation} {n} words."),
-    "bullets": ("Answer with a list of exactly {n} bullet points, "
+    "bullets": ("Answer with a list of exactly {n} bullet points and nothing else, "
                 "each on a line that starts with a dash.",
                 "Write exactly {n} bullet points and nothing else, each starting with a dash."),
     "numbered": ("Answer with a numbered list of exactly {n} items and nothing else.",
-                 "Give exactly {n} items, numbered from 1, one a line."),
+                 "Give exactly {n} items and nothing else, numbered from 1, one per line."),
     "starts_with": ('Start your answer with the word "{phrase}".',
                     'The first word of your answer should be "{phrase}".',
                     'Begin with the word "{phrase}".'),
@@ -59,6 +60,14 @@ OPEN_STARTS = ("Well", "Certainly", "First", "Here", "Today", "Generally")
 AVOIDABLE = ("very", "also", "however", "important", "many", "often", "various", "really", "most")
 # Letter case and quotes would change the meaning of code and formulas.
 CODE = re.compile(r"[{}<>=\\`|]|\n {2,}")
+LIST = re.compile(r"^\s*(?:[-*•]|\d+[.)])\s", re.MULTILINE)
+# Words of prompts that ask for something of which nobody counts sentences.
+NO_PROSE = re.compile(
+    r"\b(?:code|program|function|script|regex|html|css|sql|python|javascript|java|c\+\+|bash|command|"
+    r"formula|equation|table|spreadsheet|csv|json|list|outline|bullet\w*|steps|recipe|"
+    r"poem|haiku|limerick|sonnet|song|lyrics|rap|rhyme\w*|verse\w*|playlist|crossword)s?\b",
+    re.IGNORECASE,
+)
 WORD = re.compile(r"(?<![\w'-])[a-z]{5,}(?![\w'-])")
 COMMON = frozenset(
     "about above after again along among around because been before being below between could "
@@ -116,15 +125,12 @@ def _open(example: Example, rng: random.Random) -> tuple[list[Instruction], str]
     ]
     wordings += _included(example.prompt, rng)
     wordings.append({"id": "starts_with", "phrase": rng.choice(OPEN_STARTS)})
-    drawn = {
-        "wording": rng.choice(wordings),
-        "length": rng.choice(
-            [
-                {"id": "words", "n": rng.choice(OPEN_WORD_LIMITS[relation]), "relation": relation},
-                {"id": "sentences", "n": rng.choice(OPEN_SENTENCES), "relation": "exactly"},
-            ]
-        ),
-    }
+    lengths: list[Instruction] = [
+        {"id": "words", "n": rng.choice(OPEN_WORD_LIMITS[relation]), "relation": relation},
+        {"id": "sentences", "n": rng.choice(OPEN_SENTENCES), "relation": "exactly"},
+    ]
+    length = lengths[0] if NO_PROSE.search(example.prompt) else rng.choice(lengths)
+    drawn = {"wording": rng.choice(wordings), "length": length}
     return [drawn[part] for part in rng.choice(PLANS)], ""
 
 
@@ -149,12 +155,14 @@ def _length_instructions(response: str) -> list[Instruction]:
     ]
     if words >= 20:
         limits.append({"id": "words", "n": words // 10 * 10, "relation": "at least"})
-    # A list is better asked for as a list than as a number of sentences.
-    if not re.search(r"^\s*(?:[-*]|\d+\.)\s", response, re.MULTILINE):
+    # Of code, lists and poems nobody counts sentences: each line must end as a sentence does.
+    lines = [line for line in LINE_BREAK.split(response) if line.strip()]
+    is_prose = all(re.search(r"[.!?…][\"'”’)*_]*\s*$", line) for line in lines)
+    if is_prose and not CODE.search(response) and not LIST.search(response):
         counts = range(1, MAX_SENTENCES + 1)
         limits += [{"id": "sentences", "n": n, "relation": "exactly"} for n in counts]
     for n in range(2, MAX_ITEMS + 1):
-        limits += [{"id": "bullets", "n": n}, {"id": "numbered", "n": n}]
+        limits += [{"id": "bullets", "n": n, "mark": "-"}, {"id": "numbered", "n": n}]
     return limits
 
 

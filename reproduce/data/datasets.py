@@ -4,8 +4,9 @@ import heapq
 import itertools
 import json
 import random
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -27,8 +28,8 @@ Pools = dict[str, tuple[list[Example], list[Example]]]
 EVALUATION_SHARE = 0.3
 """Share of the groups of a data set that are kept for evaluation."""
 
-MAX_INVALID = 0.01
-"""Share of the rows of a source that may not be in its format."""
+MAX_INVALID = 0.1
+"""Share of the rows of a source that may be invalid; with more, its format is another one."""
 
 LENGTHS: Mapping[str, Callable[[Example], int]] = {
     "context_words": lambda example: len(example.context.split()),
@@ -77,26 +78,35 @@ class Counts:
 
     Attributes:
         rows: rows that were read; once, also where both sides read one split.
-        left_out, truncated: see parsers.Skipped.
-        invalid: rows that are not in their format.
+        left_out: rule -> rows that it leaves out (parsers.Skipped).
+        invalid: rows that are not in their format, or that cannot be read.
         too_long: examples beyond the limits on length.
         shared: training examples left out because evaluation has their group or text.
-        repeated: examples whose prompt occurred before.
+        repeated: examples whose prompt occurred before; their references are joined to the first.
         train, evaluation: examples that were sampled.
         overlap: share of the evaluation examples with an n-gram of a training example.
     """
 
     dataset: str
     rows: int = 0
-    left_out: int = 0
+    left_out: Counter[str] = field(default_factory=Counter)
     invalid: int = 0
-    truncated: int = 0
     too_long: int = 0
     shared: int = 0
     repeated: int = 0
     train: int = 0
     evaluation: int = 0
     overlap: float = 0.0
+
+    def columns(self) -> dict[str, Any]:
+        """Return the counts as a row of a table; `left_out` as "4 truncated context, ..."."""
+        rules = ", ".join(f"{n} {rule}" for rule, n in sorted(self.left_out.items()))
+        return {**asdict(self), "left_out": rules}
+
+
+def describe(counts: Counts) -> str:
+    """Return the counts that are not 0 as text."""
+    return ", ".join(f"{key.replace('_', ' ')} {n}" for key, n in counts.columns().items() if n)
 
 
 RealText = tuple[Sets, Sets, list[Counts]]
@@ -181,18 +191,20 @@ def hub_sets(settings: HubData, seed: int) -> RealText:
     return train, evaluation, list(counts.values())
 
 
-def file_rows(path: Path) -> Iterator[Row]:
+def file_rows(path: Path) -> Iterator[Row | ValueError]:
     """Yield the rows of a file: JSON Lines, a JSON array, or the questions of SQuAD.
 
-    Raises UnusableFile for a file that is none of these.
+    A line that cannot be read gives its error. Raises UnusableFile for a file of another kind.
     """
     try:
-        text = path.read_text(encoding="utf-8")
         if path.suffix == ".jsonl":
-            # Not splitlines(): strings may hold U+2028 or U+0085, which JSON need not escape.
-            yield from (json.loads(line) for line in text.split("\n") if line.strip())
+            with path.open("rb") as stream:
+                for number, line in enumerate(stream, 1):
+                    # Only line feeds end a row: strings may hold U+2028.
+                    if line.strip():
+                        yield _json_row(line, f"{path.name}, line {number}")
             return
-        content = json.loads(text)
+        content = json.loads(path.read_text(encoding="utf-8-sig"))
         for row in content["data"] if isinstance(content, dict) else content:
             if "paragraphs" not in row:
                 yield row
@@ -200,12 +212,36 @@ def file_rows(path: Path) -> Iterator[Row]:
             for paragraph in row["paragraphs"]:
                 for question in paragraph["qas"]:
                     yield {"title": row["title"], "context": paragraph["context"], **question}
-    except (OSError, ValueError, LookupError, TypeError) as error:
+    except (OSError, ValueError, LookupError, TypeError, RecursionError) as error:
         raise UnusableFile(f"{path}: unreadable ({type(error).__name__}: {error})") from error
 
 
-def hub_rows(settings: HubSet, part: Part) -> Iterator[Row]:
+def _json_row(line: bytes, place: str) -> Row | ValueError:
+    try:
+        row = json.loads(line.decode("utf-8-sig"))
+    except (ValueError, RecursionError) as error:
+        return ValueError(f"{place}: {error}")
+    return row if isinstance(row, dict) else ValueError(f"{place}: not a JSON object")
+
+
+def _local_files(settings: HubSet, part: Part) -> list[Path]:
+    """Return the JSON files of a split in a local folder, [] where it has none."""
+    folder, split = Path(settings.repo), getattr(settings, part)
+    patterns = (settings.files or {}).get(split, [f"{split}*", f"data/{split}*", f"{split}/*"])
+    try:
+        paths = [path for p in ([patterns] if isinstance(patterns, str) else patterns)
+                 for path in sorted(folder.glob(p))]  # fmt: skip
+    except (ValueError, NotImplementedError) as error:
+        raise UnusableFile(f"{folder}: files.{split}: {error}") from error
+    return [path for path in paths if path.suffix in (".json", ".jsonl")]
+
+
+def hub_rows(settings: HubSet, part: Part) -> Iterator[Row | ValueError]:
     """Yield the rows of a split as a stream; raise UnusableFile where they cannot be had."""
+    if paths := _local_files(settings, part):
+        rows = itertools.chain.from_iterable(map(file_rows, paths))
+        yield from itertools.islice(rows, settings.rows)
+        return
     from datasets import load_dataset
 
     repo, revision, files = settings.repo, settings.revision, settings.files
@@ -227,29 +263,32 @@ def hub_rows(settings: HubSet, part: Part) -> Iterator[Row]:
 
 
 def parse_rows(
-    rows: Iterable[Row], source: str, row_format: str, counts: Counts
+    rows: Iterable[Row | ValueError], source: str, row_format: str, counts: Counts
 ) -> Iterator[Example]:
     """Yield the examples in the rows of a source, and count the rows.
 
-    Raises UnusableFile, with the first invalid row, when more than MAX_INVALID of the rows are
-    invalid or when there is none.
+    Raises UnusableFile, with the first invalid row, when more than one row and MAX_INVALID of them
+    are invalid, or when there is none.
     """
     parser = FORMATS[row_format][1]
     total, invalid, first = 0, 0, "none"
     for total, row in enumerate(rows, 1):
         counts.rows += 1
         try:
+            if isinstance(row, ValueError):
+                raise row
             example = parser(counts.dataset, row)
+            # Half of a surrogate pair is no text.
+            "".join((example.prompt, example.context, *example.references)).encode()
         except Skipped as skipped:
-            column = skipped.args[0]
-            setattr(counts, column, getattr(counts, column) + 1)
+            counts.left_out[skipped.args[0]] += 1
         except (LookupError, TypeError, AttributeError, ValueError) as error:
             invalid += 1
             counts.invalid += 1
             first = f"row {total} ({error!r})" if invalid == 1 else first
         else:
             yield example
-    if invalid > MAX_INVALID * total or not total:
+    if invalid > max(1, MAX_INVALID * total) or invalid == total:
         raise UnusableFile(
             f"{source}: {invalid} of {total} rows are not in the format '{row_format}', but at "
             f"most {MAX_INVALID:.0%} may be invalid; the first: {first}"
@@ -278,20 +317,34 @@ def _usable(
 
 
 def _distinct(examples: list[Example], counts: Counts) -> list[Example]:
+    """Return one example per prompt, with the references of all."""
     # The first example of a prompt, where its last one was: the random samples rest on this order.
-    distinct = list({example.id: example for example in reversed(examples)}.values())[::-1]
+    distinct: dict[str, Example] = {}
+    for example in reversed(examples):
+        distinct[example.id] = _joined(example, distinct.get(example.id))
     counts.repeated += len(examples) - len(distinct)
-    return distinct
+    return list(distinct.values())[::-1]
 
 
-def _distinct_stream(examples: Iterable[Example], counts: Counts) -> Iterator[Example]:
+def _joined(example: Example, other: Example | None) -> Example:
+    """Return an example that also has the references of another one with its prompt."""
+    more = other.references if other and example.side == "CD" else ()
+    return replace(example, references=tuple(dict.fromkeys((*example.references, *more))))
+
+
+def _distinct_stream(
+    examples: Iterable[Example], counts: Counts, repeated: dict[str, Example]
+) -> Iterator[Example]:
+    """Yield the first example of each prompt, and keep what joins the others in `repeated`."""
     seen: set[int] = set()
     for example in examples:
         number = int(example.id, 16)
-        counts.repeated += number in seen
         if number not in seen:
             seen.add(number)
             yield example
+        else:
+            counts.repeated += 1
+            repeated[example.id] = _joined(example, repeated.get(example.id))
 
 
 def _sample(name: str, part: Part, pool: list[Example], limits: Limits, seed: int) -> list[Example]:
@@ -317,14 +370,15 @@ def _first_hashed(
         # A stream cannot rank its groups, so the share is one of the range of the hash.
         limit = EVALUATION_SHARE * 16**12
         examples = (e for e in examples if (_group_hash(e) < limit) == (part == "evaluation"))
-    usable = _distinct_stream(_usable(examples, dict(settings), keys, counts), counts)
+    repeated: dict[str, Example] = {}
+    usable = _distinct_stream(_usable(examples, dict(settings), keys, counts), counts, repeated)
     sample = heapq.nsmallest(count, usable, key=lambda e: short_hash(str(seed), part, e.id))
     if len(sample) < count:
         raise UnusableFile(
             f"{settings.repo}: data.hub.sets.{name}.counts.{part} is {count}, but only "
-            f"{len(sample)} examples are usable"
+            f"{len(sample)} examples are usable ({describe(counts)})"
         )
-    return sample
+    return [_joined(example, repeated.get(example.id)) for example in sample]
 
 
 def _group_hash(example: Example) -> int:

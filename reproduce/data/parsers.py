@@ -15,11 +15,7 @@ or AttributeError for a row that is not in its format."""
 
 
 class Skipped(Exception):
-    """A row that a rule of the study leaves out; its argument is the column that counts it.
-
-    "left_out": an unanswerable question, an instruction with a context, no answer in the text.
-    "truncated": the publisher cut the context short, so the summary may say more than it does.
-    """
+    """A row that a rule of the study leaves out; its argument names the rule, for the counts."""
 
 
 # What all formats end in.
@@ -49,6 +45,8 @@ def _with_context(
 
 
 def _instruction(dataset: str, prompt: str, response: str) -> Example:
+    if response and response.strip().casefold() in PLACEHOLDERS:
+        raise Skipped("placeholder as response")
     prompt, references = _clean(prompt), (response,) if response else ()
     group = short_hash(prompt)
     return Example(dataset, "instruction", prompt, response, "", references, split_group=group)
@@ -72,7 +70,7 @@ def _detokenized(highlights: str) -> str:
 
 def _squad(dataset: str, row: Row) -> Example:
     if row["is_impossible"]:
-        raise Skipped("left_out")
+        raise Skipped("unanswerable")
     answers = dict.fromkeys(answer["text"].strip() for answer in row["answers"])
     answers.pop("", None)
     if not answers:
@@ -82,10 +80,11 @@ def _squad(dataset: str, row: Row) -> Example:
 
 def _mrqa_nq(dataset: str, row: Row) -> Example:
     if row["subset"] != "NaturalQuestionsShort":
-        raise Skipped("left_out")
+        raise Skipped("of another set")
     tags = r"\[(?:PAR|TLE|DOC|SEP)\]|</?(?:P|Li|Ul|Ol|Table|Tr|Td|Th|Dl|Dd|Dt)>"
     context = " ".join(re.sub(tags, " ", row["context"]).split())
     answers = [" ".join(answer.split()) for answer in row["answers"]]
+    answers = _stated(answers, context)
     return _question(dataset, context, row["question"], answers)
 
 
@@ -94,17 +93,21 @@ def _ms_marco(dataset: str, row: Row) -> Example:
     pairs = zip(passages["passage_text"], passages["is_selected"], strict=True)
     context = "\n".join(text for text, is_selected in pairs if is_selected)
     # Annotators wrote the answers; faithfulness can be judged only of those in the text.
-    answers = [a for a in row["answers"] if a.strip() and a.lower() in context.lower()]
-    if not answers:
-        raise Skipped("left_out")
-    return _question(dataset, context, row["query"], answers)
+    return _question(dataset, context, row["query"], _stated(row["answers"], context))
+
+
+def _stated(answers: Sequence[str], context: str) -> list[str]:
+    """Return the answers that the context contains; Skipped if it contains none."""
+    stated = [a for a in answers if a.strip() and a.casefold() in context.casefold()]
+    if not stated:
+        raise Skipped("answer not in the context")
+    return stated
 
 
 def _t0_question(pattern: str, dataset: str, row: Row) -> Example:
     fields, answer = _t0_fields(pattern, row)
-    if answer.lower() not in fields["context"].lower():
-        raise ValueError(f"the answer {answer!r} is not in the context")
-    return _question(dataset, fields["context"], fields["question"], [answer])
+    answers = _stated([answer], fields["context"])
+    return _question(dataset, fields["context"], fields["question"], answers)
 
 
 def _t0_fields(pattern: str, row: Row) -> tuple[dict[str, str], str]:
@@ -122,8 +125,10 @@ def _t0_fields(pattern: str, row: Row) -> tuple[dict[str, str], str]:
 
 def _t0_summary(pattern: str, dataset: str, row: Row) -> Example:
     fields, summary = _t0_fields(pattern, row)
-    if fields["context"].rstrip().endswith("..."):
-        raise Skipped("truncated")
+    context = fields["context"].rstrip()
+    # The publisher cut long texts, so the summary may say more. A short one may end in an ellipsis.
+    if context.endswith("...") and len(context.split()) >= TRUNCATED_WORDS:
+        raise Skipped("truncated context")
     return _summary(dataset, fields["context"], [_detokenized(summary)])
 
 
@@ -140,8 +145,8 @@ def _dialogsum(dataset: str, row: Row) -> Example:
 
 
 def _alpaca(dataset: str, row: Row) -> Example:
-    if row["input"].strip():
-        raise Skipped("left_out")
+    if row["input"].strip().casefold() not in PLACEHOLDERS:
+        raise Skipped("with a context")
     return _instruction(dataset, row["instruction"], _clean(row["output"]))
 
 
@@ -151,24 +156,41 @@ def _seed_task(dataset: str, row: Row) -> Example:
 
 def _dolly(dataset: str, row: Row) -> Example:
     if row["context"].strip():
-        raise Skipped("left_out")
-    return _instruction(dataset, row["instruction"], _clean(row["response"]))
+        raise Skipped("with a context")
+    prompt, response = (CITATION.sub("", row[key]) for key in ("instruction", "response"))
+    return _instruction(dataset, prompt, _clean(response))
 
 
 def _sharegpt(dataset: str, row: Row) -> Example:
     # The first exchange: what follows depends on what was said before.
-    turns = row["conversations"][:2]
-    if [turn["from"] for turn in turns] != ["human", "gpt"]:
-        raise Skipped("left_out")
-    return _instruction(dataset, turns[0]["value"], _clean(turns[1]["value"]))
+    turns = [turn for turn in row["conversations"] if _role(turn) != "system"][:2]
+    if [_role(turn) for turn in turns] != ["user", "assistant"]:
+        raise Skipped("does not begin with an exchange")
+    prompt, response = (turn.get("value") or turn["content"] for turn in turns)
+    if WEB_PAGE.search(prompt + response):
+        raise Skipped("text of a web page")
+    return _instruction(dataset, prompt, _clean(response))
+
+
+def _role(turn: Row) -> str:
+    role: str = turn.get("from") or turn["role"]
+    return {"human": "user", "gpt": "assistant", "chatgpt": "assistant"}.get(role, role)
 
 
 def _first_turn(dataset: str, row: Row) -> Example:
     if row["category"] == "extraction":  # The prompt holds the text that it asks about.
-        raise Skipped("left_out")
+        raise Skipped("with a context")
     return _instruction(dataset, row["turns"][0], (row.get("reference") or [""])[0].strip())
 
 
+PLACEHOLDERS = {"", "<noinput>", "no input", "n/a", "nan", "none", "null"}
+"""What some instruction sets have in place of a text, in lower case."""
+TRUNCATED_WORDS = 300
+"""Shortest context that its publisher cut (XSum in T0's templates: 312 words or more)."""
+CITATION = re.compile(r"\[(?:\d{1,3}|citation needed|edit|note \d+)\]")
+"""Marks that Dolly's texts kept from Wikipedia."""
+WEB_PAGE = re.compile(r"</(?:div|p|span|button)>|&(?:lt|gt|amp|quot|nbsp);|Copy code")
+"""Marks of a page that a conversation was copied from; a cleaned copy of ShareGPT has none."""
 ADVERSARIAL_QA = r'Question: "(?P<question>.*?)"\n\nContext: "(?P<context>.*)"\n\nAnswer:\n'
 QUOREF = (
     r"(?P<question>.*?)\n\nAnswer the above question based on the context below:"

@@ -1,7 +1,6 @@
 """The stage `data`: pretraining texts, training sets and evaluation sets of a profile."""
 
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 
 from reproduce.config import Arm, ConfigError, Data, Params
@@ -9,6 +8,7 @@ from reproduce.data.datasets import (
     PINNED_SETS,
     Counts,
     check_limits,
+    describe,
     hub_sets,
     pinned_pools,
     pinned_sets,
@@ -41,9 +41,9 @@ def make_data(params: Params, artifacts: Path) -> None:
         assert data.hub
         training, evaluation, counts = hub_sets(data.hub, data.seed)
     check_no_overlap(training, evaluation)
-    columns = [asdict(row) for row in counts]
-    for row in columns:
-        print(", ".join(f"{key.replace('_', ' ')} {row[key]}" for key in row), flush=True)
+    columns = [row.columns() for row in counts]
+    for row in counts:
+        print(describe(row), flush=True)
     for name, sets in (("training", training), ("evaluation", evaluation)):
         with atomic_dir(artifacts / "data" / name) as folder:
             for dataset, examples in sets.items():

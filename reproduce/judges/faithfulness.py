@@ -10,15 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reproduce.judges.task import normalise
+from reproduce.judges.text import sentences, words
 
 MIN_SENTENCE_LENGTH = 11
 """Characters that a sentence needs to be scored by SummaC-ZS."""
 MAX_CONTEXT_SENTENCES = 100
 """Sentences of the context that SummaC-ZS compares with."""
 
-_SENTENCE_END = re.compile(r"(?<=[.!?])\s+|\n+")
 # A number keeps its inner marks, so that "5" is not in "3.5".
-_COVERAGE_TOKEN = re.compile(r"\d+(?:[.,]\d+)+|[^\W_]+")
+_NUMBER = re.compile(r"((?<![^\W_])\d+(?:[.,]\d+)+)")
 # How far a softmax in half precision may be outside 0 to 1.
 _ROUNDING = 1e-2
 
@@ -29,16 +29,6 @@ Entailment = Callable[[Sequence[TextPair]], NDArray[np.float32]]
 The columns are the probabilities, 0 to 1, of LABELS.
 """
 LABELS = ("entailment", "contradiction", "neutral")
-
-
-def sentences(text: str) -> list[str]:
-    """Return the non-empty sentences of a text, stripped.
-
-    A sentence ends at '.', '!' or '?' before white space and at the end of a line, so an
-    abbreviation ("Mr. Smith") ends one, too.
-    """
-    parts = (part.strip() for part in _SENTENCE_END.split(text))
-    return [part for part in parts if part]
 
 
 def question_of(prompt: str, context: str) -> str:
@@ -118,7 +108,10 @@ def _probabilities(pairs: list[TextPair], entailment: Entailment) -> NDArray[Any
 
 def coverage_tokens(text: str) -> list[str]:
     """Return the lower-case words and numbers of a text, without punctuation."""
-    return _COVERAGE_TOKEN.findall(text.lower())
+    tokens: list[str] = []
+    for position, part in enumerate(_NUMBER.split(text)):  # Every other part is such a number.
+        tokens += [part] if position % 2 else words(part)
+    return tokens
 
 
 def span_coverage(context: str, response: str) -> tuple[float, float]:

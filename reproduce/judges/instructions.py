@@ -1,33 +1,36 @@
 """Verifiable instructions: checkers that decide from the text of the response alone.
 
-They follow IFEval (Zhou et al., 2023), but are fewer and need no downloads and no random numbers.
-An instruction is {"id": a name in `CHECKERS`, **arguments}, all plain JSON values; an argument
-that is None counts as absent, because Arrow tables pad with None. An empty response follows
-no instruction.
+They follow IFEval (Zhou et al., 2023), but are fewer and need no downloads and no random numbers;
+docs/metrics.md lists the differences. An instruction is {"id": a name in `CHECKERS`, **arguments},
+all plain JSON values; an argument that is None counts as absent, because Arrow tables pad with
+None. A response without a letter or digit follows no instruction.
 """
 
 import inspect
 import json
 import operator
 import re
+import string
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from itertools import pairwise
 from typing import Any
 
-from reproduce.judges.faithfulness import sentences
+from reproduce.judges.text import COMMA, has_words, plain_quotes, sentences
 
 Checker = Callable[..., bool]
 
 RELATIONS = {"at least": operator.ge, "at most": operator.le, "exactly": operator.eq}
 
-_BULLET = re.compile(r"\s*[-*]\s+(\S.*)")
-_NUMBERED = re.compile(r"\s*(\d{1,9})\.\s+\S")
-_LIST_MARK = re.compile(r"^[ \t]*(?:[-*]|\d+[.)])[ \t]+", re.MULTILINE)
-_TITLE = re.compile(r"<<[^<>\n]*[^<>\s][^<>\n]*>>")
-_PLACEHOLDER = re.compile(r"\[[^\[\]\n]*[^\[\]\s][^\[\]\n]*\]")
+_ITEM = re.compile(r"\s*(?P<mark>[*•]|-(?!-))(?P<gap>\s*)(?P<text>\S.*)")
+_NUMBERED = re.compile(r"\s*(\d{1,9})[.)]\s+\S")
+_LIST_MARK = re.compile(r"^[ \t]*(?:[-*•]|\d+[.)])[ \t]+", re.MULTILINE)
+_TITLE = re.compile(r"<<([^<>\n]+)>>")
+_PLACEHOLDER = re.compile(r"\[([^\[\]\n]+)\]")
 # No white space at the inner edges, so that neither "2 * 3 * 4" nor a bullet is a highlight.
-_HIGHLIGHT = re.compile(r"(?<!\*)(\*{1,2})(?=[^*\s])[^*\n]*(?<=[^*\s])\1(?!\*)")
+_HIGHLIGHT = re.compile(r"(?<!\*)(\*{1,3})(?=[^*\s])[^*\n]*(?<=[^*\s])\1(?!\*)")
+# What may stand before the first and after the last word of a response: quotes and markup.
+_BEFORE, _AFTER = r"[\s\"'*_#>]*", string.whitespace + "\"'*_.!?…)"
 _FENCE = re.compile(r"```(?:json)?\s(.*)```", re.DOTALL | re.IGNORECASE)
 
 
@@ -78,7 +81,12 @@ def bind(instruction: Mapping[str, Any]) -> Callable[[str], bool]:
         description, is_valid = _ARGUMENTS[key]
         if not is_valid(value):
             raise ValueError(f"instruction {name!r}: {key} must be {description}, not {value!r}")
-    return lambda response: bool(response.strip()) and checker(response, **arguments)
+
+    def check(response: str) -> bool:
+        text = response if name == "json" else plain_quotes(response)
+        return has_words(response) and checker(text, **arguments)
+
+    return check
 
 
 def _is_text(value: Any) -> bool:
@@ -97,6 +105,7 @@ _ARGUMENTS: dict[str, tuple[str, Callable[[Any], bool]]] = {
         "a list of texts, none of them empty",
         lambda value: isinstance(value, list) and bool(value) and all(map(_is_text, value)),
     ),
+    "mark": ("one of '-', '*'", lambda value: value in ("-", "*")),
     "word": _TEXT,
     "phrase": _TEXT,
     "marker": _TEXT,
@@ -107,13 +116,36 @@ _ARGUMENTS: dict[str, tuple[str, Callable[[Any], bool]]] = {
 
 
 def _lines(response: str) -> list[str]:
-    return [line for line in response.splitlines() if line.strip()]
+    """Return the lines of a response; an indented one belongs to the list item before it."""
+    lines: list[str] = []
+    for line in response.split("\n"):
+        if lines and line[:1].isspace() and line.strip() and not _is_item(line):
+            lines[-1] += f" {line.strip()}"
+        elif line.strip():
+            lines.append(line)
+    return lines
 
 
-def _bullet_items(response: str) -> list[str]:
+def _is_item(line: str) -> bool:
+    return bool(_bullet(line) or _NUMBERED.match(line))
+
+
+def _bullet(line: str, mark: str | None = None) -> str | None:
+    """Return the text after a line's bullet; "*" needs a space, "-" does not."""
+    match = _ITEM.match(line)
+    if (
+        match
+        and match["mark"] == (mark or match["mark"])
+        and (match["gap"] or match["mark"] == "-")
+    ):
+        return match["text"].strip()
+    return None
+
+
+def _bullet_items(response: str, mark: str | None = None) -> list[str]:
     """Return the text after each bullet, or nothing if any line is not a bullet."""
-    matches = [_BULLET.match(line) for line in _lines(response)]
-    return [match[1].strip() for match in matches if match] if all(matches) else []
+    items = [_bullet(line, mark) for line in _lines(response)]
+    return [item for item in items if item] if all(items) else []
 
 
 def _list_items(response: str) -> list[str]:
@@ -121,21 +153,19 @@ def _list_items(response: str) -> list[str]:
     bullets, lines = _bullet_items(response), _lines(response)
     if bullets or len(lines) != 1:
         return bullets
-    parts = [part.strip() for part in _without_end_mark(lines[0]).split(",")]
+    parts = [part.strip() for part in COMMA.split(re.sub(r"[.!?]$", "", lines[0].rstrip()))]
     parts[1:] = [re.sub(r"^(?:and|or)\s+", "", part) for part in parts[1:]]
     return [part for part in parts if part]
-
-
-def _without_end_mark(text: str) -> str:
-    return re.sub(r"[.!?]$", "", text.rstrip()).rstrip()
 
 
 @lru_cache(maxsize=4096)
 def _whole_words(phrase: str) -> re.Pattern[str]:
     """Return a pattern for the phrase as whole words, in any case, with any white space."""
+    # Underscores are markup here ("_very_"), so they end a word.
+    phrase = plain_quotes(phrase.strip())
     words = r"\s+".join(map(re.escape, phrase.split()))
-    left = r"(?<!\w)" if re.match(r"\w", phrase.strip()) else ""
-    right = r"(?!\w)" if re.search(r"\w$", phrase.strip()) else ""
+    left = r"(?<![^\W_])" if re.match(r"\w", phrase) else ""
+    right = r"(?![^\W_])" if re.search(r"\w$", phrase) else ""
     return re.compile(left + words + right, re.IGNORECASE)
 
 
@@ -145,13 +175,13 @@ def _whole_words(phrase: str) -> re.Pattern[str]:
 def _sentences(response: str, n: int, relation: str = "exactly") -> bool:
     # A list number such as "1." is no sentence.
     parts = sentences(_LIST_MARK.sub("", response))
-    count = sum(re.search(r"\w", part) is not None for part in parts)
+    count = sum(map(has_words, parts))
     return bool(RELATIONS[relation](count, n))
 
 
 def _words(response: str, n: int, relation: str = "exactly") -> bool:
     # Split at white space, so that "don't" and "well-known" are one word each.
-    count = sum(re.search(r"[^\W_]", part) is not None for part in response.split())
+    count = sum(map(has_words, response.split()))
     return bool(RELATIONS[relation](count, n))
 
 
@@ -159,8 +189,8 @@ def _items(response: str, n: int) -> bool:
     return len(_list_items(response)) == n
 
 
-def _bullets(response: str, n: int | None = None) -> bool:
-    count = len(_bullet_items(response))
+def _bullets(response: str, n: int | None = None, mark: str | None = None) -> bool:
+    count = len(_bullet_items(response, mark))
     return count > 0 and n in (None, count)
 
 
@@ -171,15 +201,16 @@ def _numbered(response: str, n: int | None = None) -> bool:
 
 
 def _starts_with(response: str, phrase: str) -> bool:
-    return _whole_words(phrase).match(response.lstrip()) is not None
+    pattern = _BEFORE + _whole_words(phrase).pattern
+    return re.match(pattern, response, re.IGNORECASE) is not None
 
 
 def _ends_with(response: str, phrase: str) -> bool:
-    bare = _without_end_mark(phrase)
+    bare = plain_quotes(phrase).rstrip(_AFTER)
     if not bare:  # The phrase is itself an end mark.
         return response.rstrip().endswith(phrase.strip())
     pattern = _whole_words(bare).pattern + r"\Z"
-    return re.search(pattern, _without_end_mark(response), re.IGNORECASE) is not None
+    return re.search(pattern, response.rstrip(_AFTER), re.IGNORECASE) is not None
 
 
 def _includes(response: str, words: list[str]) -> bool:
@@ -200,20 +231,19 @@ def _alphabetical(response: str) -> bool:
 
 
 def _lowercase(response: str) -> bool:
-    return response.islower()
+    return not any(map(str.isupper, response))
 
 
 def _uppercase(response: str) -> bool:
-    return response.isupper()
+    return not any(map(str.islower, response))
 
 
 def _no_comma(response: str) -> bool:
-    return "," not in response
+    return COMMA.search(response) is None
 
 
 def _quoted(response: str) -> bool:
-    text = response.strip()
-    return len(text) > 2 and text.startswith('"') and text.endswith('"')
+    return re.fullmatch(r'"[^"]+"', response.strip()) is not None
 
 
 def _paragraphs(response: str, n: int) -> bool:
@@ -221,7 +251,7 @@ def _paragraphs(response: str, n: int) -> bool:
 
 
 def _title(response: str) -> bool:
-    return _TITLE.search(response) is not None
+    return any(map(str.strip, _TITLE.findall(response)))
 
 
 def _json(response: str) -> bool:
@@ -237,7 +267,7 @@ def _json(response: str) -> bool:
 
 
 def _placeholders(response: str, n: int) -> bool:
-    return len(_PLACEHOLDER.findall(response)) >= n
+    return sum(map(bool, map(str.strip, _PLACEHOLDER.findall(response)))) >= n
 
 
 def _highlights(response: str, n: int) -> bool:
@@ -246,7 +276,7 @@ def _highlights(response: str, n: int) -> bool:
 
 def _postscript(response: str, marker: str = "P.S.") -> bool:
     after = (response[match.end() :] for match in _whole_words(marker).finditer(response))
-    return any(re.search(r"\w", text) for text in after)
+    return any(map(has_words, after))
 
 
 CHECKERS: dict[str, Checker] = {

@@ -18,9 +18,10 @@ from reproduce.judges.faithfulness import (
     summac_zs,
 )
 from reproduce.judges.instructions import bind, check_loose, check_strict
-from reproduce.judges.llm_judge import CACHE, MAX_RATING, MIN_RATING, build_llm_judge
+from reproduce.judges.llm_judge import MAX_RATING, MIN_RATING, build_llm_judge
 from reproduce.judges.nli import CrossEncoder
 from reproduce.judges.task import contains_answer, exact_match, rouge_l, token_f1
+from reproduce.judges.text import has_words
 from reproduce.schema import Example, Judgement
 from reproduce.utils.files import UserError
 from reproduce.world.entailment import symbolic_entailment
@@ -80,7 +81,7 @@ def judge(
     Entailment model and LLM judge are called at most once, for all responses together.
 
     Details of a judgement, from 0 to 1 unless stated otherwise:
-        empty: 1.0 for a response of nothing but white space; all its other details are 0.0.
+        empty: 1.0 for a response without a letter or digit; all its other details are 0.0.
         exact_match, token_f1, contains_answer as "states_answer", rouge_l: see `task`.
         coverage, density (0 to the number of tokens), k_precision: see `faithfulness`.
         summac: SummaC-ZS of the response, -1 to 1. For an extractive answer "entailed" instead,
@@ -105,7 +106,7 @@ def judge(
     if llm_judge:
         rated = [n for n, e in enumerate(examples) if e.side == "IF" and not e.is_probe]
         ratings = dict.fromkeys(rated, MIN_RATING)
-        sent = [n for n in rated if responses[n].strip()]
+        sent = [n for n in rated if has_words(responses[n])]
         if sent:
             answers = llm_judge([(examples[n].prompt, responses[n]) for n in sent])
             ratings |= dict(zip(sent, answers, strict=True))
@@ -134,7 +135,7 @@ def check_empty_share(judgements: Sequence[Judgement], settings: Judging, title:
         raise TooManyEmpty(
             f"{title}: {sum(unreadable):.0f} of {len(unreadable)} ratings are unreadable; a share "
             f"of {settings.llm_judge.max_unreadable_share} is allowed "
-            f"(judging.llm_judge.max_unreadable_share); the answers are in {CACHE}"
+            "(judging.llm_judge.max_unreadable_share)"
         )
 
 
@@ -205,7 +206,7 @@ def _judge_one(
         if rating is not None:
             details["rating"] = rating
             instruction = (rating - MIN_RATING) / (MAX_RATING - MIN_RATING)
-    if not response.strip():
+    if not has_words(response):
         # Explicit, because a reference such as "the" normalises to "" and would match exactly.
         task, faithfulness, instruction = (
             None if score is None else 0.0 for score in (task, faithfulness, instruction)

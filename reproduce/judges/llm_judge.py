@@ -1,7 +1,8 @@
 """An LLM judge of instruction following: a rating from 1 to 10 per response.
 
-Scale and reading of ratings are those of single-answer grading in MT-bench (Zheng et al.,
-NeurIPS 2023; FastChat's code); the prompts in `prompts` are our own.
+The scale is that of single-answer grading in MT-bench (Zheng et al., NeurIPS 2023). The prompts in
+`prompts` are our own. A rating counts only where they ask for it, on the last line; FastChat's code
+takes the first one anywhere.
 """
 
 import fcntl
@@ -29,9 +30,15 @@ CACHE = Path(".cache/ratings")
 """The folder of the judges' answers, below the working directory."""
 PROMPTS = Path(__file__).parent / "prompts"
 
-_NUMBER = r"(\d+(?:\.\d*)?)"
-_RATINGS = (re.compile(rf"\[\[{_NUMBER}\]\]"), re.compile(rf"\[{_NUMBER}\]"))
-_DICTATED = re.compile(rf"\[(?=\[{_NUMBER}\]\])")
+_RATING = r"(?:rating\W{0,3})?(\d+(?:\.\d+)?)\s*(?:/\s*10)?\s*"
+_RATINGS = re.compile(
+    rf"(?:^|\b(?:rating|score|verdict)[\s:*_=]*)\[\[\s*{_RATING}\]\]"
+    rf"|\b(?:rating|score|verdict)[\s:*_=]*\[\s*{_RATING}\]",
+    re.IGNORECASE,
+)
+"""[[N]] after the word "Rating" or at the start of a line, or [N] after that word."""
+_THOUGHTS = re.compile(r".*</think(?:ing)?>", re.DOTALL | re.IGNORECASE)
+_DICTATED = re.compile(r"\[(?=\[[^\[\]]{1,20}\]\])")
 _FIELD = re.compile(r"\{(fence|instruction|response)\}")
 
 
@@ -45,7 +52,7 @@ def build_llm_judge(params: Params) -> "LLMJudge | None":
 
 
 class LLMJudge:
-    """Rates responses by a model on a server, within a budget; keeps every answer on disk."""
+    """Rates responses by a model on a server, within a budget; keeps ratings on disk."""
 
     def __init__(self, settings: LLMJudgeSettings, server: JudgeServer, cache: Path) -> None:
         """Check prompt and key; answers are kept in a folder of `cache`."""
@@ -56,20 +63,22 @@ class LLMJudge:
         read_key(server.key)
         self.prompt: dict[str, str] = yaml.safe_load(path.read_text(encoding="utf-8"))
         self.server, self.model = server, settings.model
+        self.max_unreadable_share = settings.max_unreadable_share
         self.decoding = {"temperature": 0, "max_tokens": settings.max_tokens}
         # Without the address: the same model is the same judge on every server.
         judge = json.dumps((self.model, self.decoding, self.prompt), sort_keys=True)
         self.folder = cache / short_hash(judge)
 
     def __call__(self, pairs: Sequence[tuple[str, str]]) -> list[float | None]:
-        """Return the rating, 1 to 10, of each (instruction, response); None if it is unreadable.
+        """Return the rating, 1 to 10, of each (instruction, response); None where there is none.
 
-        Equal pairs are sent once, cached ones never. Each answer is on disk before its thread
-        sends the next request. Processes take turns, so the budget holds for all of them.
+        Equal pairs are sent once, cached ones never. An answer with a rating is on disk before its
+        thread sends the next request; another one is not kept, so that a later run asks again.
+        Processes take turns, so the budget holds for all of them.
 
         Raises:
-            EndpointError: the budget is too small, and nothing was sent; or a request failed for
-                good, and the answers until then are kept.
+            EndpointError: the budget is too small, and nothing was sent; or too many requests
+                failed, and the ratings until then are kept.
         """
         import diskcache
 
@@ -89,33 +98,42 @@ class LLMJudge:
                     f"are used; {len(missing)} more are needed, so set it to {needed} or more"
                 )
 
+            unreadable: list[str] = []
+
             def keep(number: int, answer: Answer) -> None:
-                store.set(keys[missing[number]], json.dumps(asdict(answer), ensure_ascii=False))
+                if read_rating(answer) is None:
+                    unreadable.append(answer.text)
+                else:
+                    store.set(keys[missing[number]], json.dumps(asdict(answer)))
 
             if missing:
                 messages = [conversations[number] for number in missing]
-                complete(self.server, self.model, messages, self.decoding, keep)
-            answers = [json.loads(store[key])["text"] for key in keys]
+                allowed = int(self.max_unreadable_share * len(distinct))
+                unreadable += complete(
+                    self.server, self.model, messages, self.decoding, keep, allowed
+                )
+            answers = [Answer(**json.loads(store[key])) if key in store else None for key in keys]
             store.close()
-        ratings = dict(zip(distinct, map(read_rating, answers), strict=True))
-        unreadable = sum(rating is None for rating in ratings.values())
+        values = [read_rating(answer) if answer else None for answer in answers]
+        example = f", such as {unreadable[0][:300]!r}" if unreadable else ""
         print(
-            f"  LLM judge: {len(ratings)} pairs, {len(ratings) - len(missing)} cached, "
-            f"{unreadable} unreadable", flush=True,
+            f"  LLM judge: {len(distinct)} pairs, {len(distinct) - len(missing)} cached, "
+            f"{len(unreadable)} unreadable{example}", flush=True,
         )  # fmt: skip
+        ratings = dict(zip(distinct, values, strict=True))
         return [ratings[pair] for pair in pairs]
 
 
-def read_rating(answer: str) -> float | None:
+def read_rating(answer: Answer) -> float | None:
     """Return the rating in a judge's answer, None if there is none from 1 to 10.
 
-    The first [[number]] counts, else the first [number], as in FastChat's single-answer grading.
+    It is the last one on the last line, where the prompt asks for it. Thoughts, which end with
+    </think>, and answers that a limit cut off have none.
     """
-    for pattern in _RATINGS:
-        if match := pattern.search(answer):
-            rating = float(match[1])
-            return rating if MIN_RATING <= rating <= MAX_RATING else None
-    return None
+    lines = _THOUGHTS.sub("", answer.text).strip().splitlines()
+    last = lines[-1].strip(" \t*_#>`") if lines and answer.finished else ""
+    found = [float(match[1] or match[2]) for match in _RATINGS.finditer(last)]
+    return found[-1] if found and MIN_RATING <= found[-1] <= MAX_RATING else None
 
 
 def conversation(prompt: dict[str, str], instruction: str, response: str) -> Messages:
@@ -124,7 +142,7 @@ def conversation(prompt: dict[str, str], instruction: str, response: str) -> Mes
     Both texts are between fences with a hash of the two, which neither can contain. A "[[10]]"
     in them becomes "[ [10]]", so that a judge who quotes it does not give it as its rating.
     """
-    fence = hashlib.sha256("\x1f".join((instruction, response)).encode()).hexdigest()[:20]
+    fence = short_hash(instruction, response)
     texts = {
         "fence": f"<{fence}>",
         "instruction": _DICTATED.sub("[ ", instruction),

@@ -2,22 +2,29 @@
 
 import re
 import string
+import unicodedata
 from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any
 
-_PUNCTUATION = str.maketrans("", "", string.punctuation)
+from reproduce.judges.text import words
+
+_ASCII_MARKS = str.maketrans("", "", string.punctuation)
 _ARTICLES = re.compile(r"\b(?:a|an|the)\b")
 
 
 def normalise(text: str) -> str:
     """Return the text as SQuAD compares it (Rajpurkar et al., EMNLP 2016).
 
-    Lower case, without ASCII punctuation and the words a, an and the, single spaces. A text
-    that consists only of these becomes "".
+    Lower case, without punctuation and the words a, an and the, single spaces. A text that
+    consists only of these becomes "". Unlike SQuAD's own script it also removes punctuation
+    beyond ASCII, such as dashes and curly quotes, and joins letters with their accents.
     """
-    bare = text.lower().translate(_PUNCTUATION)
+    bare = text.lower().translate(_ASCII_MARKS)
+    if not bare.isascii():
+        bare = unicodedata.normalize("NFC", bare)
+        bare = "".join(mark for mark in bare if unicodedata.category(mark)[0] != "P")
     return " ".join(_ARTICLES.sub(" ", bare).split())
 
 
@@ -51,10 +58,15 @@ def rouge_l(response: str, references: Sequence[str]) -> float:
     """Return the highest ROUGE-L F-measure, 0 to 1, against one reference.
 
     Source: Lin, 2004, as the rouge_score package computes it for whole texts without stemming;
-    tokens are sequences of a-z and 0-9. Raises ValueError without references.
+    tokens are those of `text.words`. Equal texts score 1, also without a token. Raises ValueError
+    without references.
     """
-    return _best(lambda one, other: _rouge().score(other, one)["rougeL"].fmeasure,
-                 response, references)  # fmt: skip
+
+    def score(one: str, other: str) -> float:
+        same = one.strip() == other.strip()
+        return 1.0 if same else float(_rouge().score(other, one)["rougeL"].fmeasure)
+
+    return _best(score, response, references)
 
 
 def _best(score: Callable[[str, str], float], response: str, references: Sequence[str]) -> float:
@@ -75,5 +87,10 @@ def _token_f1(response: str, reference: str) -> float:
 def _rouge() -> Any:
     # rouge_score takes seconds to import, and most importers of this module never call it.
     from rouge_score.rouge_scorer import RougeScorer
+    from rouge_score.tokenizers import Tokenizer
 
-    return RougeScorer(["rougeL"], use_stemmer=False)
+    class Words(Tokenizer):  # type: ignore[misc]
+        def tokenize(self, text: str) -> list[str]:
+            return words(text)
+
+    return RougeScorer(["rougeL"], tokenizer=Words())

@@ -12,7 +12,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from reproduce.judges.faithfulness import coverage_tokens, question_of, sentences, statements
+from reproduce.judges.faithfulness import coverage_tokens, question_of, statements
+from reproduce.judges.text import sentences
 from reproduce.schema import Example, Sets
 
 Label = Literal["entailment", "contradiction", "neutral"]

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from reproduce.config import Selection, Weights
+from reproduce.judges.text import has_words
 from reproduce.schema import Candidate, Example, Judgement
 
 
@@ -51,7 +52,9 @@ def complete_candidates(candidates: Sequence[Candidate], selection: Selection) -
     An empty or truncated response is no example: training on it would teach the model to say
     nothing, or to stop anywhere.
     """
-    return [c for c in candidate_pool(candidates, selection) if c.response and c.finished]
+    return [
+        c for c in candidate_pool(candidates, selection) if c.finished and has_words(c.response)
+    ]
 
 
 def select_best(

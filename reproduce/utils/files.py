@@ -5,6 +5,7 @@ import csv
 import hashlib
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -66,9 +67,13 @@ def read_json(source: Path) -> Any:
 
 
 def write_rows(target: Path, rows: Iterable[Mapping[str, Any]]) -> None:
-    """Write one JSON object per line (JSON Lines); ValueError for NaN."""
+    """Write one JSON object per line (JSON Lines); ValueError for NaN.
+
+    Half of a surrogate pair, which UTF-8 cannot hold, becomes U+FFFD.
+    """
     lines = (json.dumps(row, sort_keys=True, ensure_ascii=False, allow_nan=False) for row in rows)
-    write_text(target, "".join(f"{line}\n" for line in lines))
+    text = "".join(f"{line}\n" for line in lines)
+    write_text(target, re.sub("[\ud800-\udfff]", "\ufffd", text))
 
 
 def read_rows(source: Path) -> list[dict[str, Any]]:
@@ -106,7 +111,8 @@ def read_csv(source: Path, columns: Iterable[str] = ()) -> list[dict[str, str]]:
 
 def short_hash(*parts: str) -> str:
     """Return 12 hexadecimal digits that identify the text made of `parts`."""
-    return hashlib.sha256("\x1f".join(parts).encode()).hexdigest()[:12]
+    text = "\x1f".join(parts).encode("utf-8", "surrogatepass")
+    return hashlib.sha256(text).hexdigest()[:12]
 
 
 def file_sha256(path: Path) -> str:

@@ -46,6 +46,31 @@ def test_lists_are_asked_for_as_lists() -> None:
     assert {("bullets", 3), ("numbered", 2)} <= counts
 
 
+@pytest.mark.parametrize(
+    "response",
+    ["def f(a):\n    return a.", "x = 5. y = 7.", "- Bread.\n- Milk.", "1) Stir.\n2) Pour.",
+     "Roses are red\nViolets are blue.", "Bread\nMilk"],
+)  # fmt: skip
+def test_sentences_of_code_lists_and_poems_are_not_counted(response: str) -> None:
+    for seed in range(80):
+        made = constrain(example("Write.", response), random.Random(seed))
+        assert "sentences" not in {each["id"] for each in made.instructions}
+
+
+@pytest.mark.parametrize("prompt", ["Write a poem.", "Give me a Python function.", "List 3 foods."])
+def test_no_number_of_sentences_is_asked_of_them_either(prompt: str) -> None:
+    for seed in range(80):
+        made = constrain(example(prompt, "unused"), random.Random(seed), any_response=True)
+        assert "sentences" not in {each["id"] for each in made.instructions}
+
+
+def test_sentences_are_asked_of_prose_in_paragraphs() -> None:
+    plain = example("Write.", "It rained. We stayed in.\n\nThe sun came out at five p.m.")
+    asked = [constrain(plain, random.Random(seed)).instructions for seed in range(80)]
+    counts = {each["n"] for made in asked for each in made if each["id"] == "sentences"}
+    assert counts == {3}
+
+
 def test_an_empty_response_is_an_error_and_a_cd_example_is_left_alone() -> None:
     plain = example("Help.", "")
     with pytest.raises(ValueError, match=plain.id):

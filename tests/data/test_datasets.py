@@ -45,13 +45,42 @@ def test_an_unreadable_file_is_named(tmp_path: Path, content: str) -> None:
         list(file_rows(path))
 
 
+ODD_LINES = [b"{cut off", b"7", b'["a"]', "é".encode("latin-1"), b"\xff\xfe", b"[" * 100_000,
+             b'{"instruction": "Say \\ud83d.", "input": "", "output": "Yes."}',
+             b'{"instruction": "Say.", "input": "", "output": "\\udc00"}',
+             b"null", b"{}"]  # fmt: skip
+
+
+@pytest.mark.parametrize("odd", ODD_LINES, ids=str)
+def test_one_odd_line_costs_one_row(tmp_path: Path, odd: bytes) -> None:
+    good = [{"instruction": f"Say {n}.", "input": "", "output": "Yes."} for n in range(3)]
+    path = tmp_path / "train.jsonl"
+    path.write_bytes(b"\xef\xbb\xbf" + lines(*good).encode() + odd + b"\r\n\n")
+    counts = Counts("own")
+    assert len(list(parse_rows(file_rows(path), "own", "alpaca", counts))) == 3
+    assert (counts.rows, counts.invalid) == (4, 1)
+
+
+def test_references_of_a_repeated_question_are_joined(tmp_path: Path) -> None:
+    rows = [
+        {"subset": "NaturalQuestionsShort", "context": f"Text {n} has one and two.",
+         "question": "Which?", "answers": answers}
+        for n in range(4) for answers in (["one"], ["two", "one"])
+    ]  # fmt: skip
+    put(tmp_path, "own/train.jsonl", lines(*rows))
+    own = hub_set(tmp_path / "own", "mrqa-nq", evaluation=None, counts={"train": 4})
+    train, _, [counts] = sampled({"own": own})
+    assert [e.references for e in train["own"]] == [("one", "two")] * 4 and counts.repeated == 4
+
+
 def test_few_invalid_rows_are_counted_and_many_are_an_error() -> None:
     good = [{"instruction": f"Say {n}.", "input": "", "output": "Yes."} for n in range(99)]
     counts = Counts("alpaca")
     assert len(list(parse_rows([*good, {}], "file", "alpaca", counts))) == 99
     assert (counts.rows, counts.invalid) == (100, 1)
-    with pytest.raises(UnusableFile, match=r"file: 2 of 101 .*row 1 .*instruction"):
-        list(parse_rows([{"input": ""}, {}, *good], "file", "alpaca", Counts("alpaca")))
+    bad: list[dict[str, Any]] = [{"input": ""}] * 12
+    with pytest.raises(UnusableFile, match=r"file: 12 of 111 .*row 1 .*instruction"):
+        list(parse_rows([*bad, *good], "file", "alpaca", Counts("alpaca")))
     with pytest.raises(UnusableFile, match="0 of 0"):
         list(parse_rows([], "file", "alpaca", Counts("alpaca")))
 
@@ -102,7 +131,7 @@ def test_pinned_sets_share_no_group_and_no_prompt(mirror: None) -> None:
     assert not [e for e in train["alpaca"] if e.prompt.startswith("Name 7 things")]
     counts = by_name(text)
     squad, alpaca = counts["squad"], counts["alpaca"]
-    assert (squad.rows, squad.left_out, squad.too_long) == (40, 10, 6)
+    assert (squad.rows, squad.left_out, squad.too_long) == (40, {"unanswerable": 10}, 6)
     assert squad.train + squad.evaluation == 24 and len(evaluation["squad"]) == squad.evaluation
     assert alpaca.train + alpaca.evaluation + alpaca.shared + alpaca.repeated == alpaca.rows == 41
 
@@ -180,8 +209,8 @@ def local(tmp_path: Path) -> dict[str, HubSet]:
 def test_rows_of_a_hub_are_sampled_counted_and_kept_apart(local: dict[str, HubSet]) -> None:
     train, evaluation, _ = text = sampled(local)
     counts = by_name(text)
-    assert (counts["alpaca"].rows, counts["alpaca"].left_out) == (60, 20)
-    assert (counts["nq"].rows, counts["nq"].left_out) == (80, 16)
+    assert (counts["alpaca"].rows, counts["alpaca"].left_out) == (60, {"with a context": 20})
+    assert (counts["nq"].rows, counts["nq"].left_out) == (80, {"of another set": 16})
     for name in local:
         assert (len(train[name]), len(evaluation[name])) == (12, 6)
         groups = [{e.split_group for e in sets[name]} for sets in (train, evaluation)]
@@ -258,8 +287,16 @@ def test_a_data_set_that_does_not_do_is_named(
     assert word in str(raised.value) and local["alpaca"].repo in str(raised.value)
 
 
-def test_a_broken_local_file_leads_to_no_advice_about_the_network(tmp_path: Path) -> None:
-    put(tmp_path, "one/train.jsonl", "{broken\n")
+@pytest.mark.parametrize(
+    "content",
+    [b"{broken\n", b'{"a": 1}\n{"a": 2', '{"é": 1}'.encode("utf-16"), '"é"'.encode("latin-1"), b""],
+)
+@pytest.mark.parametrize("name", ["train.jsonl", "train.json"])
+def test_a_broken_local_file_leads_to_no_advice_about_the_network(
+    tmp_path: Path, content: bytes, name: str
+) -> None:
+    (tmp_path / "one").mkdir()
+    (tmp_path / "one" / name).write_bytes(content)
     with pytest.raises(UnusableFile, match=str(tmp_path / "one")) as raised:
         sampled({"one": hub_set(tmp_path / "one", "alpaca")})
     words = ("network", "HF_", "connection", "login")

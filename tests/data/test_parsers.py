@@ -96,31 +96,78 @@ def test_the_group_is_the_article_or_else_the_text() -> None:
     assert first == again != second
 
 
+LONG = "word " * 310
+
+
 @pytest.mark.parametrize(
-    ("row_format", "row", "column"),
+    ("row_format", "row", "rule"),
     [
-        ("squad", squad(impossible=True), "left_out"),
-        ("t0-summarize", t0("Summarize: Cut...\n", "More than that."), "truncated"),
-        ("mrqa-nq", {"subset": "SQuAD"}, "left_out"),
-        ("ms-marco", marco(["No Answer Present."], [0, 0]), "left_out"),
-        ("alpaca", task("x"), "left_out"),
-        ("seed-tasks", {"instruction": "Sing.", "instances": [task("x")]}, "left_out"),
-        ("dolly", task("x", key="context"), "left_out"),
-        ("sharegpt", talk(("gpt", "Hello.")), "left_out"),
-        ("mt-bench", turn(category="extraction"), "left_out"),
+        ("squad", squad(impossible=True), "unanswerable"),
+        ("t0-summarize", t0(f"Summarize: {LONG}...\n", "More."), "truncated context"),
+        ("mrqa-nq", {"subset": "SQuAD"}, "of another set"),
+        ("mrqa-nq", {"subset": "NaturalQuestionsShort", "context": "The mill is old.",
+                     "question": "who", "answers": ["nobody"]}, "answer not in the context"),
+        ("ms-marco", marco(["No Answer Present."], [0, 0]), "answer not in the context"),
+        ("t0-adversarial-qa", t0(ADVERSARIAL, "Anna"), "answer not in the context"),
+        ("alpaca", task("x"), "with a context"),
+        ("alpaca", task("", "N/A"), "placeholder as response"),
+        ("dolly", task("", "<noinput>", key="context"), "placeholder as response"),
+        ("self-instruct", task(" ", "nan"), "placeholder as response"),
+        ("seed-tasks", {"instruction": "Sing.", "instances": [task("x")]}, "with a context"),
+        ("dolly", task("x", key="context"), "with a context"),
+        ("sharegpt", talk(("gpt", "Hello.")), "does not begin with an exchange"),
+        ("sharegpt", talk(("system", "Be kind.")), "does not begin with an exchange"),
+        ("sharegpt", talk(("human", "Hi"), ("gpt", "<div class=x><p>Elbe</p></div>")),
+         "text of a web page"),
+        ("sharegpt", talk(("human", "rivers &amp; lakes"), ("gpt", "Yes.")), "text of a web page"),
+        ("mt-bench", turn(category="extraction"), "with a context"),
     ],
 )  # fmt: skip
-def test_a_row_is_skipped_by_rule(row_format: str, row: dict[str, Any], column: str) -> None:
+def test_a_row_is_skipped_by_rule(row_format: str, row: dict[str, Any], rule: str) -> None:
     with pytest.raises(Skipped) as raised:
         parsed(row_format, row)
-    assert raised.value.args == (column,)
+    assert raised.value.args == (rule,)
+
+
+@pytest.mark.parametrize("end", ["...", "Bob: Not sure...", "…"])
+def test_a_short_text_that_ends_in_an_ellipsis_is_whole(end: str) -> None:
+    example = parsed("t0-summarize", t0(f"Summarize: Ann: Are you coming?\r\n{end}\n", "Maybe."))
+    assert example.context.endswith(end)
+
+
+@pytest.mark.parametrize("given", ["", " ", "<noinput>", "N/A", "nan", "No input"])
+def test_a_placeholder_is_no_context(given: str) -> None:
+    assert parsed("alpaca", task(given)).prompt == "Sing."
+
+
+def test_marks_of_wikipedia_are_removed_from_dolly() -> None:
+    row = {
+        "instruction": "Which?",
+        "context": "",
+        "response": "Elbe[1] and Oder.[2][citation needed]",
+    }
+    assert parsed("dolly", row).response == "Elbe and Oder."
+
+
+@pytest.mark.parametrize(
+    "turns",
+    [
+        [{"role": "user", "content": "Hi?"}, {"role": "assistant", "content": "Hello."}],
+        [{"from": "system", "value": "Be kind."}, {"from": "human", "value": "Hi?"},
+         {"from": "gpt", "value": "Hello."}],
+        [{"role": "system", "content": ""}, {"role": "user", "content": "Hi?"},
+         {"role": "assistant", "content": "Hello."}, {"role": "user", "content": "More"}],
+    ],
+)  # fmt: skip
+def test_conversations_name_their_speakers_in_several_ways(turns: list[dict[str, str]]) -> None:
+    example = parsed("sharegpt", {"conversations": turns})
+    assert (example.prompt, example.response) == ("Hi?", "Hello.")
 
 
 @pytest.mark.parametrize(
     ("row_format", "row"),
     [
         ("squad", squad(" ")),
-        ("t0-adversarial-qa", t0(ADVERSARIAL, "Anna")),
         ("t0-adversarial-qa", {"prompt": ADVERSARIAL, "completion": "Her brother"}),
         ("t0-adversarial-qa", t0('Question: ""\n\nContext: "Mara."\n\nAnswer:\n', "Mara")),
         ("t0-summarize", t0("Shorten: Text.\n", "Short.")),

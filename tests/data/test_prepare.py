@@ -68,7 +68,7 @@ def test_real_text_is_written_with_its_counts(
     assert read_sets(tmp_path / "data" / "training") == {"one": train["one"]}
     assert judge_examples(params, tmp_path) == ({"one": train["one"]}, {"two": evaluation["two"]})
     rows = read_csv(tmp_path / "data" / "evaluation" / "counts.csv")
-    assert list(rows[0]) == ["dataset", "rows", "left_out", "invalid", "truncated", "too_long",
+    assert list(rows[0]) == ["dataset", "rows", "left_out", "invalid", "too_long",
                              "shared", "repeated", "train", "evaluation", "overlap"]  # fmt: skip
     assert [row["rows"] for row in rows] == ["3", "2"]
 

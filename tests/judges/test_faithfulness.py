@@ -12,7 +12,6 @@ from reproduce.judges.faithfulness import (
     coverage_tokens,
     k_precision,
     scored_sentences,
-    sentences,
     span_coverage,
     summac_zs,
 )
@@ -42,19 +41,6 @@ class ByLength:
         rows = [(1, 0, 0) if a == b else (0, share, 1 - share)
                 for (a, b), share in zip(pairs, shares, strict=True)]  # fmt: skip
         return np.array(rows, dtype=np.float32)
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("One. Two!  Three?\nFour", ["One.", "Two!", "Three?", "Four"]),
-        ("It costs 3.5 euros. ", ["It costs 3.5 euros."]),
-        ("Mr. Smith", ["Mr.", "Smith"]),
-        (" \n\n ", []),
-    ],
-)
-def test_sentences(text: str, expected: list[str]) -> None:
-    assert sentences(text) == expected
 
 
 def test_aggregate_takes_separate_maxima() -> None:

@@ -1,8 +1,10 @@
 """Exact match, token F1 and ROUGE-L on cases worked out by hand."""
 
+import itertools
 from collections.abc import Callable, Sequence
 
 import pytest
+from rouge_score.rouge_scorer import RougeScorer
 
 from reproduce.judges.task import contains_answer, exact_match, normalise, rouge_l, token_f1
 
@@ -41,6 +43,13 @@ def test_normalise(text: str, expected: str) -> None:
         (rouge_l, "The cat left the mat.", ["dogs", "the cat left the mat"], 1.0),
         (rouge_l, "cats", ["cat"], 0.0),  # No stemmer.
         (rouge_l, "", ["cat"], 0.0),
+        (rouge_l, "café", ["cafe\u0301"], 1.0),
+        (rouge_l, "東京", ["東京都"], 0.8),
+        # As SQuAD's own script has it for their ASCII forms.
+        (exact_match, "1568–1609", ["1568-1609"], 1.0),
+        (exact_match, "“Paris”", ["Paris"], 1.0),
+        (exact_match, "café", ["cafe\u0301"], 1.0),
+        (token_f1, "东京。", ["东京"], 1.0),
     ],
 )
 def test_scores(score: Score, response: str, references: list[str], expected: float) -> None:
@@ -51,3 +60,17 @@ def test_scores(score: Score, response: str, references: list[str], expected: fl
 def test_no_reference_is_an_error(score: Score) -> None:
     with pytest.raises(ValueError):
         score("Paris", [])
+
+
+@pytest.mark.parametrize("score", [exact_match, token_f1, rouge_l])
+@pytest.mark.parametrize("text", ["Привет мир", "东京", "नमस्ते दुनिया", "مرحبا", "สวัสดี", "🙂", "."])
+def test_identical_texts_score_1_in_every_script(score: Score, text: str) -> None:
+    assert score(text, ["other", text]) == 1.0
+
+
+def test_rouge_l_of_english_is_that_of_its_package() -> None:
+    scorer = RougeScorer(["rougeL"])
+    texts = ["Don't stop: 3.5 km, x_y!", "stop 3 km or don t", "A well-known (odd) text.", "known"]
+    for text, reference in itertools.product(texts, repeat=2):
+        theirs = scorer.score(reference, text)["rougeL"].fmeasure
+        assert rouge_l(text, [reference]) == pytest.approx(theirs)

@@ -85,20 +85,20 @@ def send(handler: Any, status: int, body: bytes, **headers: str) -> None:
     handler.wfile.write(body)
 
 
-def completion(text: Any) -> bytes:
+def completion(text: Any, finish_reason: str = "stop") -> bytes:
     message = {"role": "assistant", "content": text}
-    choice = {"index": 0, "finish_reason": "stop", "message": message}
+    choice = {"index": 0, "finish_reason": finish_reason, "message": message}
     head = {"id": "x", "object": "chat.completion", "created": 0, "model": "judge-2026-01-01"}
     return json.dumps({**head, "choices": [choice]}).encode()
 
 
-def say(text: Any, after: float = 0.0) -> Answer:
+def say(text: Any, after: float = 0.0, finish_reason: str = "stop") -> Answer:
     """Answer with a text, or with a function of the request's last message."""
 
     def answer(handler: Any, body: dict[str, Any]) -> None:
         time.sleep(after)
         words = text(body["messages"][-1]["content"]) if callable(text) else text
-        send(handler, 200, completion(words))
+        send(handler, 200, completion(words, finish_reason))
 
     return answer
 

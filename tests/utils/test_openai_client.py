@@ -31,7 +31,7 @@ def ask_into(
     usual = {"url": server and server.url, "key": "SECRET_KEY", "budget": 1, "timeout": 5.0,
              "attempts": 3, "concurrency": 2}  # fmt: skip
     settings = JudgeServer(**{**usual, **changes})
-    complete(settings, "judge", conversations, {"temperature": 0}, answers.__setitem__)
+    complete(settings, "judge", conversations, {"temperature": 0}, answers.__setitem__, 0)
 
 
 def texts(count: int) -> list[Messages]:
@@ -41,7 +41,7 @@ def texts(count: int) -> list[Messages]:
 def test_each_conversation_gets_its_answer() -> None:
     with running(say(lambda text: f"about {text}")) as server:
         answers = ask(server, *texts(20), concurrency=8)
-    assert answers == [Answer(f"about text {n}", "judge-2026-01-01") for n in range(20)]
+    assert answers == [Answer(f"about text {n}", "judge-2026-01-01", True) for n in range(20)]
     assert len(server.bodies) == 20
     assert all(headers["authorization"] == f"Bearer {SECRET}" for headers in server.headers)
     for body in server.bodies:
@@ -52,7 +52,7 @@ def test_each_conversation_gets_its_answer() -> None:
 @pytest.mark.parametrize("trouble", TROUBLES)
 def test_a_request_that_fails_once_is_tried_again(trouble: Any) -> None:
     with running(trouble, say("Hi")) as server:
-        assert ask(server, GREETING) == [Answer("Hi", "judge-2026-01-01")]
+        assert ask(server, GREETING) == [Answer("Hi", "judge-2026-01-01", True)]
     assert len(server.bodies) == 2
 
 

@@ -25,12 +25,11 @@ SHORT_OVERLAP_WORDS = 8
 
 SOURCE_COUNTS = {
     "rows": ("Rows", "rows of the source"),
-    "left_out": ("By rule", "left out by a rule, such as instructions with a context"),
+    "left_out": ("Left out", "left out by a rule, which is named"),
     "invalid": ("Invalid", "not as their format says"),
-    "truncated": ("Truncated", "contexts that end within a sentence"),
     "too_long": ("Too long", "beyond the profile's limits on length"),
     "shared": ("On both sides", "not trained on because evaluation has the text"),
-    "repeated": ("Repeated", "seen before"),
+    "repeated": ("Repeated", "their prompt was seen before"),
 }
 """Counts of real text (data/evaluation/counts.csv) -> header and meaning."""
 
@@ -111,7 +110,7 @@ def datasets(artifacts: Path) -> Table:
                   for words, ngrams in training_runs.items()}  # fmt: skip
         rows.append({
             "dataset": name, "side": (examples or training[name])[0].side,
-            **{key: int(counts[name][key]) for key in SOURCE_COUNTS if counts},
+            **{key: counts[name][key] for key in SOURCE_COUNTS if counts},
             "train": len(training.get(name, [])), "evaluation": len(examples),
             "exact": sum(e.prompt in training_prompts for e in examples) if examples else None,
             "long": shares[OVERLAP_WORDS], "short": shares[SHORT_OVERLAP_WORDS],
