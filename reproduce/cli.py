@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from reproduce.config import ConfigError, check_ready
+from reproduce.config import ConfigError, check_ready, own_inputs
 from reproduce.planning.plan import plan
 from reproduce.planning.preflight import preflight
 from reproduce.study import Study, load_study
@@ -57,7 +57,7 @@ def check() -> None:
     from reproduce.evaluation.results import check_complete
     from reproduce.judges.llm_judge import build_llm_judge
     from reproduce.utils.formatting import format_duration, plural
-    from reproduce.verify import check_environment
+    from reproduce.verify import check_environment, dvc_status
 
     study = load_study()
     check_complete(study.arms)
@@ -72,6 +72,9 @@ def check() -> None:
     if precision := describe_precision(study.params):
         print(precision)
     check_environment(study.folder / study.params.package)
+    if own_inputs(study.params) and (study.folder / "dvc.lock").is_file():
+        for stage_name, changes in dvc_status(study.folder).items():
+            print(f"out of date: {stage_name}: {changes}")
 
 
 @app.command()

@@ -10,6 +10,9 @@ from reproduce.config.params import Name, Params, Share, Strict, Training, Weigh
 PRETRAINED = "pretrained"
 """What an arm starts from that starts from no other arm."""
 
+MARKS = set("–—‘’“”•…→←↔⇒−×≤≥≠≈∞")
+"""Characters of labels that are neither Latin, Greek nor Cyrillic."""
+
 Experiment = Literal["two-stage", "methods", "data-size", "drivers", "controls"]
 
 
@@ -111,6 +114,8 @@ class Experiments(Strict):
             raise ValueError(f"labels: '{min(different)}' has an arm or a label, but not both")
         seen: dict[str, str] = {}
         for name, label in self.labels.items():
+            if odd := sorted({mark for mark in label if not (" " <= mark < "\u0530")} - MARKS):
+                raise ValueError(f"labels.{name}: figures cannot show {''.join(odd)!r}")
             if "{sets}" not in label and seen.setdefault(label, name) != name:
                 raise ValueError(f"labels: {seen[label]} and {name} have the same: '{label}'")
         return self

@@ -8,6 +8,8 @@ from typing import Any, TypeVar
 
 import yaml
 from pydantic import BaseModel, ValidationError
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
 
 from reproduce.config.claims_file import Claims
 from reproduce.config.experiments import Arms, Experiments
@@ -95,6 +97,11 @@ def pins(params: Params) -> dict[str, tuple[str, str | None]]:
     return {place: pin for place, pin in _external(params).items() if not is_input(pin[0])}
 
 
+def own_inputs(params: Params) -> list[str]:
+    """Return the folders of INPUTS that a profile uses."""
+    return [name for name, _ in _external(params).values() if is_input(name)]
+
+
 def is_input(name: str) -> bool:
     """Return whether a data set or model is a folder of INPUTS, not a name on the Hub."""
     return Path(name).is_dir() or Path(name).parts[:1] == (INPUTS,)
@@ -117,7 +124,7 @@ def _external(params: Params) -> dict[str, tuple[str, str | None]]:
 
 def _check_input(title: str, folder: Path, inputs: Path) -> None:
     """Raise ConfigError for a folder that is missing, or whose changes DVC would not see."""
-    inside = folder.resolve().is_relative_to(inputs.resolve())
+    inside = Path(os.path.abspath(folder)).is_relative_to(os.path.abspath(inputs))
     if inside and not folder.is_dir():
         raise ConfigError(f"{title}: there is no such folder")
     if not inside and folder.is_dir():
@@ -139,16 +146,48 @@ def pin_command(place: str, name: str) -> str:
 
 def _load(schema: type[T], path: Path) -> T:
     try:
-        return schema.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+        return schema.model_validate(_read_yaml(path))
     except FileNotFoundError as error:
         raise ConfigError(f"{path}: missing; run this in the folder of a profile") from error
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: cannot be read: {error}") from error
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{path}: not YAML: {error}") from error
-    except ValidationError as error:
+    except (yaml.YAMLError, YAMLError, ValueError, RecursionError) as error:
+        if not isinstance(error, ValidationError):
+            raise ConfigError(f"{path}: not YAML: {error}") from error
         lines = "\n".join(f"  {_describe(problem)}" for problem in error.errors())
         raise ConfigError(f"{path}: invalid configuration\n{lines}") from None
+
+
+def _read_yaml(path: Path) -> Any:
+    """Return the content of a file that YAML 1.1 (PyYAML) and 1.2 (DVC) read alike."""
+    text = path.read_text(encoding="utf-8")
+    older, newer = yaml.safe_load(text), YAML(typ="safe").load(text)
+    if different := _difference(older, newer):
+        key, one, other = different
+        raise ConfigError(
+            f"{path}: {key}: YAML 1.1 reads {one!r} and YAML 1.2, which DVC uses, {other!r}; "
+            "write a number with point and sign (2.0e-4), without leading zeros or ':', and put "
+            "quotes around a text"
+        )
+    return newer
+
+
+def _difference(one: Any, other: Any, key: str = "") -> tuple[str, Any, Any] | None:
+    """Return the first place in which two values differ, and what each has there."""
+    if isinstance(one, Mapping) and isinstance(other, Mapping):
+        keys = list(one), list(other)
+        if list(map(repr, keys[0])) != list(map(repr, keys[1])):
+            differing = [
+                pair for pair in zip(*keys, strict=False) if repr(pair[0]) != repr(pair[1])
+            ]
+            return key or "(whole file)", *(differing or [keys])[0]
+        parts = [(f"{key}.{k}".strip("."), one[k], other[k]) for k in one]
+    elif isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
+        parts = [(f"{key}.{n}", *pair) for n, pair in enumerate(zip(one, other, strict=True))]
+    else:
+        return None if repr(one) == repr(other) else (key or "(whole file)", one, other)
+    found = (_difference(one, other, key) for key, one, other in parts)
+    return next((place for place in found if place), None)
 
 
 def _describe(problem: Any) -> str:

@@ -12,8 +12,8 @@ Share = Annotated[float, Field(gt=0, le=1)]
 Count = Annotated[int, Field(ge=1)]
 Weight = Annotated[float, Field(ge=0)]
 Revision = Annotated[str, Field(pattern="^[0-9a-f]{40}$")]
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
-"""Also a name of a folder or a file."""
+Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]*$", max_length=60)]
+"""Also a name of a folder, a file and a stage. DVC takes a "." for the end of a key."""
 
 
 def _not_reserved(name: str) -> str:

@@ -50,6 +50,26 @@ def over(seeds: int) -> str:
     return "over prompts alone (with one seed nothing is known of how seeds vary)"
 
 
+def visible(text: str) -> str:
+    """Return a text of a model or data set that cannot change how a page or terminal shows others.
+
+    Control characters, which include those that turn the direction of writing, become U+FFFD.
+    """
+    text = re.sub("\r\n?", "\n", text)
+    return re.sub("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ufeff]", "\ufffd", text)
+
+
+def quoted_markdown(text: str) -> str:
+    """Return a text as a Markdown quotation in which it has no markup, line by line."""
+    escaped = re.sub(r"([\\`*_{}\[\]<>&#|~$])", r"\\\1", visible(text).expandtabs(4))
+    # At the start of a line these begin a list, a rule or a heading.
+    escaped = re.sub(r"(?m)^( *)([-+=]|\d+(?=[.)]))", r"\1\2\\", escaped)
+    escaped = re.sub(r"(?m)^( *)([-+=])\\", r"\1\\\2", escaped)
+    indented = re.sub(r"(?m)^ +", lambda match: "&nbsp;" * len(match[0]), escaped)
+    # Two spaces at the end keep the line break.
+    return "\n".join(f"> {line.rstrip()}  " for line in indented.split("\n"))
+
+
 def format_duration(seconds: float) -> str:
     """Return a duration in seconds as text, to about two digits: "40 s", "9 min", "2.5 h"."""
     if seconds < 90:

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+import yaml
 from support.profiles import GONE, ROOT, Patch, change, config_error, default_profile
 
 from reproduce.config import load_experiments, load_params
@@ -48,6 +49,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (("arms.ReSet.start", "MLT"), ["arms.ReSet.start", "'MLT'"]),
         (("labels.ReSet", GONE), ["labels", "'ReSet'"]),
         (("labels.ReSet", "MTL"), ["labels", "'MTL'"]),
+        (("labels.ReSet", "重置法 🙂"), ["labels.ReSet", "重", "🙂"]),
+        (("labels.ReSet", "Re\tSet"), ["labels.ReSet"]),
+        (("labels.ReSet", "ReSet\u202e"), ["labels.ReSet"]),
     ],
 )
 def test_wrong_arms_are_rejected(folder: Path, patch: Patch, parts: list[str]) -> None:
@@ -120,3 +124,13 @@ def test_arms_of_single_data_sets_are_labelled_by_them() -> None:
         if arm.experiment == "two-stage":
             single = any("/" in part for part in arm.mixture or {})
             assert ("{sets}" in experiments.labels[name]) == single
+
+
+@pytest.mark.parametrize("name", ["ReSet.v2", "Re Set", "a/b", "-a", "1e3", "7", "é", "", "a" * 61])
+def test_names_that_dvc_cannot_address_are_rejected(folder: Path, name: str) -> None:
+    content = yaml.safe_load((folder / "experiments.yaml").read_text())
+    content["arms"][name] = content["arms"]["ReSet"]
+    content["labels"][name] = "Another"
+    (folder / "experiments.yaml").write_text(yaml.safe_dump(content))
+    message = config_error(load_experiments)
+    assert "arms" in message and name in message

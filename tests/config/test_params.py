@@ -69,6 +69,7 @@ WRONG: list[tuple[list[Patch], list[str]]] = [
     ([("candidates.strategies.cold.temperature", 0)], ["candidates.strategies.cold", "one sample"]),
     ([("candidates.strategies", {})], ["candidates.strategies", "at least 1"]),
     ([("candidates.strategies", {"a/b": {"temperature": 1.0}})], ["a/b"]),
+    ([("candidates.strategies", {"a.b": {"temperature": 1.0}})], ["a.b"]),
     ([("statistics.confidence", 1)], ["statistics.confidence", "less than 1"]),
     ([("statistics.resamples", 99)], ["statistics.resamples", "100"]),
     ([("judging.entailment", "nli")], ["judging.entailment", "symbolic"]),
@@ -125,6 +126,48 @@ def test_all_problems_are_named_at_once(folder: Path) -> None:
 def test_a_file_of_another_form_is_rejected_by_name(folder: Path, content: str) -> None:
     (folder / "params.yaml").write_text(content)
     assert "params.yaml" in config_error(load_params)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "parts"),
+    [
+        ("learning_rate: 2.0e-3", "learning_rate: 2e-3", ["training.learning_rate", "2.0e-4"]),
+        ("max_new_tokens: 40", "max_new_tokens: 1:30", ["generation.max_new_tokens", "90", "1:30"]),
+        ("max_new_tokens: 40", "max_new_tokens: 0_40", ["generation.max_new_tokens"]),
+        ("seeds: [0, 1, 2]", "seeds: [010, 1]", ["seeds.0", "8", "10"]),
+        ("seeds: [0, 1, 2]", "seeds: [0, 1]\nseeds: [2]", ["seeds", "duplicate"]),
+        ("profile: tiny", "profile: yes", ["profile", "True", "'yes'"]),
+        ("  top-p:", "  off:", ["candidates.strategies", "False", "'off'"]),
+        ("  top-p:", "  1e3:", ["candidates.strategies", "1000.0"]),
+        ("captions: {}", "captions: {on: x}", ["captions", "True"]),
+    ],
+)
+def test_what_yaml_1_1_and_1_2_read_differently_is_rejected(
+    folder: Path, old: str, new: str, parts: list[str]
+) -> None:
+    path = folder / "params.yaml"
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+    message = config_error(load_params)
+    assert "params.yaml" in message and not [part for part in parts if part not in message]
+
+
+def test_own_folders_must_be_where_dvc_sees_them(folder: Path) -> None:
+    (folder / "models" / "mine").mkdir(parents=True)
+    (folder / "inputs").mkdir()
+    for name, part in (("models/mine", "must be in inputs/"), ("inputs/mine", "no such folder"),
+                       ("inputs/../models/mine", "must be in inputs/")):  # fmt: skip
+        change(folder / "params.yaml", ("base", {"published": {"model": name}}))
+        message = config_error(load_params)
+        assert "base.published" in message and name in message and part in message
+    (folder / "inputs" / "mine").symlink_to(folder / "models" / "mine")
+    change(folder / "params.yaml", ("base", {"published": {"model": "inputs/mine"}}))
+    assert "link to a folder" in config_error(load_params)
+    (folder / "inputs" / "mine").unlink()
+    (folder / "inputs" / "mine").mkdir()
+    (folder / "inputs" / "mine" / "weights").symlink_to(folder / "params.yaml")  # A file may be.
+    assert load_params().base.published
 
 
 def test_a_missing_file_is_rejected_by_name(tmp_path: Path) -> None:

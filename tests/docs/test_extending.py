@@ -77,14 +77,14 @@ def test_own_rows(study: Path) -> None:
 
 def test_a_model(study: Path, shared_nano_study: Path) -> None:
     source = shared_nano_study / "artifacts" / "models" / "pretrained" / "seed-0"
-    shutil.copytree(source, study / "models" / "mine")
+    shutil.copytree(source, study / "inputs" / "my-model")
     follow(study, "A model")
     imported = study / "artifacts" / "models" / "pretrained" / "all-seeds" / "model.safetensors"
     assert imported.read_bytes() == (source / "model.safetensors").read_bytes()
 
 
 def test_a_judge(study: Path) -> None:
-    write_classifier(study / "models" / "nli")
+    write_classifier(study / "inputs" / "my-judge")
     run(study, sys.executable, "-m", "reproduce", "data", code=study)
     run(study, sys.executable, "-m", "reproduce", "judges", code=study)
     trials = study / "artifacts" / "judges" / "validation" / "trials.jsonl"

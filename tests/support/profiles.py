@@ -68,6 +68,8 @@ def nano_profile(folder: Path) -> Path:
     """Make `folder` the profile of the nano study: settings only, the code is the repository's."""
     (folder / "paper" / "results").mkdir(parents=True)
     (folder / "paper" / "results" / "README.md").write_text("Published seeds.\n")
+    (folder / "inputs").mkdir()
+    (folder / "inputs" / "README.md").write_text("Own data and models.\n")
     params = (SUPPORT / "nano_params.yaml").read_text()
     params = params.replace("package: reproduce", f"package: {ROOT / 'reproduce'}")
     params = params.replace("lock: requirements.lock", f"lock: {ROOT / 'requirements.lock'}")

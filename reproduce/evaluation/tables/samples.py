@@ -13,6 +13,7 @@ from reproduce.evaluation.tables.render import Table, TableRow
 from reproduce.schema import Example, read_judged, read_sets, write_records
 from reproduce.study import Study
 from reproduce.utils.files import atomic_dir
+from reproduce.utils.formatting import quoted_markdown, visible
 
 REMOVED = re.compile(r"\[(\d+) words copied\]")
 """What `without_copies` puts in place of other people's text."""
@@ -35,13 +36,14 @@ def samples(results: Results, arms: Sequence[str], texts: bool, per_dataset: int
         for position, example in enumerate(examples[:per_dataset]):
             lines = [f"### {dataset}, {example.id}"]
             if texts:
-                lines.append("\n".join(f"> {line}" for line in example.prompt.splitlines()))
-                lines.append(f"Reference: {example.response or '(none)'}")
+                lines += ["Prompt", quoted_markdown(example.prompt)]
+                lines += ["Reference response", quoted_markdown(example.response or "(none)")]
             for arm in arms:
                 row = results.frame(arm, dataset).iloc[position]
                 response = row["response"] if texts else without_copies(row["response"], example)
                 scores = [f"{name} {row[name]:.2f}" for name in SCORES if row[name] == row[name]]
-                lines.append(f"**{results.labels[arm]}**: {response} ({', '.join(scores)})")
+                lines.append(f"**{results.labels[arm]}** ({', '.join(scores)})")
+                lines.append(quoted_markdown(response))
             parts.append("\n\n".join(lines))
     return "\n\n".join(parts) + "\n"
 
@@ -62,7 +64,7 @@ def generations(results: Results, arms: Collection[str]) -> Table:
             response = without_copies(response, by_id[row["example"]])
         values = {name: None if row[name] != row[name] else row[name] for name in SCORES}
         rows.append({"key": row["arm"], "dataset": row["dataset"], "example": row["example"],
-                     "response": response, **values})  # fmt: skip
+                     "response": visible(response), **values})  # fmt: skip
     return Table("generations", rows)
 
 
