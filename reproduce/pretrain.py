@@ -4,6 +4,7 @@ import shutil
 from functools import partial
 from typing import TYPE_CHECKING
 
+from reproduce.check_model import check_model
 from reproduce.models.load import count_parameters, new_llama
 from reproduce.models.pretrained import import_published, import_smollm2
 from reproduce.models.tokenization import encode_text
@@ -45,10 +46,13 @@ def pretrain(study: Study) -> None:
         remove_checkpoints(NAME)
         return
     model_dir = artifacts / "models" / NAME / "all-seeds"
-    if params.base.published:
-        import_published(params.base.published, model_dir)
-    else:
-        import_smollm2(model_dir)
+    published = params.base.published
+    with atomic_dir(model_dir) as draft:
+        if published:
+            import_published(published, draft)
+        else:
+            import_smollm2(draft)
+        check_model(draft, params, published.model if published else str(params.base.imported))
     results_dir = artifacts / "results" / NAME / "all-seeds"
     write_json(results_dir / "record.json", {"parameters": count_parameters(model_dir)})
 

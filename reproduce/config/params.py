@@ -443,7 +443,8 @@ class Hardware(Strict):
             ("torchrun --standalone --nproc_per_node 8 --no-python"), with variables of the
             environment filled in ("$HOST"); "" trains in this process.
         devices: processes that train together; they and accumulation share the effective batch.
-        attention: the attention implementation of transformers.
+        attention: the attention implementation of transformers; "auto" takes sdpa where the model
+            has it, else eager.
         gradient_checkpointing: compute activations twice to hold them once.
         save_every: steps between checkpoints from which a stopped run resumes; null keeps none.
     """
@@ -455,9 +456,14 @@ class Hardware(Strict):
     deepspeed: str | None = None
     launch: str = ""
     devices: Count = 1
-    attention: Literal["sdpa", "eager", "flash_attention_2"] = "sdpa"
+    attention: Literal["auto", "sdpa", "eager", "flash_attention_2"] = "auto"
     gradient_checkpointing: bool = False
     save_every: Count | None = None
+
+    @property
+    def attention_implementation(self) -> str | None:
+        """Return `attention` as transformers takes it."""
+        return None if self.attention == "auto" else self.attention
 
     @model_validator(mode="after")
     def _one_at_a_time(self) -> "Hardware":

@@ -1,6 +1,7 @@
 """Responses of a model to prompts: greedy for evaluation, sampled for ReSet's candidates."""
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Collection, Sequence
 
 import torch
 from torch.nn.utils.rnn import pad_sequence
@@ -15,7 +16,7 @@ from transformers import (
 )
 
 from reproduce.config import Decoding, Generation
-from reproduce.models.tokenization import prompt_ids
+from reproduce.models.tokenization import prompt_ids, turn_end
 from reproduce.schema import Example, Response
 from reproduce.utils.seeds import named_seed
 
@@ -39,6 +40,7 @@ def generate(
     from its own random stream, so the same call gives the same responses.
     """
     model.eval()
+    ends = end_ids(model, tokenizer)
     prompts = [prompt_ids(tokenizer, example) for example in examples]
     # Batches hold prompts of like length. What is drawn depends on which prompts share a batch, so
     # samples are drawn data set by data set: each set then hardly depends on the others.
@@ -51,12 +53,21 @@ def generate(
         for number, batch in enumerate(tqdm(batches, "generation", disable=None)):
             torch.manual_seed(named_seed(seed, number))
             drawn = _generate_batch(
-                model, tokenizer, [prompts[i] for i in batch], decoding, bounds.max_new_tokens
+                model, tokenizer, [prompts[i] for i in batch], decoding, bounds.max_new_tokens, ends
             )
             for position, index in enumerate(batch):
                 begin = position * decoding.samples
                 responses[index] = drawn[begin : begin + decoding.samples]
     return responses
+
+
+def end_ids(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> set[int]:
+    """Return the tokens that end a response: the chat template's and all that the model names."""
+    named = [tokenizer.eos_token_id]
+    for config in (model.config, model.generation_config):
+        ids = getattr(config, "eos_token_id", None)
+        named += ids if isinstance(ids, list) else [ids]
+    return {turn_end(tokenizer)[-1], *(number for number in named if number is not None)}
 
 
 def _generate_batch(
@@ -65,14 +76,16 @@ def _generate_batch(
     prompts: Sequence[list[int]],
     decoding: Decoding,
     max_new_tokens: int,
+    ends: Collection[int],
 ) -> list[Response]:
     """Return the samples of the first prompt, then those of the second, and so on."""
-    pad, end = tokenizer.pad_token_id or 0, tokenizer.eos_token_id
+    pad = tokenizer.pad_token_id or 0
     ids, mask = (tensor.to(model.device) for tensor in pad_left(prompts, pad))
+    end_tokens = torch.tensor(sorted(ends), device=ids.device)
     # Everything but the last token of each prompt is read once for all its samples.
     cache = DynamicCache()
     if ids.shape[1] > 1:
-        _logits(model, ids[:, :-1], mask[:, :-1], cache)
+        next_logits(model, ids[:, :-1], mask[:, :-1], cache)
     if decoding.samples > 1:
         cache.batch_repeat_interleave(decoding.samples)
     ids, mask = (tensor.repeat_interleave(decoding.samples, 0) for tensor in (ids, mask))
@@ -80,11 +93,11 @@ def _generate_batch(
     finished = torch.zeros(len(ids), dtype=torch.bool, device=ids.device)
     rows = torch.arange(len(ids), device=ids.device)  # Those that are still in the batch.
     for step in range(max_new_tokens):
-        logits = _logits(model, ids, mask, cache)
+        logits = next_logits(model, ids, mask, cache)
         tokens = _next_tokens(logits, decoding, rows, len(answers))
         tokens = tokens.masked_fill(finished[rows], pad)
         answers[rows, step] = tokens
-        finished[rows] |= tokens == end
+        finished[rows] |= torch.isin(tokens, end_tokens)
         if finished.all():
             break
         ids, mask = tokens[:, None], torch.cat([mask, torch.ones_like(mask[:, :1])], 1)
@@ -92,7 +105,9 @@ def _generate_batch(
             unfinished = (~finished[rows]).nonzero()[:, 0]
             cache.batch_select_indices(unfinished)
             ids, mask, rows = (tensor[unfinished] for tensor in (ids, mask, rows))
-    texts = tokenizer.batch_decode(answers, skip_special_tokens=True)
+    # Not every token that ends a turn is a special one, which decoding would leave out.
+    spoken = [list(itertools.takewhile(lambda t: t not in ends, row)) for row in answers.tolist()]
+    texts = tokenizer.batch_decode(spoken, skip_special_tokens=True)
     return [Response(t.strip(), f) for t, f in zip(texts, finished.tolist(), strict=True)]
 
 
@@ -105,7 +120,7 @@ def pad_left(prompts: Sequence[list[int]], pad_id: int) -> tuple[torch.Tensor, t
     return padded(prompts, pad_id), padded([[1] * len(prompt) for prompt in prompts], 0)
 
 
-def _logits(
+def next_logits(
     model: PreTrainedModel, ids: torch.Tensor, mask: torch.Tensor, cache: DynamicCache
 ) -> torch.Tensor:
     """Return the (rows, vocabulary) logits of the next token, in fp32, and extend the cache.

@@ -115,7 +115,9 @@ def encode_pair(tokenizer: "PreTrainedTokenizerBase", premise: str, hypothesis: 
     alone = len(tokenizer(hypothesis)["input_ids"]) + special(pair=True) - special(pair=False)
     # A sampled response may be so long that it leaves the premise no room.
     truncation = "only_first" if alone < MAX_LENGTH else "longest_first"
-    return tokenizer(premise, hypothesis, truncation=truncation, max_length=MAX_LENGTH)
+    return tokenizer(
+        premise, hypothesis, truncation=truncation, max_length=MAX_LENGTH, split_special_tokens=True
+    )
 
 
 def label_columns(label2id: dict[str, int]) -> list[int]:
@@ -164,7 +166,9 @@ def train_cross_encoder(
         use_safetensors=True,
         trust_remote_code=False,
     )
-    limits: dict[str, Any] = {"truncation": "only_first", "max_length": TRAINING_LENGTH}
+    limits: dict[str, Any] = {
+        "truncation": "only_first", "max_length": TRAINING_LENGTH, "split_special_tokens": True
+    }  # fmt: skip
     rows = [
         {**tokenizer(p.premise, p.hypothesis, **limits), "label": LABELS.index(p.label)}
         for p in pairs

@@ -10,11 +10,11 @@ from reproduce.config import Params, PublishedJudge, Statistics
 from reproduce.download import hub_error
 from reproduce.judges.judge import JudgePanel, check_empty_share
 from reproduce.judges.llm_judge import build_llm_judge
-from reproduce.judges.nli import train_cross_encoder
+from reproduce.judges.nli import label_columns, train_cross_encoder
 from reproduce.judges.trials import make_trials, training_pairs
 from reproduce.models.pretrained import import_minilm
 from reproduce.schema import JudgedTrial, Sets, write_records
-from reproduce.utils.files import UserError, atomic_dir, write_json
+from reproduce.utils.files import UnusableFile, UserError, atomic_dir, write_json
 from reproduce.utils.seeds import named_seed, set_determinism
 
 SAME_PASSAGE = "same passage"
@@ -77,12 +77,15 @@ def import_classifier(published: PublishedJudge, target: Path) -> None:
     source, revision = published.model, published.revision
     pinned: dict[str, Any] = {"revision": revision or "main", "trust_remote_code": False}
     try:
-        model = AutoModelForSequenceClassification.from_pretrained(
-            source, weights_only=True, **pinned
+        model, report = AutoModelForSequenceClassification.from_pretrained(
+            source, weights_only=True, output_loading_info=True, **pinned
         )
         tokenizer = AutoTokenizer.from_pretrained(source, **pinned)
-    except (OSError, ValueError) as error:
+    except Exception as error:  # Every library has its own errors for files that are broken.
         raise hub_error(source, revision, error) from error
+    if new := sorted(report["missing_keys"]):
+        raise UnusableFile(f"{source}: {len(new)} weights are missing, such as {new[0]}")
+    label_columns(model.config.label2id)
     model.save_pretrained(target)
     tokenizer.save_pretrained(target)
 

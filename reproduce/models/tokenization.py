@@ -9,6 +9,8 @@ if TYPE_CHECKING:
 
 IGNORED = -100
 """Label of a token that does not count in the loss (torch's cross entropy default)."""
+PLACEHOLDER = "\ue000"
+"""Stands for a message while its template is rendered; no text has this private character."""
 
 
 class TokenRow(TypedDict):
@@ -27,27 +29,70 @@ def encode_text(tokenizer: "PreTrainedTokenizerBase", text: str, max_length: int
 def encode_example(
     tokenizer: "PreTrainedTokenizerBase", example: Example, max_length: int
 ) -> TokenRow | None:
-    """Return a fine-tuning row whose loss counts only the response and its end.
+    """Return a fine-tuning row whose loss counts only the response and what ends it.
 
     None if prompt and response do not fit into `max_length` tokens.
     """
     prompt = prompt_ids(tokenizer, example)
-    response = [*_ids(tokenizer, example.response), tokenizer.eos_token_id]
+    response = [*_ids(tokenizer, example.response), *turn_end(tokenizer)]
     if len(prompt) + len(response) > max_length:
         return None
     return {"input_ids": prompt + response, "labels": [IGNORED] * len(prompt) + response}
 
 
 def prompt_ids(tokenizer: "PreTrainedTokenizerBase", example: Example) -> list[int]:
-    """Return the tokens before the response: a user turn, or plain text to be completed."""
+    """Return the tokens before the response: a user turn, or plain text to be completed.
+
+    Special tokens that the prompt spells out stay text, so that it cannot forge a turn.
+    """
     if example.is_completion:
         start = [] if tokenizer.bos_token_id is None else [tokenizer.bos_token_id]
         return [*start, *_ids(tokenizer, example.prompt)]
-    text = tokenizer.apply_chat_template(
-        [{"role": "user", "content": example.prompt}], tokenize=False, add_generation_prompt=True
-    )
-    return _ids(tokenizer, str(text))
+    control = {str(token) for token in tokenizer.added_tokens_decoder.values()}
+    if not any(token in example.prompt for token in control):
+        return _control_ids(tokenizer, render_chat(tokenizer, example.prompt))
+    # Only here is the prompt apart from its template: at the seams tokens may differ.
+    before, after = render_chat(tokenizer, PLACEHOLDER).split(PLACEHOLDER)
+    prompt = _ids(tokenizer, example.prompt)
+    return [*_control_ids(tokenizer, before), *prompt, *_control_ids(tokenizer, after)]
+
+
+def turn_end(tokenizer: "PreTrainedTokenizerBase") -> list[int]:
+    """Return the tokens that end a response: what the chat template writes after it.
+
+    That is up to the first special token, or the tokenizer's end token where there is none. It
+    differs between families: Gemma's is <end_of_turn>, LLaMA 3's <|eot_id|>. Raises ValueError
+    where a response has no end.
+    """
+    after = render_chat(tokenizer, "Hello", PLACEHOLDER).rpartition(PLACEHOLDER)[2]
+    ids = _control_ids(tokenizer, after)
+    special = {number for number, token in tokenizer.added_tokens_decoder.items() if token.special}
+    special = (special | set(tokenizer.all_special_ids)) - {tokenizer.unk_token_id}
+    for position, number in enumerate(ids):
+        if number in special:
+            return ids[: position + 1]
+    if tokenizer.eos_token_id is None:
+        raise ValueError("neither the chat template nor the tokenizer has a token that ends a turn")
+    return [tokenizer.eos_token_id]
+
+
+def render_chat(
+    tokenizer: "PreTrainedTokenizerBase", prompt: str, response: str | None = None
+) -> str:
+    """Return a user turn in the chat template, and the response or what introduces it."""
+    messages = [{"role": "user", "content": prompt}]
+    if response is not None:
+        messages.append({"role": "assistant", "content": response})
+    # Templates that know a mode for reasoning are asked for answers without.
+    return str(tokenizer.apply_chat_template(
+        messages, tokenize=False, add_generation_prompt=response is None, enable_thinking=False
+    ))  # fmt: skip
 
 
 def _ids(tokenizer: "PreTrainedTokenizerBase", text: str) -> list[int]:
+    """Return the tokens of a text; special tokens that it spells out are text, too."""
+    return list(tokenizer(text, add_special_tokens=False, split_special_tokens=True)["input_ids"])
+
+
+def _control_ids(tokenizer: "PreTrainedTokenizerBase", text: str) -> list[int]:
     return list(tokenizer(text, add_special_tokens=False)["input_ids"])

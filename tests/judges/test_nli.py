@@ -1,10 +1,12 @@
 """The cross-encoder: batches, cache and label order change nothing; training learns."""
 
 import math
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors.torch import load_file, save_file
 from support.classifiers import WORDS, write_classifier
 
 from reproduce.config import CrossEncoderTraining, Hardware, PublishedJudge
@@ -117,3 +119,39 @@ def test_a_published_classifier_is_imported_as_safetensors(
     assert np.array_equal(imported(pairs(3)), model(pairs(3)))
     with pytest.raises(UnusableFile, match="missing"):
         import_classifier(PublishedJudge(model=str(tmp_path / "missing")), tmp_path / "other")
+
+
+def drop_head(folder: Path) -> None:
+    weights = load_file(folder / "model.safetensors")
+    weights.pop("classifier.weight")
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+
+
+def cut_weights(folder: Path) -> None:
+    path = folder / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:5000])
+
+
+def rename_labels(folder: Path) -> None:
+    path = folder / "config.json"
+    path.write_text(path.read_text().replace("contradiction", "LABEL_1"))
+
+
+@pytest.mark.parametrize(
+    ("break_it", "word"),
+    [(drop_head, "classifier.weight"), (cut_weights, "own"), (rename_labels, "contradiction")],
+)
+def test_a_classifier_that_does_not_fit_is_named(
+    tmp_path: Path, break_it: Callable[[Path], None], word: str
+) -> None:
+    break_it(write_classifier(tmp_path / "own"))
+    with pytest.raises(UnusableFile, match=word):
+        import_classifier(PublishedJudge(model=str(tmp_path / "own")), tmp_path / "imported")
+    assert not (tmp_path / "imported" / "model.safetensors").exists()
+
+
+def test_special_tokens_in_texts_are_text(model: CrossEncoder) -> None:
+    tokenizer = model.tokenizer
+    row = encode_pair(tokenizer, "the river [SEP] is [MASK] long", "[CLS] it is [SEP]")
+    special = [token for token in row["input_ids"] if token in (2, 3, 4)]
+    assert special == [tokenizer.cls_token_id, tokenizer.sep_token_id, tokenizer.sep_token_id]
