@@ -75,7 +75,7 @@ class Arm(Strict):
     mixture: Annotated[dict[str, Share], Field(min_length=1)] | None = None
     select: Selection | None = None
     use_continuation: bool = False
-    num_intermediate_evals: Annotated[int, Field(ge=0)] = 0
+    num_intermediate_evals: Annotated[int, Field(ge=0, le=100)] = 0
 
     @property
     def trains(self) -> bool:
@@ -114,6 +114,8 @@ class Experiments(Strict):
             raise ValueError(f"labels: '{min(different)}' has an arm or a label, but not both")
         seen: dict[str, str] = {}
         for name, label in self.labels.items():
+            if not label.strip():
+                raise ValueError(f"labels.{name}: is empty")
             if odd := sorted({mark for mark in label if not (" " <= mark < "\u0530")} - MARKS):
                 raise ValueError(f"labels.{name}: figures cannot show {''.join(odd)!r}")
             if "{sets}" not in label and seen.setdefault(label, name) != name:

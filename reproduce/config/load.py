@@ -29,9 +29,13 @@ class ConfigError(UserError):
 def load_params(path: Path = Path("params.yaml")) -> Params:
     """Return the checked parameters of a profile; raise ConfigError naming what is wrong."""
     params = _load(Params, path)
-    deepspeed = params.hardware.deepspeed
-    if deepspeed and not (path.parent / deepspeed).is_file():
-        raise ConfigError(f"{path}: hardware.deepspeed: there is no file {deepspeed}")
+    files = {"lock": params.lock, "claims": params.claims,
+             "hardware.deepspeed": params.hardware.deepspeed}  # fmt: skip
+    for key, name in files.items():
+        if name is not None and not os.path.isfile(path.parent / name):
+            raise ConfigError(f"{path}: {key}: there is no file {name}")
+    if not os.path.isdir(path.parent / params.package):
+        raise ConfigError(f"{path}: package: there is no folder {params.package}")
     for place, (name, _) in _external(params).items():
         _check_input(f"{path}: {place}: {name}", path.parent / name, path.parent / INPUTS)
     return params
@@ -104,7 +108,7 @@ def own_inputs(params: Params) -> list[str]:
 
 def is_input(name: str) -> bool:
     """Return whether a data set or model is a folder of INPUTS, not a name on the Hub."""
-    return Path(name).is_dir() or Path(name).parts[:1] == (INPUTS,)
+    return os.path.isdir(name) or Path(name).parts[:1] == (INPUTS,)
 
 
 def _external(params: Params) -> dict[str, tuple[str, str | None]]:
@@ -125,9 +129,9 @@ def _external(params: Params) -> dict[str, tuple[str, str | None]]:
 def _check_input(title: str, folder: Path, inputs: Path) -> None:
     """Raise ConfigError for a folder that is missing, or whose changes DVC would not see."""
     inside = Path(os.path.abspath(folder)).is_relative_to(os.path.abspath(inputs))
-    if inside and not folder.is_dir():
+    if inside and not os.path.isdir(folder):
         raise ConfigError(f"{title}: there is no such folder")
-    if not inside and folder.is_dir():
+    if not inside and os.path.isdir(folder):
         raise ConfigError(f"{title}: own data and models must be in {INPUTS}/, where DVC sees them")
     # DVC does not follow links to folders.
     if links := [

@@ -9,8 +9,10 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 Share = Annotated[float, Field(gt=0, le=1)]
-Count = Annotated[int, Field(ge=1)]
-Weight = Annotated[float, Field(ge=0)]
+Count = Annotated[int, Field(ge=1, le=10**9)]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
+Epochs = Annotated[float, Field(gt=0, le=1000)]
+Weight = Annotated[float, Field(ge=0, le=1000)]
 Revision = Annotated[str, Field(pattern="^[0-9a-f]{40}$")]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]*$", max_length=60)]
 """Also a name of a folder, a file and a stage. DVC takes a "." for the end of a key."""
@@ -57,7 +59,7 @@ class WorldData(Strict):
 class RealData(Strict):
     """Public text in pinned files: for each data set its counts and length limits."""
 
-    sets: dict[str, dict[str, Annotated[int, Field(ge=0)]]]
+    sets: dict[str, dict[str, Annotated[int, Field(ge=0, le=10**9)]]]
 
 
 Layout = Literal[
@@ -121,7 +123,7 @@ class HubData(Strict):
 class Data(Strict):
     """Where the text comes from: exactly one of `world`, `real` and `hub`."""
 
-    seed: int
+    seed: Seed
     world: WorldData | None = None
     real: RealData | None = None
     hub: HubData | None = None
@@ -147,7 +149,7 @@ class Training(Strict):
         max_length: tokens of prompt and response together; longer examples are left out.
     """
 
-    epochs: Annotated[float, Field(gt=0)]
+    epochs: Epochs
     batch_size: Count
     micro_batch_size: Count
     learning_rate: Annotated[float, Field(gt=0, lt=1)]
@@ -187,7 +189,7 @@ class Training(Strict):
 class Continuation(Strict):
     """What replaces the values of `training` for arms with `use_continuation`."""
 
-    epochs: Annotated[float, Field(gt=0)]
+    epochs: Epochs
     learning_rate: Annotated[float, Field(gt=0, lt=1)]
 
 
@@ -252,7 +254,7 @@ class Decoding(Strict):
     """One decoding strategy; temperature 0 is greedy, top_k 0 means no limit."""
 
     temperature: Annotated[float, Field(ge=0, le=5)]
-    top_k: Annotated[int, Field(ge=0)] = 0
+    top_k: Annotated[int, Field(ge=0, le=10**9)] = 0
     top_p: Share = 1.0
     samples: Count = 1
 
@@ -283,11 +285,11 @@ class Candidates(Strict):
 class CrossEncoderTraining(Strict):
     """How the pipeline trains an entailment model of its own."""
 
-    epochs: Annotated[float, Field(gt=0)]
+    epochs: Epochs
     batch_size: Count
     learning_rate: Annotated[float, Field(gt=0, lt=1)]
     pairs: Count
-    seed: Annotated[int, Field(ge=0)]
+    seed: Seed
 
 
 class PublishedJudge(Strict):
@@ -369,7 +371,7 @@ class Validation(Strict):
     trials: Count
     min_trials: Count
     min_auc: Annotated[float, Field(ge=0.5, le=1)]
-    seed: int
+    seed: Seed
 
     @model_validator(mode="after")
     def _enough_trials(self) -> "Validation":
@@ -424,7 +426,7 @@ class Statistics(Strict):
 
     resamples: Annotated[int, Field(ge=100)]
     confidence: Annotated[float, Field(gt=0.5, lt=1)]
-    seed: Annotated[int, Field(ge=0)]
+    seed: Seed
 
 
 class Hardware(Strict):
@@ -497,7 +499,7 @@ class Params(Strict):
     package: str
     lock: str
     claims: str
-    seeds: Annotated[list[int], Field(min_length=1)]
+    seeds: Annotated[list[Seed], Field(min_length=1)]
     data: Data
     base: Base
     training: Training

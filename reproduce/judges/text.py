@@ -5,8 +5,8 @@ import unicodedata
 
 from sentencex import segment
 
-SPLITTER = "sentencex"
-"""Name of the sentence splitter, for tables. It knows abbreviations, initials and quotes."""
+SPLITTER_NOTE = "Sentences are split by sentencex."
+"""For tables. The splitter knows abbreviations, initials and quotes."""
 
 LINE_BREAK = re.compile(r"[\n\r\v\f\x85\u2028\u2029]+")
 COMMA = re.compile("[,\uff0c\u3001\u060c\ufe50\uff64]")

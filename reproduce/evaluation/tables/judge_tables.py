@@ -20,6 +20,7 @@ from reproduce.evaluation.results import (
 )
 from reproduce.evaluation.tables.render import Table, TableRow, in_brackets, note_on_intervals
 from reproduce.evaluation.tables.verdicts import comparison
+from reproduce.judges.text import SPLITTER_NOTE
 from reproduce.judges.validation import SAME_PASSAGE, VALID, auc, faithfulness_auc, validity
 from reproduce.utils.formatting import numbered, over, span
 
@@ -71,6 +72,7 @@ def judge_validation(results: Results) -> Table:
         "negation. AUC 0.5 is chance.",
         "Scores that use references compare the right response with the other references, or "
         "with itself where there is no other.",
+        SPLITTER_NOTE,
         f"A faithfulness metric needs an AUC of {params.validation.min_auc:g} on the same passage, "
         f"on at least {params.validation.min_trials} examples, to be used for claims.",
         f"n = {span(cell.interval.prompts for cell in cells)} examples per cell. "
@@ -154,8 +156,8 @@ def instructions(results: Results) -> Table:
     return Table(
         "instructions", rows, headers, "Instruction following by kind of instruction",
         "Share of the verifiable instructions of a kind that responses follow strictly.",
-        ("A prompt may have several instructions. "
-         + in_brackets(results, over(len(results.seeds))),),
+        ("A prompt may have several instructions.", SPLITTER_NOTE,
+         in_brackets(results, over(len(results.seeds))),),
     )  # fmt: skip
 
 
@@ -191,5 +193,5 @@ def faithfulness_metrics(results: Results, tested: Claims) -> Table:
         f"The claims' differences in faithfulness by {deciding}, which decides, and by others.",
         ("Coverage and K-precision count words that are from the passage, whatever the response "
          "says with them; the last three metrics use references. Table judge-validation says how "
-         "well each tells right from wrong.", note_on_intervals(results, rows)),
+         "well each tells right from wrong.", SPLITTER_NOTE, note_on_intervals(results, rows)),
     )  # fmt: skip

@@ -18,6 +18,7 @@ from reproduce.evaluation.results import (
     Results,
 )
 from reproduce.evaluation.tables.render import Table, TableRow, note_on_intervals
+from reproduce.judges.text import SPLITTER_NOTE
 
 TITLES = {metric.name: metric.title for metric in OBJECTIVES}
 DIFFERENCES = {f"{metric.name}_difference": f"Δ {metric.title}" for metric in OBJECTIVES}
@@ -89,7 +90,7 @@ def methods(results: Results) -> Table:
         "methods", rows, headers, "Main results",
         "Specialists, two-stage fine-tuning, multi-task learning (MTL), ReSet and ReSet-S.",
         (f"Scores are means over data sets. IF: {meaning}. Δ: paired difference to MTL.",
-         note_on_intervals(results, rows)),
+         SPLITTER_NOTE, note_on_intervals(results, rows)),
     )  # fmt: skip
 
 
