@@ -156,7 +156,7 @@ class Training(Strict):
     schedule: Literal["cosine", "linear", "constant_with_warmup", "warmup_stable_decay"]
     schedule_options: dict[str, float] = Field(default={})
     warmup: Annotated[float, Field(ge=0, lt=1)]
-    weight_decay: Annotated[float, Field(ge=0)]
+    weight_decay: Annotated[float, Field(ge=0, le=1)]
     beta2: Annotated[float, Field(gt=0, lt=1)] = 0.999
     max_length: Count
 

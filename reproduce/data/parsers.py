@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
+from reproduce.judges.text import has_words
 from reproduce.schema import Example, Kind, Side
 from reproduce.utils.files import short_hash
 
@@ -40,6 +41,7 @@ def _with_context(
     dataset: str, kind: Kind, prompt: str, context: str, texts: Sequence[str], group: str = ""
 ) -> Example:
     references = tuple(dict.fromkeys(texts))
+    _check_words(texts[0])
     group = group or short_hash(context)
     return Example(dataset, kind, prompt, _clean(texts[0]), context, references, split_group=group)
 
@@ -47,9 +49,17 @@ def _with_context(
 def _instruction(dataset: str, prompt: str, response: str) -> Example:
     if response and response.strip().casefold() in PLACEHOLDERS:
         raise Skipped("placeholder as response")
+    if response:
+        _check_words(response)
     prompt, references = _clean(prompt), (response,) if response else ()
     group = short_hash(prompt)
     return Example(dataset, "instruction", prompt, response, "", references, split_group=group)
+
+
+def _check_words(response: str) -> None:
+    """Raise Skipped for a response that says nothing."""
+    if not has_words(response):
+        raise Skipped("response without a word")
 
 
 def _clean(text: str) -> str:

@@ -47,7 +47,7 @@ def test_an_unreadable_file_is_named(tmp_path: Path, content: str) -> None:
 
 ODD_LINES = [b"{cut off", b"7", b'["a"]', "é".encode("latin-1"), b"\xff\xfe", b"[" * 100_000,
              b'{"instruction": "Say \\ud83d.", "input": "", "output": "Yes."}',
-             b'{"instruction": "Say.", "input": "", "output": "\\udc00"}',
+             b'{"instruction": "Say.", "input": "", "output": "Yes \\udc00"}',
              b"null", b"{}"]  # fmt: skip
 
 

@@ -111,6 +111,8 @@ LONG = "word " * 310
         ("t0-adversarial-qa", t0(ADVERSARIAL, "Anna"), "answer not in the context"),
         ("alpaca", task("x"), "with a context"),
         ("alpaca", task("", "N/A"), "placeholder as response"),
+        ("alpaca", task("", "…"), "response without a word"),
+        ("squad", squad("£"), "response without a word"),
         ("dolly", task("", "<noinput>", key="context"), "placeholder as response"),
         ("self-instruct", task(" ", "nan"), "placeholder as response"),
         ("seed-tasks", {"instruction": "Sing.", "instances": [task("x")]}, "with a context"),

@@ -64,7 +64,8 @@ def mutated_tree(tree: Any, rng: random.Random) -> tuple[Any, str, bool]:
     else:
         new = parent[key] = rng.choice(ODD_VALUES)
         kind = f"value {new!r}"
-        nonsense = new is not None and type(new) is not type(old) and type(old) is not float
+        nonsense = new is not None and type(new) is not type(old)
+        nonsense &= not (type(old) in (int, float) and type(new) in (int, float))
         nonsense |= type(new) is float and not abs(new) < 1e9
     return tree, f"{'.'.join(map(str, path))}: {kind}", nonsense
 
