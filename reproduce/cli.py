@@ -3,7 +3,7 @@
 import difflib
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +17,7 @@ from reproduce.planning.preflight import preflight
 from reproduce.study import Study, load_study
 from reproduce.utils.files import UserError
 from reproduce.utils.hardware import describe_precision, resolve_precision, use_one_gpu
-from reproduce.utils.stage_log import REPORTING, read_timings, stage, stage_order
+from reproduce.utils.stage_log import read_timings, stage, stage_order
 
 app = typer.Typer(
     add_completion=False,
@@ -43,12 +43,16 @@ def running(name: str, arm: str | None = None) -> Iterator[Study]:
     use_one_gpu(study.params)
     used = {"datasets"} if study.params.data.hub else set()
     used |= {"deepspeed"} if study.params.hardware.deepspeed else set()
-    used |= {"scipy"} if name in REPORTING else set()
-    for library in UNUSED - used:
-        # None makes Python say that there is no such module. It saves seconds in every process.
-        sys.modules.setdefault(library, None)  # type: ignore[arg-type]
+    used |= {"scipy"} if name in ("tables", "figures") else set()
+    skip_imports(UNUSED - used)
     with stage(name, stage_order(study.arms)):
         yield replace(study, params=resolve_precision(study.params))
+
+
+def skip_imports(libraries: Iterable[str]) -> None:
+    """Make Python say that there are no such modules; it saves seconds in every process."""
+    for library in libraries:
+        sys.modules.setdefault(library, None)  # type: ignore[arg-type]
 
 
 @app.command()
@@ -182,6 +186,7 @@ def figures() -> None:
 @app.command(rich_help_panel=PIPELINE)
 def tracking() -> None:
     """Rebuild the MLflow database from the results here, else from the published runs."""
+    skip_imports(UNUSED)
     from reproduce.tracking import track
 
     if "DVC_STAGE" in os.environ:

@@ -35,6 +35,7 @@ from reproduce.utils.files import (
     short_hash,
     write_rows,
 )
+from reproduce.utils.formatting import visible
 from reproduce.utils.stage_log import read_log
 
 if TYPE_CHECKING:
@@ -303,6 +304,7 @@ def _samples(
         texts = {"prompt": example.prompt, "reference": example.response, "response": response}
         if study.params.data.world is None:
             texts = {"response": without_copies(response, example)}
+        texts = {name: visible(text) for name, text in texts.items()}
         scores = {objective.name: row[objective.name] for objective in OBJECTIVES}
         sample = {"dataset": example.dataset, "example": example.id, **texts, **scores}
         samples[row["arm"], row["seed"]].append(sample)
