@@ -317,7 +317,7 @@ def measure_generation(method: str, options: argparse.Namespace) -> Measurement:
     params, threads = study.params, study.params.hardware.threads_single
     set_determinism(0, threads)
     folder = find_checkpoint(study.artifacts / "models" / options.arm, params.seeds[0])
-    model, tokenizer = load_model(folder, params.hardware, generates=True), load_tokenizer(folder)
+    model, tokenizer = load_model(folder, params.hardware, half=True), load_tokenizer(folder)
     sets = read_sets(study.artifacts / "data" / "evaluation").values()
     examples = [e for s in sets for e in s[: options.size] if not e.is_probe]
     bounds, decoding = params.generation, generation.GREEDY

@@ -104,7 +104,7 @@ def run_seed(study: Study, name: str, seed: int) -> None:
             checkpoints[1.0] = model_dir
         judged: list[JudgedResponse] = []
         for train_fraction, checkpoint in checkpoints.items():
-            model = load_model(checkpoint, params.hardware, generates=True)
+            model = load_model(checkpoint, params.hardware, half=True)
             judged += evaluate(model, tokenizer, prompts, params, panel, seed, train_fraction)
             if train_fraction < 1.0:
                 shutil.rmtree(checkpoint)

@@ -29,7 +29,7 @@ PIPELINE = "Stages, called by `dvc repro`"
 MAINTAIN = "For maintainers"
 
 
-UNUSED = {"datasets", "deepspeed", "scipy", "sklearn"}
+UNUSED = {"datasets", "deepspeed", "peft", "scipy", "sklearn"}
 """Libraries that transformers, accelerate and nltk import wherever they are installed."""
 
 
@@ -43,6 +43,7 @@ def running(name: str, arm: str | None = None) -> Iterator[Study]:
     use_one_gpu(study.params)
     used = {"datasets"} if study.params.data.hub else set()
     used |= {"deepspeed"} if study.params.hardware.deepspeed else set()
+    used |= {"peft"} if study.params.training.lora else set()
     used |= {"scipy"} if name in ("tables", "figures") else set()
     skip_imports(UNUSED - used)
     with stage(name, stage_order(study.arms)):
@@ -76,6 +77,8 @@ def check() -> None:
     if precision := describe_precision(study.params):
         print(precision)
     check_environment(study.folder / study.params.package)
+    if not os.path.isfile(study.folder / study.params.lock):
+        raise ConfigError(f"params.yaml: lock: there is no file {study.params.lock}")
     if own_inputs(study.params) and (study.folder / "dvc.lock").is_file():
         for stage_name, changes in dvc_status(study.folder).items():
             print(f"out of date: {stage_name}: {changes}")

@@ -8,6 +8,6 @@ from reproduce.config.load import load_experiments, load_params, own_inputs, pin
 from reproduce.config.load import pins
 from reproduce.config.params import ENTAILMENT_METRICS, Base, Candidates, CrossEncoderTraining
 from reproduce.config.params import Data, Decoding, Generation, Hardware, HubData, HubSet
-from reproduce.config.params import JudgeServer, Judging, Layout, LLMJudgeSettings, Params
+from reproduce.config.params import JudgeServer, Judging, Layout, LLMJudgeSettings, LoRA, Params
 from reproduce.config.params import PublishedBase, PublishedJudge, RealData, Shape, Statistics
 from reproduce.config.params import TableName, TinyModel, Training, Validation, WorldData

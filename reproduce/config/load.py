@@ -2,7 +2,9 @@
 
 import os
 import re
+import shutil
 from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -29,13 +31,10 @@ class ConfigError(UserError):
 def load_params(path: Path = Path("params.yaml")) -> Params:
     """Return the checked parameters of a profile; raise ConfigError naming what is wrong."""
     params = _load(Params, path)
-    files = {"lock": params.lock, "claims": params.claims,
-             "hardware.deepspeed": params.hardware.deepspeed}  # fmt: skip
+    files = {"claims": params.claims, "hardware.deepspeed": params.hardware.deepspeed}
     for key, name in files.items():
         if name is not None and not os.path.isfile(path.parent / name):
             raise ConfigError(f"{path}: {key}: there is no file {name}")
-    if not os.path.isdir(path.parent / params.package):
-        raise ConfigError(f"{path}: package: there is no folder {params.package}")
     for place, (name, _) in _external(params).items():
         _check_input(f"{path}: {place}: {name}", path.parent / name, path.parent / INPUTS)
     return params
@@ -82,14 +81,24 @@ def check_candidates(params: Params, arms: Arms) -> None:
 def check_ready(params: Params) -> None:
     """Raise ConfigError where a run could not start.
 
-    That is a model or data set of the Hugging Face Hub without a revision, or a variable of
-    `hardware.launch` that the environment lacks.
+    That is a model or data set of the Hugging Face Hub without a revision, a base in four bits
+    without a GPU, or a variable of `hardware.launch` that the environment lacks.
     """
     for place, (name, revision) in pins(params).items():
         if revision is None:
             raise ConfigError(
                 f"{place}: '{name}' is no local folder and has no 'revision'; "
                 f"{pin_command(place, name)}"
+            )
+    lora = params.training.lora
+    if lora and lora.quantised_base:
+        if not shutil.which("nvidia-smi"):
+            raise ConfigError(
+                "training.lora.quantised_base: needs a CUDA GPU; this machine has none"
+            )
+        if find_spec("bitsandbytes") is None:
+            raise ConfigError(
+                "training.lora.quantised_base: run `pip install bitsandbytes==0.50.2`"
             )
     unset = re.search(r"\$\{?\w+\}?", os.path.expandvars(params.hardware.launch))
     if unset:

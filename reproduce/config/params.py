@@ -138,6 +138,30 @@ class Data(Strict):
 # ---- base model and training
 
 
+class LoRA(Strict):
+    """Low-rank adapters in place of all weights (Hu et al., 2022); defaults are theirs for GPT-3.
+
+    Attributes:
+        rank: of an adapter's two matrices.
+        alpha: their product is multiplied by alpha / rank.
+        dropout: share of an adapter's inputs that training leaves out.
+        target_modules: names of the layers that get one; "all-linear" is all but the output layer.
+        quantised_base: keep the frozen weights in four bits (QLoRA, Dettmers et al., 2023), which
+            needs a CUDA GPU.
+    """
+
+    rank: Annotated[int, Field(ge=1, le=4096)]
+    alpha: Annotated[float, Field(gt=0, le=4096)]
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    target_modules: Literal["all-linear"] | Annotated[list[str], Field(min_length=1)] = "all-linear"
+    quantised_base: bool = False
+
+    def __str__(self) -> str:
+        """Return what tables say of it."""
+        kind = "QLoRA (base in four bits)" if self.quantised_base else "LoRA"
+        return f"{kind}, rank {self.rank}, alpha {self.alpha:g}"
+
+
 class Training(Strict):
     """One training run; the same keys at every scale.
 
@@ -147,6 +171,7 @@ class Training(Strict):
         warmup: share of the steps.
         schedule_options: {"decay": share of the steps} of warmup_stable_decay.
         max_length: tokens of prompt and response together; longer examples are left out.
+        lora: train adapters, which are merged into the model; null trains all weights.
     """
 
     epochs: Epochs
@@ -159,6 +184,7 @@ class Training(Strict):
     weight_decay: Annotated[float, Field(ge=0, le=1)]
     beta2: Annotated[float, Field(gt=0, lt=1)] = 0.999
     max_length: Count
+    lora: LoRA | None = None
 
     @model_validator(mode="after")
     def _whole_batches(self) -> "Training":
@@ -244,6 +270,8 @@ class Base(Strict):
             raise ValueError("give exactly one of 'tiny', 'imported' and 'published'")
         if (self.tiny is None) != (self.training is None):
             raise ValueError("'training' goes with 'tiny', and only with it")
+        if self.training and self.training.lora:
+            raise ValueError("training.lora: a model is pretrained with all its weights")
         return self
 
 
@@ -552,6 +580,15 @@ class Params(Strict):
                 f"training.max_length: a prompt of up to {self.training.max_length} tokens and "
                 f"generation.max_new_tokens {new_tokens} are more than the model's "
                 f"{shape.max_positions} positions"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _four_bits(self) -> "Params":
+        lora, hardware = self.training.lora, self.hardware
+        if lora and lora.quantised_base and (hardware.precision != "bf16" or hardware.deepspeed):
+            raise ValueError(
+                "training.lora.quantised_base: needs hardware.precision bf16 and no deepspeed"
             )
         return self
 

@@ -31,24 +31,35 @@ def new_llama(shape: TinyModel, tokenizer: "PreTrainedTokenizerBase") -> "PreTra
     )
 
 
-def load_model(folder: Path, hardware: Hardware, generates: bool = False) -> "PreTrainedModel":
-    """Return the causal language model in `folder`.
+def load_model(
+    folder: Path,
+    hardware: Hardware,
+    half: bool = False,
+    four_bits: bool = False,
+    place: bool = True,
+) -> "PreTrainedModel":
+    """Return the causal language model in `folder`, on the GPU where there is one.
 
-    For training it is in fp32, and DeepSpeed places it itself. If it `generates`, it is in the
-    profile's precision. Without DeepSpeed it is on the GPU where there is one.
+    Its weights are in fp32, as training needs them. Weights that are not trained may be in `half`
+    the bits where the profile's precision is bf16, or in `four_bits`. DeepSpeed places a model
+    itself.
     """
     import torch
-    from transformers import AutoModelForCausalLM
+    from transformers import AutoModelForCausalLM, BitsAndBytesConfig
 
-    half = generates and hardware.precision == "bf16"
+    quantisation = BitsAndBytesConfig(
+        load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=torch.bfloat16,
+    ) if four_bits else None  # fmt: skip
     model = AutoModelForCausalLM.from_pretrained(
         folder,
-        dtype=torch.bfloat16 if half else torch.float32,
+        dtype=torch.bfloat16 if half and hardware.precision == "bf16" else torch.float32,
         attn_implementation=hardware.attention_implementation,
+        quantization_config=quantisation,
         use_safetensors=True,
         trust_remote_code=False,
     )
-    if hardware.deepspeed and not generates:
+    if four_bits or not place:
         return model
     return model.to("cuda" if torch.cuda.is_available() else "cpu")
 

@@ -199,7 +199,7 @@ def generate_batch(study: Study, params: Params) -> str:
     sets = read_sets(study.artifacts / "data" / "evaluation").values()
     sized = [(len(prompt_ids(tokenizer, e)), e) for examples in sets for e in examples]
     longest = sorted(sized, key=lambda entry: -entry[0])[: bounds.batch_size]
-    model = load_model(start, params.hardware, generates=True)
+    model = load_model(start, params.hardware, half=True)
     free = model.config.max_position_embeddings - bounds.max_new_tokens
     text = f"prompts of at most {longest[0][0]} tokens, there is room for {free}"
     _require(longest[0][0] <= free, text)

@@ -28,7 +28,7 @@ def _sample_seed(study: Study, arm: str, seed: int) -> None:
     seen = read_examples(study.model_dir(arm, seed) / "train.jsonl")
     prompts = sample_prompts(seen, params.candidates.prompts, seed)
     tokenizer = load_tokenizer(checkpoint)
-    model = load_model(checkpoint, params.hardware, generates=True)
+    model = load_model(checkpoint, params.hardware, half=True)
     candidates: list[Candidate] = []
     with log_run("candidates", seed, study.folder):
         for name, decoding in params.candidates.strategies.items():

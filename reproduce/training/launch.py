@@ -11,6 +11,7 @@ from typing import cast
 
 from reproduce.config import ConfigError, Hardware, Training
 from reproduce.config.params import Strict
+from reproduce.models.adapter import ADAPTER, add_adapter, merge_adapter
 from reproduce.models.load import load_model, load_tokenizer
 from reproduce.models.tokenization import TokenRow
 from reproduce.training.sampler import num_steps
@@ -90,7 +91,12 @@ def run_training(job: Job, rows: Sequence[TokenRow]) -> list[dict[str, float]]:
         for step in intermediate_steps(steps, job.num_intermediate_evals)
     }
     for checkpoint, folder in folders.items():
-        shutil.copytree(checkpoint, folder, ignore=NOT_THE_MODEL, dirs_exist_ok=True)
+        if job.training.lora:
+            # What an arm starts from is a whole model, also where it was trained as an adapter.
+            shutil.copytree(checkpoint, folder / ADAPTER, ignore=NOT_THE_MODEL)
+            merge_adapter(start, folder / ADAPTER, job.hardware, folder)
+        else:
+            shutil.copytree(checkpoint, folder, ignore=NOT_THE_MODEL, dirs_exist_ok=True)
         load_tokenizer(start).save_pretrained(folder)
     if not job.hardware.save_every:
         shutil.rmtree(work)
@@ -142,5 +148,11 @@ def run_job(job: Job, rows: Sequence[TokenRow], work: Path) -> None:
         # ZeRO-3 spreads a model while it is loaded, and must know by then over how many.
         init_distributed()
     start = Path(job.start)
-    model, pad_id = load_model(start, job.hardware), load_tokenizer(start).pad_token_id or 0
+    lora, pad_id = job.training.lora, load_tokenizer(start).pad_token_id or 0
+    model = load_model(
+        start, job.hardware, half=lora is not None, place=not job.hardware.deepspeed,
+        four_bits=lora is not None and lora.quantised_base,
+    )  # fmt: skip
+    if lora:
+        model = add_adapter(model, lora)
     train(model, rows, pad_id, arguments, job.title, job.num_intermediate_evals)

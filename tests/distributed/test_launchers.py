@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from safetensors.torch import load_file
 from support.profiles import ROOT
 from support.training_runs import largest_difference, saved_weights
 
-from reproduce.config import Hardware, Training
+from reproduce.config import Hardware, LoRA, Training
 from reproduce.training.launch import CHECKPOINTS, Job, intermediate_checkpoints, run_training
 from reproduce.training.trainer import TRAINER_STATE
 
@@ -80,6 +81,20 @@ def test_two_processes_take_the_steps_of_one(
     assert len(expected) == 6
     assert losses(both, rows) == pytest.approx(expected, abs=1e-4)
     same_models(plain, both, 1e-4)
+
+
+def test_two_processes_train_an_adapter_as_one_does(job: Maker, rows: list[Any]) -> None:
+    plain, both = job("plain", 2), job("both", 2, zero="zero2", launch=TORCHRUN)
+    lora = LoRA(rank=4, alpha=8)
+    plain, both = (
+        each.model_copy(update={"training": each.training.model_copy(update={"lora": lora})})
+        for each in (plain, both)
+    )
+    assert losses(both, rows) == pytest.approx(losses(plain, rows), abs=1e-4)
+    same_models(plain, both, 1e-4)
+    folders = [Path(each.output_dir) / "adapter" for each in (plain, both)]
+    adapters = [load_file(folder / "adapter_model.safetensors") for folder in folders]
+    assert largest_difference(*adapters) <= 1e-4
 
 
 def test_a_killed_run_goes_on_with_the_same_losses(job: Maker, rows: list[Any]) -> None:

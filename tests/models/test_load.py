@@ -48,7 +48,7 @@ def test_a_model_generates_in_the_precision_of_the_profile(
     make_model().save_pretrained(tmp_path)
     chosen = hardware.model_copy(update={"precision": precision})
     assert load_model(tmp_path, chosen).dtype == torch.float32
-    model = load_model(tmp_path, chosen, generates=True)
+    model = load_model(tmp_path, chosen, half=True)
     assert model.dtype == dtype
     # Rounded to bf16, the frequencies would put words where training has not put them.
     assert model.model.rotary_emb.inv_freq.dtype == torch.float32

@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from peft import PeftModel
 from support.training_runs import saved_weights
 
-from reproduce.config import ConfigError, Hardware, Training
-from reproduce.models.load import load_tokenizer
+from reproduce.config import ConfigError, Hardware, LoRA, Training
+from reproduce.models.load import load_model, load_tokenizer
 from reproduce.training import launch
 from reproduce.training.launch import (
     CHECKPOINTS,
@@ -104,6 +106,49 @@ def test_a_stopped_run_goes_on_to_the_same_bytes(
     # What was cut off while it was written, and would be the newest, is left alone.
     shutil.copytree(checkpoint, work / "checkpoint-6")
     (work / "checkpoint-6" / TRAINER_STATE).unlink()
+    assert run_training(cut, rows) == expected
+    assert model_bytes(cut) == model_bytes(whole)
+
+
+def with_lora(job: Job, **changes: Any) -> Job:
+    lora = LoRA(**{"rank": 4, "alpha": 8, "dropout": 0.1, **changes})
+    settings = job.training.model_copy(update={"lora": lora, "learning_rate": 5e-2})
+    return job.model_copy(update={"training": settings})
+
+
+def test_an_adapter_is_merged_and_kept_and_the_next_run_starts_from_the_merged_model(
+    job: Maker, rows: list[Any], hardware: Hardware
+) -> None:
+    first = with_lora(job("first", evals=1))
+    run_training(first, rows)
+    folder = Path(first.output_dir)
+    assert (folder / "adapter" / "adapter_model.safetensors").is_file()
+    assert not list(folder.glob("adapter_*")) and (folder / "model.safetensors").is_file()
+    half = intermediate_checkpoints(folder)[6]
+    assert (half / "adapter").is_dir() and (half / "model.safetensors").is_file()
+    second = with_lora(job("second")).model_copy(update={"start": str(folder)})
+    history = run_training(second, rows)
+    # Merged, the first adapter is part of what the second starts from.
+    model = PeftModel.from_pretrained(load_model(folder, hardware), f"{second.output_dir}/adapter")
+    merged = load_model(Path(second.output_dir), hardware)
+    ids = torch.tensor([rows[0]["input_ids"]])
+    with torch.no_grad():
+        both = [m.eval()(input_ids=ids).logits for m in (model, merged)]
+    assert float((both[0] - both[1]).abs().max()) < 1e-5
+    losses = [entry["loss"] for entry in history]
+    assert sum(losses[6:]) < sum(losses[:6])
+
+
+def test_a_stopped_run_with_an_adapter_goes_on_to_the_same_bytes(
+    job: Maker, rows: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, cut = (with_lora(job(name, 2, 1, save_every=5)) for name in ("whole", "cut"))
+    whole = whole.model_copy(update={"title": "cut, seed 3"})
+    expected = run_training(whole, rows)
+    remove_checkpoints("arm/x")
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        stopped_at(patched, 7)
+        run_training(cut, rows)
     assert run_training(cut, rows) == expected
     assert model_bytes(cut) == model_bytes(whole)
 

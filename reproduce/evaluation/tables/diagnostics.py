@@ -171,6 +171,7 @@ def study(results: Results) -> Table:
     }
     return Table("study", [{
         "profile": results.study.params.profile, "parameters": results.parameters,
+        "fine_tuning": str(results.study.params.training.lora or "all weights"),
         "seeds": len(results.seeds), "arms": len(results.arms), **prompts,
         "confidence": results.statistics.confidence,
     }])  # fmt: skip
