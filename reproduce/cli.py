@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from reproduce.config import ConfigError, check_ready, own_inputs
+from reproduce.config import ConfigError, check_ready, is_input, own_inputs
 from reproduce.planning.plan import plan
 from reproduce.planning.preflight import preflight
 from reproduce.study import Study, load_study
@@ -41,7 +41,7 @@ def running(name: str, arm: str | None = None) -> Iterator[Study]:
         known_arm(study, arm)
     check_ready(study.params)
     use_one_gpu(study.params)
-    used = {"datasets"} if study.params.data.hub else set()
+    used = {"datasets"} if study.params.data.sets else set()
     used |= {"deepspeed"} if study.params.hardware.deepspeed else set()
     used |= {"peft"} if study.params.training.lora else set()
     used |= {"scipy"} if name in ("tables", "figures") else set()
@@ -59,13 +59,17 @@ def skip_imports(libraries: Iterable[str]) -> None:
 @app.command()
 def check() -> None:
     """Validate the configuration and estimate the run time."""
-    from reproduce.evaluation.results import check_complete
+    from reproduce.data.datasets import describe, text_sets
+    from reproduce.evaluation.results import check_comparable, missing_arms
     from reproduce.judges.llm_judge import build_llm_judge
     from reproduce.utils.formatting import format_duration, plural
     from reproduce.verify import check_environment, dvc_status
 
     study = load_study()
-    check_complete(study.arms)
+    if missing := missing_arms(study.arms):
+        print(f"tables: scores alone; those of the paper's study also need {', '.join(missing)}")
+    else:
+        check_comparable(study.arms)
     # A missing key would be noticed hours later.
     build_llm_judge(study.params)
     print(
@@ -79,6 +83,9 @@ def check() -> None:
     check_environment(study.folder / study.params.package)
     if not os.path.isfile(study.folder / study.params.lock):
         raise ConfigError(f"params.yaml: lock: there is no file {study.params.lock}")
+    sets = {n: s for n, s in (study.params.data.sets or {}).items() if is_input(s.repo)}
+    for counts in text_sets(sets, study.params.data.seed, study.params.data.verifiable)[2]:
+        print(describe(counts))
     if own_inputs(study.params) and (study.folder / "dvc.lock").is_file():
         for stage_name, changes in dvc_status(study.folder).items():
             print(f"out of date: {stage_name}: {changes}")

@@ -3,11 +3,11 @@
 from reproduce.config.claims_file import Claim, Claims, Difference
 from reproduce.config.experiments import PRETRAINED, Arm, Arms, Experiments, Selection, Weights
 from reproduce.config.experiments import training_for
-from reproduce.config.load import ConfigError, check_candidates, check_ready, load_claims
+from reproduce.config.load import ConfigError, check_candidates, check_ready, is_input, load_claims
 from reproduce.config.load import load_experiments, load_params, own_inputs, pin_command
 from reproduce.config.load import pins
 from reproduce.config.params import ENTAILMENT_METRICS, Base, Candidates, CrossEncoderTraining
-from reproduce.config.params import Data, Decoding, Generation, Hardware, HubData, HubSet
+from reproduce.config.params import Data, Decoding, Generation, Hardware
 from reproduce.config.params import JudgeServer, Judging, Layout, LLMJudgeSettings, LoRA, Params
 from reproduce.config.params import PublishedBase, PublishedJudge, RealData, Shape, Statistics
-from reproduce.config.params import TableName, TinyModel, Training, Validation, WorldData
+from reproduce.config.params import TableName, TextSet, TinyModel, Training, Validation, WorldData

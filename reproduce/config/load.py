@@ -130,8 +130,8 @@ def _external(params: Params) -> dict[str, tuple[str, str | None]]:
             params.judging.published.model,
             params.judging.published.revision,
         )
-    for name, hub_set in (params.data.hub.sets if params.data.hub else {}).items():
-        named[f"data.hub.sets.{name}"] = (hub_set.repo, hub_set.revision)
+    for name, text_set in (params.data.sets or {}).items():
+        named[f"data.sets.{name}"] = (text_set.repo, text_set.revision)
     return named
 
 

@@ -37,8 +37,8 @@ ENTAILMENT_METRICS = ("entailed", "summac")
 """Faithfulness metrics from -1 (contradicted) to 1; all other scores run from 0 to 1."""
 
 TableName = Literal[
-    "two-stage", "training-curve", "methods", "secondary-metrics", "data-size", "ablations",
-    "controls", "memorised-errors", "outcomes", "faithfulness-metrics", "instructions", "rewards",
+    "summary", "two-stage", "training-curve", "methods", "secondary-metrics", "data-size",
+    "ablations", "controls", "memorised-errors", "outcomes", "faithfulness-metrics", "instructions", "rewards",
     "datasets", "seeds", "diagnostics", "judge-validation", "judges-on-responses", "claims",
 ]  # fmt: skip
 """The tables for readers, in the order of the report."""
@@ -65,23 +65,30 @@ class RealData(Strict):
 Layout = Literal[
     "alpaca", "dolly", "sharegpt", "self-instruct", "mrqa-nq", "cnn-dailymail", "ms-marco"
 ]
-"""Row formats that data.parsers reads."""
+"""Row formats of public data sets that data.parsers reads."""
+COLUMNS = (
+    "prompt", "response", "messages", "context", "references", "instructions", "group"
+)  # fmt: skip
+"""What `TextSet.columns` may give another name."""
 
 
-class HubSet(Strict):
-    """A data set of the Hugging Face Hub at a commit, or in a local folder (no revision).
+class TextSet(Strict):
+    """A data set in a folder of inputs/, or of the Hugging Face Hub at a commit.
 
     Attributes:
-        repo: "owner/name" on the Hub, the address of a repository of files ("https://..."), or a
-            folder.
-        revision: the commit, 40 digits.
+        repo: the folder, "owner/name" on the Hub, or the address of a repository of files
+            ("https://...").
+        revision: the commit, 40 digits; none for a folder.
         config: the configuration of the repository, where it has several.
         files: split -> patterns of its files, where the repository declares no splits.
-        layout: the format of its rows.
+        kind: of own rows, which are recognised by their columns (data.parsers.own_row):
+            "instruction", or with a context "extractive" (answers to questions) or "abstractive".
+        columns: column of own rows, of COLUMNS -> its name in the files.
+        layout: the format of a public data set, in place of `kind`.
         train: the split of the training examples; null for none.
         evaluation: the split of the evaluation examples; null for none. Where both name one
             split, its groups are divided.
-        counts: how many examples are taken for "train" and "evaluation".
+        counts: how many examples are taken for "train" and "evaluation"; all by default.
         rows: read at most so many rows of a split; null reads all.
         context_words: longest context; null sets no limit.
         response_words: longest reference response.
@@ -93,45 +100,55 @@ class HubSet(Strict):
     revision: Revision | None = None
     config: str | None = None
     files: dict[str, str | list[str]] | None = None
-    layout: Layout
+    kind: Literal["instruction", "extractive", "abstractive"] | None = None
+    columns: dict[str, Annotated[str, Field(min_length=1)]] = Field(default={})
+    layout: Layout | None = None
     train: str | None = None
     evaluation: str | None = None
-    counts: dict[Literal["train", "evaluation"], Count]
+    counts: dict[Literal["train", "evaluation"], Count] = Field(default={})
     rows: Count | None = None
     context_words: Count | None = None
     response_words: Count | None = None
     prompt_bytes: Count | None = None
 
     @model_validator(mode="after")
-    def _splits(self) -> "HubSet":
+    def _splits(self) -> "TextSet":
+        if self.train is None and self.evaluation is None:
+            raise ValueError("name a split: 'train', 'evaluation' or both")
         for part in self.counts:
             if getattr(self, part) is None:
                 raise ValueError(f"counts.{part}: '{self.repo}' names no split for '{part}'")
         return self
 
-
-class HubData(Strict):
-    """Data sets by the name that tables give them.
-
-    With `verifiable`, instructions get constraints that a program can check.
-    """
-
-    sets: dict[SetName, HubSet]
-    verifiable: bool = False
+    @model_validator(mode="after")
+    def _one_format(self) -> "TextSet":
+        if (self.kind is None) == (self.layout is None):
+            raise ValueError("give 'kind' for own rows, or 'layout' for a public data set")
+        if unknown := sorted(set(self.columns) - set(COLUMNS)):
+            raise ValueError(f"columns: unknown {unknown}; allowed: {', '.join(COLUMNS)}")
+        if self.columns and self.layout:
+            raise ValueError("columns: a 'layout' has its own")
+        return self
 
 
 class Data(Strict):
-    """Where the text comes from: exactly one of `world`, `real` and `hub`."""
+    """Where the text comes from: exactly one of `world`, `real` and `sets`.
+
+    Attributes:
+        sets: data sets by the name that tables give them.
+        verifiable: instructions of `sets` that have none get constraints that a program can check.
+    """
 
     seed: Seed
     world: WorldData | None = None
     real: RealData | None = None
-    hub: HubData | None = None
+    sets: dict[SetName, TextSet] | None = None
+    verifiable: bool = False
 
     @model_validator(mode="after")
     def _one_origin(self) -> "Data":
-        if sum(origin is not None for origin in (self.world, self.real, self.hub)) != 1:
-            raise ValueError("give exactly one of 'world', 'real' and 'hub'")
+        if sum(origin is not None for origin in (self.world, self.real, self.sets)) != 1:
+            raise ValueError("give exactly one of 'world', 'real' and 'sets'")
         return self
 
 
@@ -236,9 +253,10 @@ class TinyModel(Strict):
 
 
 class Shape(TinyModel):
-    """The shape that a published LLaMA must have."""
+    """The shape that a published model must have; `kv_heads` where keys and values share heads."""
 
     vocabulary: Count
+    kv_heads: Count | None = None
 
 
 class PublishedBase(Strict):

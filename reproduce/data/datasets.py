@@ -4,18 +4,20 @@ import heapq
 import itertools
 import json
 import random
+import sys
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 from tqdm import tqdm
 
-from reproduce.config import HubData, HubSet
+from reproduce.config import TextSet
 from reproduce.data.constraints import constrain
 from reproduce.data.overlap import dedup_keys, overlap, training_ngrams
-from reproduce.data.parsers import FORMATS, Row, Skipped
+from reproduce.data.parsers import FORMATS, Parser, Row, Skipped, own_row
 from reproduce.download import fetch, hub_error
 from reproduce.schema import Example, Sets
 from reproduce.utils.files import UnusableFile, short_hash
@@ -163,18 +165,18 @@ def pinned_pools(sets: Mapping[str, Limits]) -> tuple[Pools, dict[str, Counts]]:
     return pools, counts
 
 
-def hub_sets(settings: HubData, seed: int) -> RealText:
-    """Return a sample of data sets of the Hugging Face Hub, of as many examples as they say.
+def text_sets(sets: Mapping[str, TextSet], seed: int, verifiable: bool = False) -> RealText:
+    """Return a sample of own data sets or of the Hugging Face Hub, of as many examples as they say.
 
     Rows are read as a stream, so memory holds only the sample and a number per prompt. The sample
     does not depend on the order of the rows: it is the examples whose id, hashed with `seed`,
     comes first. Evaluation is sampled first; training examples that share a group, a context or a
-    prompt with it are left out. With `verifiable`, instructions get constraints.
+    prompt with it are left out. With `verifiable`, instructions that have none get constraints.
 
     Raises UnusableFile for a data set that cannot be had, with too many invalid rows, or with
     fewer examples than its counts ask for.
     """
-    sets, counts = settings.sets, {name: Counts(name) for name in sorted(settings.sets)}
+    counts = {name: Counts(name) for name in sorted(sets)}
     evaluation: Sets = {}
     train: Sets = {}
     for name in counts:
@@ -183,11 +185,13 @@ def hub_sets(settings: HubData, seed: int) -> RealText:
     for name in counts:
         train[name] = _first_hashed(name, "train", sets[name], seed, keys, counts[name])
     _count(counts, train, evaluation)
-    if settings.verifiable:
+    if verifiable:
         for part, part_sets in (("train", train), ("eval", evaluation)):
             for name, examples in part_sets.items():
-                streams = (random.Random(f"{seed}/{part}/{e.id}") for e in examples)
-                part_sets[name] = list(map(constrain, examples, streams))
+                part_sets[name] = [
+                    e if e.instructions else constrain(e, random.Random(f"{seed}/{part}/{e.id}"))
+                    for e in examples
+                ]
     return train, evaluation, list(counts.values())
 
 
@@ -224,7 +228,7 @@ def _json_row(line: bytes, place: str) -> Row | ValueError:
     return row if isinstance(row, dict) else ValueError(f"{place}: not a JSON object")
 
 
-def _local_files(settings: HubSet, part: Part) -> list[Path]:
+def _local_files(settings: TextSet, part: Part) -> list[Path]:
     """Return the JSON files of a split in a local folder, [] where it has none."""
     folder, split = Path(settings.repo), getattr(settings, part)
     patterns = (settings.files or {}).get(split, [f"{split}*", f"data/{split}*", f"{split}/*"])
@@ -236,7 +240,7 @@ def _local_files(settings: HubSet, part: Part) -> list[Path]:
     return [path for path in paths if path.suffix in (".json", ".jsonl")]
 
 
-def hub_rows(settings: HubSet, part: Part) -> Iterator[Row | ValueError]:
+def set_rows(settings: TextSet, part: Part) -> Iterator[Row | ValueError]:
     """Yield the rows of a split as a stream; raise UnusableFile where they cannot be had."""
     if paths := _local_files(settings, part):
         rows = itertools.chain.from_iterable(map(file_rows, paths))
@@ -263,14 +267,15 @@ def hub_rows(settings: HubSet, part: Part) -> Iterator[Row | ValueError]:
 
 
 def parse_rows(
-    rows: Iterable[Row | ValueError], source: str, row_format: str, counts: Counts
-) -> Iterator[Example]:
+    rows: Iterable[Row | ValueError], source: str, row_format: str, counts: Counts,
+    parser: Parser | None = None,
+) -> Iterator[Example]:  # fmt: skip
     """Yield the examples in the rows of a source, and count the rows.
 
     Raises UnusableFile, with the first invalid row, when more than one row and MAX_INVALID of them
     are invalid, or when there is none.
     """
-    parser = FORMATS[row_format][1]
+    parser = parser or FORMATS[row_format][1]
     total, invalid, first = 0, 0, "none"
     for total, row in enumerate(rows, 1):
         counts.rows += 1
@@ -356,26 +361,30 @@ def _sample(name: str, part: Part, pool: list[Example], limits: Limits, seed: in
 
 
 def _first_hashed(
-    name: str, part: Part, settings: HubSet, seed: int, keys: Collection[str], counts: Counts
+    name: str, part: Part, settings: TextSet, seed: int, keys: Collection[str], counts: Counts
 ) -> list[Example]:
-    count = settings.counts.get(part, 0)
-    if not count:
+    count = settings.counts.get(part)
+    if getattr(settings, part) is None:
         return []
-    divided = settings.train == settings.evaluation
     # Where training will read the same split, the rows are counted then.
-    again = divided and part == "evaluation" and "train" in settings.counts
-    rows = tqdm(hub_rows(settings, part), f"reading {name}, {part}", disable=None)
-    examples = parse_rows(rows, settings.repo, settings.layout, Counts(name) if again else counts)
+    divided = again = settings.train == settings.evaluation
+    again &= part == "evaluation"
+    rows = tqdm(set_rows(settings, part), f"reading {name}, {part}", disable=None)
+    examples = parse_rows(
+        rows, settings.repo, settings.layout or "own", Counts(name) if again else counts,
+        partial(own_row, settings) if settings.kind else None,
+    )  # fmt: skip
     if divided:
         # A stream cannot rank its groups, so the share is one of the range of the hash.
         limit = EVALUATION_SHARE * 16**12
         examples = (e for e in examples if (_group_hash(e) < limit) == (part == "evaluation"))
     repeated: dict[str, Example] = {}
     usable = _distinct_stream(_usable(examples, dict(settings), keys, counts), counts, repeated)
-    sample = heapq.nsmallest(count, usable, key=lambda e: short_hash(str(seed), part, e.id))
-    if len(sample) < count:
+    wanted = sys.maxsize if count is None else count
+    sample = heapq.nsmallest(wanted, usable, key=lambda e: short_hash(str(seed), part, e.id))
+    if len(sample) < (count or 1):
         raise UnusableFile(
-            f"{settings.repo}: data.hub.sets.{name}.counts.{part} is {count}, but only "
+            f"{settings.repo}: data.sets.{name}.counts.{part} is {count or 'not set'}, but only "
             f"{len(sample)} examples are usable ({describe(counts)})"
         )
     return [_joined(example, repeated.get(example.id)) for example in sample]

@@ -5,6 +5,8 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
+from reproduce.config import TextSet
+from reproduce.judges.instructions import bind
 from reproduce.judges.text import has_words
 from reproduce.schema import Example, Kind, Side
 from reproduce.utils.files import short_hash
@@ -201,6 +203,63 @@ CITATION = re.compile(r"\[(?:\d{1,3}|citation needed|edit|note \d+)\]")
 """Marks that Dolly's texts kept from Wikipedia."""
 WEB_PAGE = re.compile(r"</(?:div|p|span|button)>|&(?:lt|gt|amp|quot|nbsp);|Copy code")
 """Marks of a page that a conversation was copied from; a cleaned copy of ShareGPT has none."""
+# Own rows, recognised by their columns.
+
+
+def own_row(settings: TextSet, dataset: str, row: Row) -> Example:
+    """Return the example in an own row: messages, or a prompt and a response, of `settings.kind`.
+
+    prompt/response, prompt/completion and Alpaca's instruction/input/output are read as they are.
+    Of messages the last user turn before the first answer counts. A context that the prompt does
+    not hold comes before it. Raises ValueError for an instruction that no checker knows.
+    """
+    named = {name: row[column] for name, column in settings.columns.items() if column in row}
+    row = {**row, **named}
+    context = _own_text(row, "context")
+    if "messages" in row:
+        turns = [turn for turn in row["messages"] if _role(turn) != "system"][:2]
+        if [_role(turn) for turn in turns] != ["user", "assistant"]:
+            raise Skipped("does not begin with an exchange")
+        prompt, response = (turn.get("content") or turn["value"] for turn in turns)
+    elif "prompt" in row:
+        prompt = row["prompt"]
+        response = row["response"] if "response" in row else row["completion"]
+    else:
+        prompt, response, given = row["instruction"], row["output"], _own_text(row, "input")
+        if settings.kind == "instruction":
+            prompt = f"{prompt}\n\n{given}" if given else prompt
+        else:
+            context = context or given
+    prompt, response = _clean(prompt), _clean(response)
+    if (settings.kind == "instruction") == bool(context):
+        raise Skipped("with a context" if context else "without a context")
+    if context and context not in prompt:
+        prompt = f"{context}\n\n{prompt}"
+    _check_words(response)
+    references = row.get("references") or [response]
+    references = [references] if isinstance(references, str) else references
+    instructions = tuple(row.get("instructions") or ())
+    for instruction in instructions:
+        bind(instruction)
+    group = str(row["group"]) if "group" in row else short_hash(context or prompt)
+    return Example(
+        dataset, settings.kind or "instruction", prompt, response, context,
+        tuple(map(_clean, references)), instructions, split_group=group,
+    )  # fmt: skip
+
+
+def _own_text(row: Row, column: str) -> str:
+    text: str = (row.get(column) or "").strip()
+    return "" if text.casefold() in PLACEHOLDERS else text.replace("\r\n", "\n")
+
+
+def side_of(settings: TextSet) -> Side:
+    """Return the objective that a data set belongs to."""
+    if settings.layout:
+        return FORMATS[settings.layout][0]
+    return "IF" if settings.kind == "instruction" else "CD"
+
+
 ADVERSARIAL_QA = r'Question: "(?P<question>.*?)"\n\nContext: "(?P<context>.*)"\n\nAnswer:\n'
 QUOREF = (
     r"(?P<question>.*?)\n\nAnswer the above question based on the context below:"

@@ -9,12 +9,12 @@ from reproduce.data.datasets import (
     Counts,
     check_limits,
     describe,
-    hub_sets,
     pinned_pools,
     pinned_sets,
+    text_sets,
 )
 from reproduce.data.mixture import data_sets_of
-from reproduce.data.parsers import FORMATS
+from reproduce.data.parsers import FORMATS, side_of
 from reproduce.schema import Sets, Side, read_sets, write_records
 from reproduce.utils.files import atomic_dir, write_csv, write_rows
 from reproduce.world.corpus import pretraining_texts
@@ -38,8 +38,8 @@ def make_data(params: Params, artifacts: Path) -> None:
     elif data.real:
         training, evaluation, counts = pinned_sets(data.real.sets, data.seed)
     else:
-        assert data.hub
-        training, evaluation, counts = hub_sets(data.hub, data.seed)
+        assert data.sets
+        training, evaluation, counts = text_sets(data.sets, data.seed, data.verifiable)
     check_no_overlap(training, evaluation)
     columns = [row.columns() for row in counts]
     for row in counts:
@@ -83,8 +83,8 @@ def sides_of(data: Data) -> dict[str, Side]:
     """
     if data.world:
         return dict(SIDES)
-    if data.hub:
-        return {name: FORMATS[s.layout][0] for name, s in data.hub.sets.items() if s.train}
+    if data.sets:
+        return {name: side_of(text_set) for name, text_set in data.sets.items() if text_set.train}
     assert data.real
     try:
         check_limits(data.real.sets)

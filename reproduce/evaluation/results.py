@@ -22,7 +22,7 @@ RESET_FULL = "full"
 """ReSet with the epochs and the learning rate of MTL instead of the continuation's."""
 MAIN_ARMS = (BASE, *TRAINING_CURVE_ARMS, MTL, RESET, RESET_S)
 REQUIRED_ARMS = (*MAIN_ARMS, RESET_FULL)
-"""The arms that tables and figures name; the others may be left out."""
+"""The arms that the tables and figures of the paper's study name."""
 
 
 @dataclass(frozen=True)
@@ -287,15 +287,17 @@ def seed_folders(study: Study, arm: str) -> dict[int, Path]:
     return dict(sorted(folders.items()))
 
 
-def check_complete(arms: Arms) -> None:
-    """Raise ConfigError naming an arm without which tables and figures cannot be made.
+def missing_arms(arms: Arms) -> list[str]:
+    """Return the REQUIRED_ARMS that are not there; without them only scores are tabulated."""
+    return [name for name in REQUIRED_ARMS if name not in arms]
 
-    That is one of REQUIRED_ARMS that does not exist, one of TRAINING_CURVE_ARMS without
-    intermediate evaluations, or one whose candidate pool is neither ReSet's nor ReSet-S's.
+
+def check_comparable(arms: Arms) -> None:
+    """Raise ConfigError naming an arm of the paper's study that its tables cannot compare.
+
+    That is one of TRAINING_CURVE_ARMS without intermediate evaluations, or one whose candidate
+    pool is neither ReSet's nor ReSet-S's.
     """
-    for name in REQUIRED_ARMS:
-        if name not in arms:
-            raise ConfigError(f"arms: the tables need '{name}'")
     for name in TRAINING_CURVE_ARMS:
         if not arms[name].num_intermediate_evals:
             raise ConfigError(

@@ -116,6 +116,7 @@ def _check_shape(name: str, folder: Path, expected: Shape) -> None:
         heads=config.num_attention_heads,
         max_positions=config.max_position_embeddings,
         vocabulary=config.vocab_size,
+        kv_heads=expected.kv_heads and config.num_key_value_heads,
     )
     if shape != expected:
         raise UnusableFile(

@@ -15,10 +15,12 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
-from reproduce.config import Arms, Base, ConfigError, Data, Hardware, Params, training_for
+from reproduce.config import (
+    Arms, Base, ConfigError, Data, Hardware, LoRA, Params, training_for,
+)  # fmt: skip
 from reproduce.data.datasets import PINNED_SETS
 from reproduce.data.mixture import mix
-from reproduce.data.parsers import FORMATS
+from reproduce.data.parsers import FORMATS, side_of
 from reproduce.reset.select import select_best
 from reproduce.schema import Candidate, Example, Judgement, Kind, Side
 from reproduce.study import load_study
@@ -36,6 +38,8 @@ SAMPLED = "MTL"
 """The arm that candidates are sampled from, as dvc.yaml says."""
 TRIALS: Mapping[Side, int] = {"CD": 4, "IF": 2}
 """Responses per example in the validation of judges, at most: right, and wrong in each way."""
+FOUR_BITS = (4 + 0.127) / 8
+"""Bytes per weight in four bits with doubly quantised constants (QLoRA, Dettmers et al., 2023)."""
 COPIES = 2
 """Of each model on disk: DVC's cache has one more where the file system cannot share blocks."""
 MINUTES_PER_SEED = 4.0
@@ -137,31 +141,45 @@ def data_sets(data: Data) -> dict[str, DataSet]:
         name: (PINNED_SETS[name].format, limits)
         for name, limits in (data.real.sets if data.real else {}).items()
     }
-    sizes |= {name: (s.layout, s.counts) for name, s in (data.hub.sets if data.hub else {}).items()}
-    return {
+    sets = {
         name: DataSet(FORMATS[layout][0], size.get("train", 0), size.get("evaluation", 0))
         for name, (layout, size) in sizes.items()
     }
+    for name, text_set in (data.sets or {}).items():
+        sizes_of = [text_set.counts.get(part, 0) for part in ("train", "evaluation")]
+        if missing := [
+            p for p in ("train", "evaluation") if getattr(text_set, p) and p not in text_set.counts
+        ]:
+            raise ConfigError(f"data.sets.{name}.counts.{missing[0]}: a plan needs it")
+        sets[name] = DataSet(side_of(text_set), *sizes_of)
+    return sets
 
 
 # ---- memory and disk
 
 
 class ModelSize(NamedTuple):
-    """Parameters of a model, those of its largest module, and values cached per token."""
+    """Parameters of a model, those of its largest module, and values cached per token.
+
+    With LoRA also the parameters of the adapter, and the bytes of the frozen weights.
+    """
 
     parameters: int
     largest_module: int
     cached_values: int
+    adapter: int = 0
+    frozen_bytes: int = 0
 
 
-def model_size(base: Base) -> ModelSize:
+def model_size(base: Base, lora: LoRA | None = None) -> ModelSize:
     """Return the size of a profile's model, built on torch's meta device.
 
     Raises ConfigError for a published model whose shape the profile does not state.
     """
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
+
+    from reproduce.models.adapter import add_adapter
 
     shape = base.tiny or (base.published and base.published.shape)
     if not shape and not base.imported:
@@ -170,28 +188,41 @@ def model_size(base: Base) -> ModelSize:
         vocab_size=getattr(shape, "vocabulary", 289),  # 289: of the synthetic task's tokenizer.
         hidden_size=shape.hidden_size, intermediate_size=shape.intermediate_size,
         num_hidden_layers=shape.layers, num_attention_heads=shape.heads,
+        num_key_value_heads=getattr(shape, "kv_heads", None) or shape.heads,
         tie_word_embeddings=base.tiny is not None,
     )  # fmt: skip
     with torch.device("meta"):
         model = LlamaForCausalLM(config)
     width = config.hidden_size // config.num_attention_heads * config.num_key_value_heads
-    return ModelSize(
+    size = ModelSize(
         sum(p.numel() for p in model.parameters()),
         max(sum(p.numel() for p in m.parameters(recurse=False)) for m in model.modules()),
         2 * config.num_hidden_layers * width,
     )
+    if lora is None:
+        return size
+    matrices = sum(p.numel() for name, p in model.named_parameters() if "_proj" in name)
+    with torch.device("meta"):
+        adapted = add_adapter(model, lora.model_copy(update={"quantised_base": False}))
+    adapter = sum(p.numel() for p in adapted.parameters() if p.requires_grad)
+    frozen = 2 * size.parameters
+    if lora.quantised_base:
+        frozen -= round((2 - FOUR_BITS) * matrices)
+    return size._replace(adapter=adapter, frozen_bytes=frozen)
 
 
 def training_memory(size: ModelSize, hardware: Hardware, nodes: int) -> tuple[int, int]:
     """Return bytes of weights, gradients and Adam's state: per GPU, and RAM per node.
 
     ZeRO-2 and ZeRO-3 by DeepSpeed's estimators, which assume bf16 training; otherwise 16 bytes
-    per parameter, all of it in fp32. Activations come on top. Raises ConfigError where the nodes
-    cannot share hardware.devices.
+    per trained parameter, all of it in fp32, and the frozen weights of LoRA in bf16 or four bits.
+    Activations come on top. Raises ConfigError where the nodes cannot share hardware.devices.
     """
     gpus, rest = divmod(hardware.devices, nodes)
     if rest:
         raise ConfigError(f"--nodes {nodes}: does not divide hardware.devices {hardware.devices}")
+    if size.adapter:
+        return 16 * size.adapter + size.frozen_bytes, 4 * size.parameters
     config = read_json(Path(hardware.deepspeed)) if hardware.deepspeed else {}
     zero: Mapping[str, Any] = config.get("zero_optimization", {})
     if zero.get("stage") not in (2, 3):
@@ -236,6 +267,10 @@ def plan_stages(params: Params, arms: Arms, size: ModelSize, nodes: int) -> "Dat
     # DeepSpeed saves bf16 weights; a checkpoint has them twice, next to Adam's three in fp32.
     half = hardware.deepspeed is not None and hardware.precision == "bf16"
     model, checkpoint = (n * size.parameters for n in ((2, 16) if half else (4, 12)))
+    if size.adapter:
+        # Merged models are kept in the precision of the profile; a checkpoint is of the adapter.
+        model = (2 if hardware.precision == "bf16" else 4) * size.parameters
+        checkpoint = 12 * size.adapter
     if not hardware.save_every:
         checkpoint = model
     frame["disk"] = COPIES * model * trains * frame["seeds"]
@@ -272,7 +307,7 @@ def plan(
 
     study = load_study()
     params = resolve_precision(study.params)
-    hardware, size = params.hardware, model_size(params.base)
+    hardware, size = params.hardware, model_size(params.base, params.training.lora)
     frame = plan_stages(params, study.arms, size, nodes)
     gpu, host = training_memory(size, hardware, nodes)
     generation = generation_memory(size, params)

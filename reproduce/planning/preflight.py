@@ -68,7 +68,7 @@ def run_checks(checks: Mapping[str, Check], key: str = "") -> bool:
 def checks_of(study: Study, params: Params, nodes: int, steps: bool) -> dict[str, Check]:
     """Return the checks that apply to a profile, by name."""
     hardware = params.hardware
-    frame = plan_stages(params, study.arms, model_size(params.base), nodes)
+    frame = plan_stages(params, study.arms, model_size(params.base, params.training.lora), nodes)
     checks: dict[str, Check] = {"parameters": partial(check_ready, params)}
     for place, (name, revision) in pins(params).items():
         if revision and "://" not in name:

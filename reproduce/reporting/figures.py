@@ -51,11 +51,15 @@ AXES = {"instruction": "instruction following", "faithfulness": "faithfulness"}
 def make_figures(tables: Path, target: Path) -> None:
     """Write every figure as PNG and PDF to the folder `target`, in place of what was there.
 
-    A study of real text has no table of memorised errors, and no figure of them.
+    A study of real text has no table of memorised errors, and no figure of them. One without the
+    main arms of the paper's study has the curves of the losses alone.
     """
+    has_methods = (tables / "methods.csv").is_file()
     with atomic_dir(target) as draft:
         for name, draw in FIGURES.items():
-            if draw is not memorised_errors or (tables / "memorised-errors.csv").is_file():
+            if draw is memorised_errors and not (tables / "memorised-errors.csv").is_file():
+                continue
+            if has_methods or draw is losses:
                 save(draw(tables), draft / name)
 
 

@@ -7,7 +7,7 @@ import pytest
 from support.profiles import GONE, ROOT, Patch, change, config_error, default_profile
 
 from reproduce.cli import main
-from reproduce.config import load_claims, load_experiments, load_params
+from reproduce.config import check_ready, load_claims, load_experiments, load_params
 from reproduce.study import load_study
 
 
@@ -18,14 +18,16 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.parametrize(
-    "profile", [".", "profiles/smollm2", "profiles/llama-7b", "profiles/vicuna-7b"]
+    "profile",
+    [".", *(f"profiles/{name}" for name in ("smollm2", "llama-7b", "vicuna-7b", "qwen3-8b"))],
 )
 def test_every_profile_is_accepted(profile: str) -> None:
     study = load_study(ROOT / profile)
     assert study.arms and set(study.labels) == set(study.arms)
 
 
-HUB_SET = {"repo": "here", "layout": "alpaca", "train": "train", "counts": {"train": 1}}
+TEXT_SET = {"repo": "here", "layout": "alpaca", "train": "train", "counts": {"train": 1}}
+OWN_SET = {"repo": "here", "kind": "instruction", "train": "train"}
 LLM_JUDGE = ("judging.llm_judge", {"model": "judge"})
 JUDGE_TRAINING = {"epochs": 1, "batch_size": 1, "learning_rate": 0.1, "pairs": 1, "seed": -1}
 WRONG: list[tuple[list[Patch], list[str]]] = [
@@ -88,8 +90,29 @@ WRONG: list[tuple[list[Patch], list[str]]] = [
     ([("validation.trials", 10)], ["validation", "min_trials", "20"]),
     ([("training.max_length", 512)], ["training.max_length: 512", "256 positions"]),
     ([("training.max_length", 217)], ["training.max_length", "217", "40", "256"]),
-    ([("data.world", GONE), ("data.hub", {"sets": {"IF": HUB_SET}})], ["data.hub.sets.IF"]),
-    ([("data.world", GONE), ("data.hub", {"sets": {"a/b": HUB_SET}})], ["data.hub.sets.a/b"]),
+    ([("data.world", GONE), ("data.sets", {"IF": TEXT_SET})], ["data.sets.IF"]),
+    ([("data.world", GONE), ("data.sets", {"a/b": TEXT_SET})], ["data.sets.a/b"]),
+    (
+        [("data.world", GONE), ("data.sets", {"a": {**TEXT_SET, "kind": "instruction"}})],
+        ["data.sets.a", "'kind' for own rows, or 'layout'"],
+    ),
+    (
+        [("data.world", GONE), ("data.sets", {"a": {"repo": "x", "kind": "instruction"}})],
+        ["data.sets.a", "name a split"],
+    ),
+    (
+        [("data.world", GONE), ("data.sets", {"a": {**OWN_SET, "columns": {"answer": "x"}}})],
+        ["data.sets.a", "columns", "'answer'", "response"],
+    ),
+    ([("training.lora", {"rank": 0, "alpha": 1})], ["training.lora.rank"]),
+    ([("training.lora", {"rank": 8})], ["training.lora.alpha"]),
+    ([("training.lora", {"rank": 8, "alpha": 8, "dropout": 1})], ["training.lora.dropout"]),
+    ([("training.lora", {"rank": 8, "alpha": 8, "target_modules": []})], ["target_modules"]),
+    (
+        [("training.lora", {"rank": 8, "alpha": 8, "quantised_base": True})],
+        ["training.lora.quantised_base", "bf16"],
+    ),
+    ([("base.training.lora", {"rank": 8, "alpha": 8})], ["base", "pretrained with all"]),
     ([("seeds", [1, 2, 1])], ["seeds", "[1, 2, 1]"]),
     ([("seeds", [])], ["seeds", "at least 1"]),
     (
@@ -253,7 +276,17 @@ def test_a_missing_key_is_one_message(
 def test_an_unpinned_model_is_rejected_with_the_command_that_pins_it(folder: Path) -> None:
     from reproduce.config import check_ready
 
-    hub_set = {**HUB_SET, "repo": "owner/name"}
-    change(folder / "params.yaml", ("data.world", GONE), ("data.hub", {"sets": {"a": hub_set}}))
+    text_set = {**TEXT_SET, "repo": "owner/name"}
+    change(folder / "params.yaml", ("data.world", GONE), ("data.sets", {"a": text_set}))
     message = config_error(lambda: check_ready(load_params()))
-    assert "data.hub.sets.a" in message and "reproduce pin --dataset owner/name" in message
+    assert "data.sets.a" in message and "reproduce pin --dataset owner/name" in message
+
+
+def test_a_base_in_four_bits_needs_a_gpu_before_any_work(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lora = {"rank": 8, "alpha": 16, "quantised_base": True}
+    change(folder / "params.yaml", ("training.lora", lora), ("hardware.precision", "bf16"))
+    monkeypatch.setenv("PATH", "/nowhere")
+    message = config_error(lambda: check_ready(load_params()))
+    assert "training.lora.quantised_base" in message and "CUDA GPU" in message

@@ -13,9 +13,9 @@ import pytest
 from support.manifest_files import entry, put
 
 from reproduce import download
-from reproduce.config import HubData, HubSet
+from reproduce.config import TextSet
 from reproduce.data import datasets
-from reproduce.data.datasets import Counts, RealText, file_rows, hub_sets, parse_rows, pinned_sets
+from reproduce.data.datasets import Counts, RealText, file_rows, parse_rows, pinned_sets, text_sets
 from reproduce.judges.instructions import check_strict
 from reproduce.utils.files import UnusableFile
 
@@ -68,7 +68,7 @@ def test_references_of_a_repeated_question_are_joined(tmp_path: Path) -> None:
         for n in range(4) for answers in (["one"], ["two", "one"])
     ]  # fmt: skip
     put(tmp_path, "own/train.jsonl", lines(*rows))
-    own = hub_set(tmp_path / "own", "mrqa-nq", evaluation=None, counts={"train": 4})
+    own = text_set(tmp_path / "own", "mrqa-nq", evaluation=None, counts={"train": 4})
     train, _, [counts] = sampled({"own": own})
     assert [e.references for e in train["own"]] == [("one", "two")] * 4 and counts.repeated == 4
 
@@ -184,29 +184,29 @@ def mrqa(count: int) -> list[dict[str, Any]]:
     ]  # fmt: skip
 
 
-def hub_set(repo: Path | str, layout: str, **more: Any) -> HubSet:
+def text_set(repo: Path | str, layout: str, **more: Any) -> TextSet:
     settings = {
         "repo": str(repo), "layout": layout, "train": "train", "evaluation": "train",
         "counts": {"train": 12, "evaluation": 6}, **more,
     }  # fmt: skip
-    return HubSet(**settings)
+    return TextSet(**settings)
 
 
-def sampled(sets: dict[str, HubSet], seed: int = 0, verifiable: bool = False) -> RealText:
-    return hub_sets(HubData(sets=sets, verifiable=verifiable), seed)
+def sampled(sets: dict[str, TextSet], seed: int = 0, verifiable: bool = False) -> RealText:
+    return text_sets(sets, seed, verifiable)
 
 
 @pytest.fixture
-def local(tmp_path: Path) -> dict[str, HubSet]:
+def local(tmp_path: Path) -> dict[str, TextSet]:
     put(tmp_path, "alpaca/train.jsonl", lines(*alpaca(60)))
     put(tmp_path, "nq/train.jsonl", lines(*mrqa(80)))
     return {
-        "alpaca": hub_set(tmp_path / "alpaca", "alpaca"),
-        "nq": hub_set(tmp_path / "nq", "mrqa-nq"),
+        "alpaca": text_set(tmp_path / "alpaca", "alpaca"),
+        "nq": text_set(tmp_path / "nq", "mrqa-nq"),
     }
 
 
-def test_rows_of_a_hub_are_sampled_counted_and_kept_apart(local: dict[str, HubSet]) -> None:
+def test_rows_of_a_hub_are_sampled_counted_and_kept_apart(local: dict[str, TextSet]) -> None:
     train, evaluation, _ = text = sampled(local)
     counts = by_name(text)
     assert (counts["alpaca"].rows, counts["alpaca"].left_out) == (60, {"with a context": 20})
@@ -220,7 +220,7 @@ def test_rows_of_a_hub_are_sampled_counted_and_kept_apart(local: dict[str, HubSe
 
 
 def test_the_sample_does_not_depend_on_the_order_of_the_rows(
-    local: dict[str, HubSet], tmp_path: Path
+    local: dict[str, TextSet], tmp_path: Path
 ) -> None:
     expected = sampled(local, 3)
     put(tmp_path, "alpaca/train.jsonl", lines(*reversed(alpaca(60))))
@@ -234,7 +234,7 @@ def test_a_prompt_of_more_bytes_than_allowed_is_left_out(tmp_path: Path) -> None
             for n, row in enumerate(alpaca(60))]  # fmt: skip
     put(tmp_path, "one/train.jsonl", lines(*rows))
     change = {"evaluation": None, "counts": {"train": 20}, "prompt_bytes": 100}
-    train, _, [counts] = sampled({"one": hub_set(tmp_path / "one", "alpaca", **change)})
+    train, _, [counts] = sampled({"one": text_set(tmp_path / "one", "alpaca", **change)})
     assert counts.too_long == 20  # "é" has two bytes. Those with an input are left out before.
     assert all("é" not in e.prompt for e in train["one"])
 
@@ -243,9 +243,9 @@ def test_memory_does_not_hold_the_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     def rows(*_: Any) -> Iterator[dict[str, Any]]:
         return ({**row, "output": "x" * 20_000 + row["output"]} for row in alpaca(2000))
 
-    monkeypatch.setattr(datasets, "hub_rows", rows)
+    monkeypatch.setattr(datasets, "set_rows", rows)
     tracemalloc.start()
-    train, _, _ = sampled({"x": hub_set("o/x", "alpaca")})
+    train, _, _ = sampled({"x": text_set("o/x", "alpaca")})
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert len(train["x"]) == 12 and peak < 0.3 * 2000 * 20_000
@@ -254,15 +254,15 @@ def test_memory_does_not_hold_the_rows(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_what_evaluation_has_is_left_out_of_training(tmp_path: Path) -> None:
     for name in ("one", "other"):
         put(tmp_path, f"{name}/train.jsonl", lines(*alpaca(40)))
-    one = hub_set(tmp_path / "one", "alpaca", evaluation=None, counts={"train": 12})
-    other = hub_set(tmp_path / "other", "alpaca", train=None, counts={"evaluation": 6})
+    one = text_set(tmp_path / "one", "alpaca", evaluation=None, counts={"train": 12})
+    other = text_set(tmp_path / "other", "alpaca", train=None, counts={"evaluation": 6})
     train, evaluation, counts = sampled({"one": one, "other": other})
     prompts = {e.prompt for e in evaluation["other"]}
     assert prompts.isdisjoint(e.prompt for e in train["one"])
     assert [row.shared for row in counts] == [6, 0]
 
 
-def test_the_reference_responses_follow_verifiable_instructions(local: dict[str, HubSet]) -> None:
+def test_the_reference_responses_follow_verifiable_instructions(local: dict[str, TextSet]) -> None:
     train, evaluation, _ = sampled(local, verifiable=True)
     for example in train["alpaca"] + evaluation["alpaca"]:
         assert example.instructions
@@ -274,13 +274,13 @@ def test_the_reference_responses_follow_verifiable_instructions(local: dict[str,
     ("change", "word"),
     [
         ({"layout": "dolly"}, "60 of 60"),
-        ({"counts": {"train": 99, "evaluation": 6}}, "data.hub.sets.alpaca.counts.train"),
-        ({"response_words": 1}, "data.hub.sets.alpaca.counts.evaluation"),
+        ({"counts": {"train": 99, "evaluation": 6}}, "data.sets.alpaca.counts.train"),
+        ({"response_words": 1}, "data.sets.alpaca.counts.evaluation"),
         ({"train": "validation"}, "validation"),
     ],
 )
 def test_a_data_set_that_does_not_do_is_named(
-    local: dict[str, HubSet], change: dict[str, Any], word: str
+    local: dict[str, TextSet], change: dict[str, Any], word: str
 ) -> None:
     with pytest.raises(UnusableFile) as raised:
         sampled({"alpaca": local["alpaca"].model_copy(update=change)})
@@ -298,7 +298,7 @@ def test_a_broken_local_file_leads_to_no_advice_about_the_network(
     (tmp_path / "one").mkdir()
     (tmp_path / "one" / name).write_bytes(content)
     with pytest.raises(UnusableFile, match=str(tmp_path / "one")) as raised:
-        sampled({"one": hub_set(tmp_path / "one", "alpaca")})
+        sampled({"one": text_set(tmp_path / "one", "alpaca")})
     words = ("network", "HF_", "connection", "login")
     assert not [word for word in words if word in str(raised.value)]
 
@@ -345,9 +345,95 @@ def test_what_the_hub_says_is_passed_on(
     refusing_hub: None, repo: str, word: str, has_advice: bool
 ) -> None:
     for ask in (
-        lambda: sampled({"one": hub_set(repo, "alpaca", revision="c" * 40)}),
+        lambda: sampled({"one": text_set(repo, "alpaca", revision="c" * 40)}),
         lambda: download.snapshot(repo, "c" * 40, ["*.json"]),
     ):
         with pytest.raises(UnusableFile, match=word) as raised:
             ask()
         assert ("hf auth login" in str(raised.value)) == has_advice
+
+
+# Own rows.
+
+PASSAGE = "The mill is old. It was built in 1702."
+
+
+def own(tmp_path: Path, rows: list[dict[str, Any]], kind: str, **more: Any) -> RealText:
+    put(tmp_path, "own/train.jsonl", lines(*rows))
+    settings = {"repo": str(tmp_path / "own"), "kind": kind, "train": "train", **more}
+    return sampled({"mine": TextSet(**settings)})
+
+
+def exchange(**more: Any) -> dict[str, Any]:
+    turns = [{"role": "user", "content": "When?"}, {"role": "assistant", "content": "In 1702."}]
+    return {"messages": turns, **more}
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"prompt": "When?", "response": "In 1702."},
+        {"prompt": "When?", "completion": "In 1702."},
+        {"instruction": "When?", "input": "", "output": "In 1702."},
+        exchange(),
+        {"conversations": exchange()["messages"]},
+        {"question": "When?", "answer": "In 1702."},
+    ],
+)
+def test_own_rows_are_recognised(tmp_path: Path, row: dict[str, Any]) -> None:
+    names = {"messages": "conversations", "prompt": "question", "response": "answer"}
+    columns = {name: column for name, column in names.items() if column in row}
+    train, _, [counts] = own(tmp_path, [row], "instruction", columns=columns)
+    [example] = train["mine"]
+    assert (example.prompt, example.response, example.side) == ("When?", "In 1702.", "IF")
+    assert (counts.rows, counts.train) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"prompt": "When?", "response": "In 1702.", "context": PASSAGE},
+        {"instruction": "When?", "input": PASSAGE, "output": "In 1702."},
+        exchange(context=PASSAGE),
+        {"prompt": f"{PASSAGE}\n\nWhen?", "response": "In 1702.", "context": PASSAGE},
+    ],
+)
+def test_own_rows_with_a_context_are_judged_for_faithfulness(
+    tmp_path: Path, row: dict[str, Any]
+) -> None:
+    row = {**row, "references": ["1702", "In 1702."], "group": "mills"}
+    train, _, _ = own(tmp_path, [row], "extractive")
+    [example] = train["mine"]
+    assert example.prompt == f"{PASSAGE}\n\nWhen?" and example.context == PASSAGE
+    assert (example.kind, example.references) == ("extractive", ("1702", "In 1702."))
+    assert example.split_group == "mills"
+
+
+def test_own_rows_that_lack_what_their_kind_needs_are_counted(tmp_path: Path) -> None:
+    good = {"prompt": "Why?", "response": "So."}
+    odd = [{**good, "context": PASSAGE}, {"prompt": "Why?"}, {**good, "response": " "},
+           {**good, "instructions": [{"id": "nothing"}]}, exchange(messages=[])]  # fmt: skip
+    rows = [{**good, "prompt": f"Why {n}?"} for n in range(40)]
+    train, _, [counts] = own(tmp_path, [*rows, *odd], "instruction")
+    assert (len(train["mine"]), counts.invalid) == (40, 3)
+    assert counts.left_out == {"with a context": 1, "does not begin with an exchange": 1}
+    with pytest.raises(UnusableFile, match="0 examples are usable .*40 without a context"):
+        own(tmp_path, rows, "abstractive")
+
+
+def test_own_rows_are_split_by_their_group(tmp_path: Path) -> None:
+    rows = [{"prompt": f"Why {n}?", "response": "So.", "url": f"page {n // 4}"} for n in range(80)]
+    columns = {"group": "url"}
+    train, evaluation, _ = own(tmp_path, rows, "instruction", evaluation="train", columns=columns)
+    groups = [{e.split_group for e in sets["mine"]} for sets in (train, evaluation)]
+    assert groups[0] and groups[1] and groups[0].isdisjoint(groups[1])
+    assert len(train["mine"]) + len(evaluation["mine"]) == 80
+
+
+def test_own_instructions_are_kept_and_checked(tmp_path: Path) -> None:
+    rule = {"id": "words", "n": 1}
+    rows = [{"prompt": "Why?", "response": "So.", "instructions": [rule]}]
+    put(tmp_path, "own/train.jsonl", lines(*rows))
+    settings = {"repo": str(tmp_path / "own"), "kind": "instruction", "train": "train"}
+    train, _, _ = sampled({"mine": TextSet(**settings)}, verifiable=True)
+    assert train["mine"][0].instructions == (rule,) and train["mine"][0].prompt == "Why?"

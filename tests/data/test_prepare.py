@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from support.profiles import config_error, nano_params
 
-from reproduce.config import Arm, Data, HubData, HubSet, Params, RealData, WorldData
+from reproduce.config import Arm, Data, Params, RealData, TextSet, WorldData
 from reproduce.data import prepare
 from reproduce.data.datasets import Counts
 from reproduce.data.prepare import check_data_sets, judge_examples, make_data, sides_of
@@ -14,7 +14,9 @@ from reproduce.schema import Example, read_sets
 from reproduce.utils.files import read_csv, read_rows
 from reproduce.world.tasks import PROBES, SIDES, TASKS
 
-HUB_SET = HubSet(repo="o/n", layout="dolly", train="train", evaluation="test", counts={"train": 1})
+TEXT_SET = TextSet(
+    repo="o/n", layout="dolly", train="train", evaluation="test", counts={"train": 1}
+)
 
 
 def params_of(**data: Any) -> Params:
@@ -32,8 +34,8 @@ def example(prompt: str, group: str = "") -> Example:
 
 def from_hub(monkeypatch: pytest.MonkeyPatch, *text: Any) -> Params:
     """Return parameters of a hub that gives this text."""
-    monkeypatch.setattr(prepare, "hub_sets", lambda *_: text)
-    return params_of(hub=HubData(sets={"one": HUB_SET}))
+    monkeypatch.setattr(prepare, "text_sets", lambda *_: text)
+    return params_of(sets={"one": TEXT_SET})
 
 
 def test_sets_are_read_back(tmp_path: Path) -> None:
@@ -124,7 +126,7 @@ def arm(**mixture: float) -> dict[str, Arm]:
         ({"world": WorldData(people=8, pretraining_texts=1, train=1, evaluation=1)}, SIDES),
         ({"real": RealData(sets={"squad": {"train": 1}, "vicuna": {"evaluation": 1}})},
          {"squad": "CD"}),
-        ({"hub": HubData(sets={"one": HUB_SET})}, {"one": "IF"}),
+        ({"sets": {"one": TEXT_SET}}, {"one": "IF"}),
     ],
 )  # fmt: skip
 def test_the_sides_are_known_before_any_work(data: dict[str, Any], sides: dict[str, str]) -> None:

@@ -9,10 +9,12 @@ from support.synthetic_study import KINDS, synthetic_study, write_study
 
 from reproduce.config import ConfigError, TableName
 from reproduce.evaluation.tables.make import make_tables, write_summary
+from reproduce.reporting.figures import make_figures
 from reproduce.study import Study
 from reproduce.utils.files import read_csv, read_json
 
-NAMES = set(get_args(TableName))
+NAMES = set(get_args(TableName)) - {"summary"}
+"""Tables of a study that has all arms of the paper's."""
 
 
 def names_in(folder: Path, ending: str) -> set[str]:
@@ -99,3 +101,15 @@ def test_a_study_rated_by_an_llm_judge_has_all_tables_but_that_of_instructions(t
     assert rows and all(row["judge"] == "rating" and row["effect"] for row in rows)
     (row,) = [r for r in read_csv(tables / "diagnostics.csv") if r["arm"] == "MTL"]
     assert (row["unrated"], row["unscored"]) == ("3", "3") and 30 < int(row["rated"]) <= 36
+
+
+def test_without_the_papers_arms_there_are_scores(study: Study) -> None:
+    kept = {name: arm for name, arm in study.arms.items() if name in ("base", "IF", "MTL", "ReSet")}
+    claims = study.claims.model_copy(update={"claims": {"C4": study.claims.claims["C4"]}})
+    object.__setattr__(study, "claims", claims)
+    make_tables(replace(study, arms=kept))
+    written = {path.stem for path in (study.artifacts / "tables").glob("*.md")}
+    assert {"summary", "judge-validation", "samples"} <= written
+    assert not {"methods", "two-stage", "controls"} & written
+    make_figures(study.artifacts / "tables", study.artifacts / "figures")
+    assert {path.stem for path in (study.artifacts / "figures").iterdir()} == {"losses"}

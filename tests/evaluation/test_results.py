@@ -15,8 +15,9 @@ from reproduce.evaluation.results import (
     INSTRUCTION,
     TASK,
     Results,
-    check_complete,
+    check_comparable,
     load_results,
+    missing_arms,
 )
 from reproduce.schema import Judgement, read_trials, write_records
 from reproduce.study import Study
@@ -142,20 +143,19 @@ def test_a_label_names_the_data_sets_of_training(results: Results) -> None:
 @pytest.mark.parametrize(
     ("arm", "changes", "expected"),
     [
-        ("MTL", None, "MTL"),
         ("CD-IF", {"num_intermediate_evals": 0}, "CD-IF.num_intermediate_evals"),
         ("ReSet-11", {"select": {"pool_fraction": 0.5}}, "ReSet-11.select.pool_fraction"),
     ],
 )
 def test_what_tables_need_of_the_arms_is_named(tmp_path, arm: str, changes, expected: str) -> None:
     arms = dict(synthetic_study(tmp_path).arms)
-    check_complete(arms)
-    if changes is None:
-        del arms[arm]
-    elif "select" in changes:
+    check_comparable(arms)
+    assert missing_arms(arms) == []
+    assert missing_arms({name: arms[name] for name in arms if name != "MTL"}) == ["MTL"]
+    if "select" in changes:
         select = arms[arm].select.model_copy(update=changes["select"])
         arms[arm] = arms[arm].model_copy(update={"select": select})
     else:
         arms[arm] = arms[arm].model_copy(update=changes)
     with pytest.raises(ConfigError, match=expected):
-        check_complete(arms)
+        check_comparable(arms)

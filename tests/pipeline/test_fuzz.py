@@ -162,8 +162,7 @@ def test_damaged_data(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
         layout = rng.choice(list(ROWS))
         (folder / "inputs" / "own" / "train.jsonl").write_bytes(damaged_file(ROWS[layout], rng))
         own = {"repo": "inputs/own", "layout": layout, **used}
-        hub = {"sets": {**sets, "own": own}, "verifiable": rng.random() < 0.5}
-        data = {"seed": 0, "hub": hub}
+        data = {"seed": 0, "sets": {**sets, "own": own}, "verifiable": rng.random() < 0.5}
         (folder / "params.yaml").write_text(yaml.safe_dump({**params, "data": data}))
         status, printed = command("data")
         assert status in (0, 1) and "Traceback" not in printed, (number, printed)

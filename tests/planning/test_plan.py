@@ -10,7 +10,7 @@ import pytest
 from support.profiles import ROOT, config_error, default_profile, nano_params
 
 from reproduce.cli import main
-from reproduce.config import Arm, Base, Hardware, Params, load_experiments, load_params
+from reproduce.config import Arm, Base, Hardware, LoRA, Params, load_experiments, load_params
 from reproduce.planning import plan
 from reproduce.planning.plan import ModelSize, count_stages, model_size, training_memory
 from reproduce.schema import read_judged
@@ -29,6 +29,20 @@ def llama(**changes: Any) -> Params:
     params = load_params(ROOT / "profiles" / "llama-7b" / "params.yaml")
     names = {"deepspeed": str(ROOT / "deepspeed" / "zero3.json"), **changes}
     return params.model_copy(update={"hardware": params.hardware.model_copy(update=names)})
+
+
+def test_an_adapter_takes_its_own_state_and_the_frozen_weights() -> None:
+    lora = LoRA(rank=16, alpha=32)
+    size = model_size(llama().base, lora)
+    # Two matrices per layer and projection: 4 of 4096 x 4096, 3 of 4096 x 11008.
+    adapter = 32 * 16 * (4 * (4096 + 4096) + 3 * (4096 + 11008))
+    assert (size.adapter, size.frozen_bytes) == (adapter, 2 * LLAMA.parameters)
+    memory, _ = training_memory(size, Hardware(workers=1, threads=1, threads_single=1), 1)
+    assert memory == 16 * adapter + 2 * LLAMA.parameters
+    quantised = model_size(llama().base, lora.model_copy(update={"quantised_base": True}))
+    matrices = 32 * (4 * 4096 * 4096 + 3 * 4096 * 11008)
+    rest = LLAMA.parameters - matrices
+    assert quantised.frozen_bytes == pytest.approx(2 * rest + matrices * 4.127 / 8, abs=1)
 
 
 def test_counts_are_those_of_a_finished_study(shared_nano_study: Path) -> None:
@@ -69,7 +83,7 @@ def test_no_more_models_are_evaluated_than_a_run_has_steps() -> None:
 
 def test_parameters_are_those_of_the_models() -> None:
     assert model_size(llama().base) == LLAMA
-    assert model_size(Base(imported="smollm2")) == (134_515_008, 49152 * 576, 2 * 30 * 3 * 64)
+    assert model_size(Base(imported="smollm2"))[:3] == (134_515_008, 49152 * 576, 2 * 30 * 3 * 64)
     tiny = nano_params(base__tiny__hidden_size=4, base__tiny__intermediate_size=6).base
     layer = 4 * 4 * 4 + 3 * 4 * 6 + 2 * 4
     assert model_size(tiny).parameters == 289 * 4 + 2 * layer + 4

@@ -8,8 +8,9 @@ from reproduce.evaluation.results import (
     MAIN_ARMS,
     OBJECTIVES,
     Results,
-    check_complete,
+    check_comparable,
     load_results,
+    missing_arms,
     seed_folders,
 )
 from reproduce.evaluation.tables import diagnostics, error_tables, judge_tables, score_tables
@@ -27,6 +28,7 @@ from reproduce.evaluation.tables.reward_tables import (
 )
 from reproduce.evaluation.tables.samples import generations, prompts, samples
 from reproduce.evaluation.tables.verdicts import CLAIM_METRICS, claims
+from reproduce.judges.text import SPLITTER_NOTE
 from reproduce.study import Study
 from reproduce.utils.files import atomic_dir, write_json, write_text
 
@@ -35,29 +37,21 @@ def make_tables(study: Study) -> None:
     """Write artifacts/tables and artifacts/metrics.json from the results of all arms.
 
     A table without rows is not written: where no prompt has a verifiable instruction, say.
-    Prompts and references are written only where the project made them. The bytes are the same
-    on every run. Raises ConfigError and UnusableFile as `check_complete` and
-    `load_results` do.
+    Prompts and references are written only where the project made them. Without all arms of the
+    paper's study there are scores, and no comparison of its arms. The bytes are the same on every
+    run. Raises ConfigError and UnusableFile as `check_comparable` and `load_results` do.
     """
-    check_complete(study.arms)
     results = load_results(study)
+    is_complete = not missing_arms(study.arms)
+    if is_complete:
+        check_comparable(study.arms)
     tested = study.claims
     selections = read_selections(results)
     compared = {arm for claim in tested.claims.values() for difference in claim.differences
                 for arm in (difference.arm, difference.against)}  # fmt: skip
+    main = [arm for arm in MAIN_ARMS if arm in results.arms]
     tables = [
-        score_tables.two_stage(results),
-        score_tables.training_curve(results),
-        score_tables.methods(results),
-        score_tables.secondary_metrics(results),
-        score_tables.data_size(results),
-        score_tables.ablations(results),
-        score_tables.controls(results),
         score_tables.scores(results),
-        error_tables.memorised_errors(results),
-        error_tables.outcomes(results),
-        judge_tables.faithfulness_metrics(results, tested),
-        judge_tables.instructions(results),
         judge_tables.judge_validation(results),
         judge_tables.judges_on_responses(results),
         rewards(selections),
@@ -68,8 +62,24 @@ def make_tables(study: Study) -> None:
         diagnostics.losses(results),
         diagnostics.study(results),
         claims(results, tested),
-        generations(results, {*MAIN_ARMS, *compared}),
+        generations(results, {*main, *compared}),
     ]
+    if is_complete:
+        tables += [
+            score_tables.two_stage(results),
+            score_tables.training_curve(results),
+            score_tables.methods(results),
+            score_tables.secondary_metrics(results),
+            score_tables.data_size(results),
+            score_tables.ablations(results),
+            score_tables.controls(results),
+            error_tables.memorised_errors(results),
+            error_tables.outcomes(results),
+            judge_tables.faithfulness_metrics(results, tested),
+            judge_tables.instructions(results),
+        ]
+    else:
+        tables.append(summary(results))
     if results.own_texts:
         tables.append(prompts(results))
     remarks = {str(name): remark for name, remark in study.params.captions.items()}
@@ -79,7 +89,7 @@ def make_tables(study: Study) -> None:
                 table = replace(table, notes=[*table.notes, remarks[table.name]])
             if table.rows:
                 write_table(table, draft)
-        write_text(draft / "samples.md", samples(results, MAIN_ARMS, texts=results.own_texts))
+        write_text(draft / "samples.md", samples(results, main, texts=results.own_texts))
     write_json(study.artifacts / "metrics.json", metrics(results, tested))
 
 
@@ -97,7 +107,9 @@ def metrics(results: Results, tested: Claims) -> dict[str, dict[str, dict[str, f
                 interval = effect.interval
                 effects[name] = {"effect": round(interval.mean, 6), "low": round(interval.low, 6),
                                  "high": round(interval.high, 6)}  # fmt: skip
-    for arm in MAIN_ARMS:
+    for arm in results.arms:
+        if arm not in MAIN_ARMS:
+            continue
         estimates = {metric.name: results.estimate(metric, arm) for metric in OBJECTIVES}
         scores[arm] = {
             "instruction_following" if name == "instruction" else name:
@@ -105,6 +117,19 @@ def metrics(results: Results, tested: Claims) -> dict[str, dict[str, dict[str, f
             for name, estimate in estimates.items() if estimate
         }  # fmt: skip
     return {"claims": effects, "scores": scores}
+
+
+def summary(results: Results) -> Table:
+    """Return the scores of all arms, by every metric that applies."""
+    shown = [metric for metric in score_tables.LISTED_METRICS if results.datasets(metric)]
+    rows: list[TableRow] = [
+        {"label": label, **{metric.name: results.estimate(metric, arm) for metric in shown}}
+        for arm, label in results.labels.items()
+    ]
+    headers = {"label": "Arm", **{metric.name: metric.title for metric in shown}}
+    notes = (f"Fine-tuning: {results.study.params.training.lora or 'all weights'}.", SPLITTER_NOTE,
+             note_on_intervals(results, rows))  # fmt: skip
+    return Table("summary", rows, headers, "Summary", "Scores of the finished arms.", notes)
 
 
 def write_summary(study: Study, names: Sequence[str] | None = None, per_dataset: int = 2) -> str:
@@ -119,14 +144,7 @@ def write_summary(study: Study, names: Sequence[str] | None = None, per_dataset:
     if not finished:
         raise ConfigError(f"{study.artifacts}: no arm is finished; run `dvc repro`")
     results = load_results(study, names or finished)
-    shown = [metric for metric in score_tables.LISTED_METRICS if results.datasets(metric)]
-    rows: list[TableRow] = [
-        {"label": label, **{metric.name: results.estimate(metric, arm) for metric in shown}}
-        for arm, label in results.labels.items()
-    ]
-    headers = {"label": "Arm", **{metric.name: metric.title for metric in shown}}
-    notes = (note_on_intervals(results, rows),)
-    tables = [Table("summary", rows, headers, "Summary", "Scores of the finished arms.", notes)]
+    tables = [summary(results)]
     verdicts = claims(results, study.claims)
     tables = [verdicts, *tables] if verdicts.rows else tables
     with atomic_dir(study.artifacts / "summary") as draft:

@@ -39,6 +39,8 @@ def read_selections(results: Results) -> pd.DataFrame:
         candidates = read_candidates(folder / "candidates.jsonl")
         sides = {example.dataset: example.side for example in prompts}
         for arm in (RESET, RESET_S):
+            if arm not in results.arms:
+                continue
             selection = results.arms[arm].select
             assert selection is not None, f"{arm} selects from candidates"
             complete = complete_candidates(candidates, selection)
