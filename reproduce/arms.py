@@ -6,12 +6,12 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from reproduce.config import Arm, Params, training_for
+from reproduce.config import Arm, Decoding, Params, training_for
 from reproduce.data.mixture import mix
-from reproduce.generation.generate import GREEDY, generate
+from reproduce.generation.respond import respond
 from reproduce.judges.judge import JudgePanel, check_empty_share
 from reproduce.judges.text import sentences
-from reproduce.models.load import count_parameters, find_checkpoint, load_model, load_tokenizer
+from reproduce.models.load import count_parameters, find_checkpoint, load_tokenizer
 from reproduce.models.tokenization import encode_example
 from reproduce.reset.select import training_examples_from
 from reproduce.schema import (
@@ -35,7 +35,7 @@ from reproduce.utils.seeds import for_each_seed, named_seed, set_determinism
 from reproduce.utils.stage_log import log_run
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import PreTrainedTokenizerBase
 
 
 def run_arm(study: Study, name: str) -> None:
@@ -104,8 +104,7 @@ def run_seed(study: Study, name: str, seed: int) -> None:
             checkpoints[1.0] = model_dir
         judged: list[JudgedResponse] = []
         for train_fraction, checkpoint in checkpoints.items():
-            model = load_model(checkpoint, params.hardware, half=True)
-            judged += evaluate(model, tokenizer, prompts, params, panel, seed, train_fraction)
+            judged += evaluate(checkpoint, tokenizer, prompts, params, panel, seed, train_fraction)
             if train_fraction < 1.0:
                 shutil.rmtree(checkpoint)
         final = [response for response in judged if response.train_fraction == 1.0]
@@ -134,7 +133,7 @@ def training_examples(arm: Arm, source: Path, seed: int) -> list[Example]:
 
 
 def evaluate(
-    model: "PreTrainedModel",
+    checkpoint: Path,
     tokenizer: "PreTrainedTokenizerBase",
     prompts: Sequence[Example],
     params: Params,
@@ -143,11 +142,9 @@ def evaluate(
     train_fraction: float,
 ) -> list[JudgedResponse]:
     """Return the judged greedy response to each prompt, in their order."""
-    stream = named_seed("evaluation", seed)
-    responses = [
-        samples[0]
-        for samples in generate(model, tokenizer, prompts, GREEDY, params.generation, stream)
-    ]
+    greedy = {"greedy": (Decoding(temperature=0), named_seed("evaluation", seed))}
+    drawn = respond(checkpoint, tokenizer, prompts, greedy, params)["greedy"]
+    responses = [samples[0] for samples in drawn]
     texts = []
     for example, response in zip(prompts, responses, strict=True):
         # Plain text is continued without end; the answer to a probe is the sentence begun.

@@ -82,7 +82,7 @@ def check_ready(params: Params) -> None:
     """Raise ConfigError where a run could not start.
 
     That is a model or data set of the Hugging Face Hub without a revision, a base in four bits
-    without a GPU, or a variable of `hardware.launch` that the environment lacks.
+    without a GPU, or a program or variable of `hardware` that is not there.
     """
     for place, (name, revision) in pins(params).items():
         if revision is None:
@@ -100,9 +100,12 @@ def check_ready(params: Params) -> None:
             raise ConfigError(
                 "training.lora.quantised_base: run `pip install bitsandbytes==0.50.2`"
             )
-    unset = re.search(r"\$\{?\w+\}?", os.path.expandvars(params.hardware.launch))
-    if unset:
-        raise ConfigError(f"hardware.launch: the environment has no {unset[0]}; set it")
+    for key in ("launch", "vllm"):
+        text = os.path.expandvars(getattr(params.hardware, key) or "")
+        if unset := re.search(r"\$\{?\w+\}?", text):
+            raise ConfigError(f"hardware.{key}: the environment has no {unset[0]}; set it")
+        if key == "vllm" and text and not os.access(text, os.X_OK):
+            raise ConfigError(f"hardware.vllm: {text} is no program; name the Python that has vLLM")
 
 
 def pins(params: Params) -> dict[str, tuple[str, str | None]]:

@@ -38,8 +38,9 @@ ENTAILMENT_METRICS = ("entailed", "summac")
 
 TableName = Literal[
     "summary", "two-stage", "training-curve", "methods", "secondary-metrics", "data-size",
-    "ablations", "controls", "memorised-errors", "outcomes", "faithfulness-metrics", "instructions", "rewards",
-    "datasets", "seeds", "diagnostics", "judge-validation", "judges-on-responses", "claims",
+    "ablations", "controls", "memorised-errors", "outcomes", "faithfulness-metrics",
+    "instructions", "rewards", "datasets", "seeds", "diagnostics",
+    "judge-validation", "judges-on-responses", "claims",
 ]  # fmt: skip
 """The tables for readers, in the order of the report."""
 
@@ -495,6 +496,8 @@ class Hardware(Strict):
             has it, else eager.
         gradient_checkpointing: compute activations twice to hold them once.
         save_every: steps between checkpoints from which a stopped run resumes; null keeps none.
+        vllm: the Python of an environment with vLLM, which then generates, on all `devices`, with
+            variables of the environment filled in; null generates with our own loop, on one.
     """
 
     workers: Count
@@ -507,6 +510,7 @@ class Hardware(Strict):
     attention: Literal["auto", "sdpa", "eager", "flash_attention_2"] = "auto"
     gradient_checkpointing: bool = False
     save_every: Count | None = None
+    vllm: str | None = None
 
     @property
     def attention_implementation(self) -> str | None:
@@ -515,7 +519,8 @@ class Hardware(Strict):
 
     @model_validator(mode="after")
     def _one_at_a_time(self) -> "Hardware":
-        for name, value in (("deepspeed", self.deepspeed), ("launch", self.launch)):
+        one_run = (("deepspeed", self.deepspeed), ("launch", self.launch), ("vllm", self.vllm))
+        for name, value in one_run:
             if value and self.workers > 1:
                 raise ValueError(f"'{name}' takes all devices for one run: set 'workers' to 1")
         if self.devices > 1 and not self.launch:

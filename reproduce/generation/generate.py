@@ -16,7 +16,7 @@ from transformers import (
 )
 
 from reproduce.config import Decoding, Generation
-from reproduce.models.tokenization import prompt_ids, turn_end
+from reproduce.models.tokenization import end_ids, prompt_ids
 from reproduce.schema import Example, Response
 from reproduce.utils.seeds import named_seed
 
@@ -40,7 +40,7 @@ def generate(
     from its own random stream, so the same call gives the same responses.
     """
     model.eval()
-    ends = end_ids(model, tokenizer)
+    ends = end_ids(tokenizer, model.config, model.generation_config)
     prompts = [prompt_ids(tokenizer, example) for example in examples]
     # Batches hold prompts of like length. What is drawn depends on which prompts share a batch, so
     # samples are drawn data set by data set: each set then hardly depends on the others.
@@ -59,15 +59,6 @@ def generate(
                 begin = position * decoding.samples
                 responses[index] = drawn[begin : begin + decoding.samples]
     return responses
-
-
-def end_ids(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> set[int]:
-    """Return the tokens that end a response: the chat template's and all that the model names."""
-    named = [tokenizer.eos_token_id]
-    for config in (model.config, model.generation_config):
-        ids = getattr(config, "eos_token_id", None)
-        named += ids if isinstance(ids, list) else [ids]
-    return {turn_end(tokenizer)[-1], *(number for number in named if number is not None)}
 
 
 def _generate_batch(

@@ -3,12 +3,14 @@
 A cross-encoder is a sequence classifier that reads premise and hypothesis together.
 """
 
+import copy
 import hashlib
 import math
 import shutil
 import sys
 from collections import defaultdict
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -53,7 +55,10 @@ class CrossEncoder:
         model = AutoModelForSequenceClassification.from_pretrained(
             folder, dtype=torch.float32, use_safetensors=True, trust_remote_code=False
         )
-        self.model = model.eval().to("cuda" if torch.cuda.is_available() else "cpu")
+        # A copy per GPU; a pair gets the same probabilities on each.
+        devices = [f"cuda:{n}" for n in range(torch.cuda.device_count())] or ["cpu"]
+        self.models = [copy.deepcopy(model.eval()).to(device) for device in devices]
+        self.model = self.models[0]
         self.tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
         self.columns = label_columns(self.model.config.label2id)
         files = ("model.safetensors", "config.json", "tokenizer.json")
@@ -96,16 +101,25 @@ class CrossEncoder:
             for start in range(0, len(numbers), BATCH_SIZE)
         ]
         table = np.zeros((len(pairs), self.model.config.num_labels), np.float32)
-        for numbers in tqdm(batches, "entailment", disable=None):
-            rows = [encoded[number] for number in numbers]
-            batch = self.tokenizer.pad(
-                rows + [rows[0]] * (BATCH_SIZE - len(rows)),
-                pad_to_multiple_of=PAD_MULTIPLE,
-                return_tensors="pt",
-            ).to(self.model.device)
-            with torch.inference_mode():
-                probabilities = torch.softmax(self.model(**batch).logits.float(), dim=-1)
-            table[numbers] = probabilities[: len(numbers)].cpu().numpy()
+        progress = tqdm(total=len(batches), desc="entailment", disable=None)
+
+        def compute(model: Any, share: Sequence[list[int]]) -> None:
+            for numbers in share:
+                rows = [encoded[number] for number in numbers]
+                batch = self.tokenizer.pad(
+                    rows + [rows[0]] * (BATCH_SIZE - len(rows)),
+                    pad_to_multiple_of=PAD_MULTIPLE,
+                    return_tensors="pt",
+                ).to(model.device)
+                with torch.inference_mode():
+                    probabilities = torch.softmax(model(**batch).logits.float(), dim=-1)
+                table[numbers] = probabilities[: len(numbers)].cpu().numpy()
+                progress.update()
+
+        count = len(self.models)
+        with ThreadPoolExecutor(count) as pool:
+            list(pool.map(compute, self.models, [batches[n::count] for n in range(count)]))
+        progress.close()
         return table[:, self.columns]
 
 

@@ -1,6 +1,6 @@
 """Text as token rows: what a model reads, and which of its tokens count in the loss."""
 
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from reproduce.schema import Example
 
@@ -74,6 +74,18 @@ def turn_end(tokenizer: "PreTrainedTokenizerBase") -> list[int]:
     if tokenizer.eos_token_id is None:
         raise ValueError("neither the chat template nor the tokenizer has a token that ends a turn")
     return [tokenizer.eos_token_id]
+
+
+def end_ids(tokenizer: "PreTrainedTokenizerBase", *configs: Any) -> set[int]:
+    """Return the tokens that end a response: the chat template's and all that the model names.
+
+    `configs` are the model's configuration and its generation configuration.
+    """
+    named = [tokenizer.eos_token_id]
+    for config in configs:
+        ids = getattr(config, "eos_token_id", None)
+        named += ids if isinstance(ids, list) else [ids]
+    return {turn_end(tokenizer)[-1], *(number for number in named if number is not None)}
 
 
 def render_chat(

@@ -15,9 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
-from reproduce.config import (
-    Arms, Base, ConfigError, Data, Hardware, LoRA, Params, training_for,
-)  # fmt: skip
+from reproduce.config import Arms, Base, ConfigError, Data, Hardware, LoRA, Params, training_for
 from reproduce.data.datasets import PINNED_SETS
 from reproduce.data.mixture import mix
 from reproduce.data.parsers import FORMATS, side_of
@@ -26,8 +24,9 @@ from reproduce.schema import Candidate, Example, Judgement, Kind, Side
 from reproduce.study import load_study
 from reproduce.training.sampler import num_steps
 from reproduce.utils.files import read_json, write_text
+from reproduce.utils.formatting import plural
 from reproduce.utils.hardware import resolve_precision
-from reproduce.utils.stage_log import read_timings, stage_order
+from reproduce.utils.stage_log import REPORTING, read_timings, stage_order
 from reproduce.world.tasks import PROBES, SIDES
 
 if TYPE_CHECKING:
@@ -297,9 +296,8 @@ def plan(
     nodes: Annotated[int, typer.Option(min=1, help="machines of hardware.devices")] = 1,
     training_speed: Annotated[float | None, typer.Option(help="tokens/s per GPU")] = None,
     generation_speed: Annotated[float | None, typer.Option(help="new tokens/s per GPU")] = None,
-    sampling_gpus: Annotated[int, typer.Option(min=1, help="GPUs that sample candidates")] = 1,
-    judgement_speed: Annotated[float, typer.Option(help="entailment judgements/s")] = 10.0,
-    rating_speed: Annotated[float, typer.Option(help="ratings/s of the LLM judge")] = 2.7,
+    judgement_speed: Annotated[float, typer.Option(help="entailment judgements/s per GPU")] = 10.0,
+    rating_seconds: Annotated[float, typer.Option(help="seconds that one rating takes")] = 3.0,
     write: Annotated[Path | None, typer.Option(help="also write it to this file")] = None,
 ) -> None:
     """Print what the study takes, stage by stage: counts, memory, disk and hours."""
@@ -317,25 +315,29 @@ def plan(
     training_speed = training_speed or TRAINING_FLOPS / operations
     batches = GENERATION_BANDWIDTH / generation
     generation_speed = generation_speed or batches * params.generation.batch_size
-    gpus = 1 + (sampling_gpus - 1) * (frame["stage"] == "candidates")
+    generators = hardware.devices if hardware.vllm else 1
+    judge = params.servers.judge
+    rating_speed = (judge.concurrency if judge else 1) / rating_seconds
     new_tokens = frame["responses"] * params.generation.max_new_tokens
     # Judging without an entailment model takes no time to speak of.
     judgements = frame["judgements"] * (params.judging.entailment in ("trained", "published"))
     seconds = pd.DataFrame({
         "training": frame["tokens"] / (training_speed * hardware.devices),
-        "generation": new_tokens / (generation_speed * gpus),
-        "judging": judgements / judgement_speed + frame["ratings"] / rating_speed,
-        "loading": 60 * MINUTES_PER_SEED,
+        "generation": new_tokens / (generation_speed * generators),
+        "judging": judgements / (judgement_speed * hardware.devices)
+        + frame["ratings"] / rating_speed,
+        "loading": 60 * MINUTES_PER_SEED * (frame["stage"].isin(REPORTING) ^ True),
     })  # fmt: skip
     hours = seconds.mul(frame["seeds"], axis=0) / 3600
     listed = ", ".join(f"{name} {value:.1f}" for name, value in hours.sum().items())
     basis = (
         f"{listed}; stages one after the other, by these assumptions (an A100, not measured):\n"
         f"  - training: {training_speed:,.0f} tokens/s per GPU (`--training-speed`), all GPUs\n"
-        f"  - generation: {generation_speed:,.0f} new tokens/s per GPU (`--generation-speed`), one "
-        f"GPU, for candidates {sampling_gpus} (`--sampling-gpus`)\n"
-        f"  - judging: {judgement_speed:g} entailment judgements/s (`--judgement-speed`) and "
-        f"{rating_speed:g} ratings/s of the LLM judge (`--rating-speed`)\n"
+        f"  - generation: {generation_speed:,.0f} new tokens/s per GPU (`--generation-speed`), "
+        f"{plural(generators, 'GPU')}{'' if hardware.vllm else ' (all with `hardware.vllm`)'}\n"
+        f"  - judging: {judgement_speed:g} entailment judgements/s per GPU (`--judgement-speed`), "
+        f"all GPUs; {rating_seconds:g} s per rating of the LLM judge (`--rating-seconds`), "
+        f"{judge.concurrency if judge else 0} at a time (servers.judge.concurrency)\n"
         f"  - loading and saving: {MINUTES_PER_SEED:g} minutes per stage and seed"
     )
     timings = {} if params.for_gpus else read_timings(study.folder)

@@ -6,8 +6,8 @@ from collections import defaultdict
 from collections.abc import Sequence
 from functools import partial
 
-from reproduce.generation.generate import generate
-from reproduce.models.load import find_checkpoint, load_model, load_tokenizer
+from reproduce.generation.respond import respond
+from reproduce.models.load import find_checkpoint, load_tokenizer
 from reproduce.schema import Candidate, Example, read_examples, write_records
 from reproduce.study import Study
 from reproduce.utils.files import atomic_dir
@@ -28,17 +28,18 @@ def _sample_seed(study: Study, arm: str, seed: int) -> None:
     seen = read_examples(study.model_dir(arm, seed) / "train.jsonl")
     prompts = sample_prompts(seen, params.candidates.prompts, seed)
     tokenizer = load_tokenizer(checkpoint)
-    model = load_model(checkpoint, params.hardware, half=True)
-    candidates: list[Candidate] = []
+    strategies = {
+        name: (decoding, named_seed("candidates", seed, name))
+        for name, decoding in params.candidates.strategies.items()
+    }
     with log_run("candidates", seed, study.folder):
-        for name, decoding in params.candidates.strategies.items():
-            stream = named_seed("candidates", seed, name)
-            samples = generate(model, tokenizer, prompts, decoding, params.generation, stream)
-            candidates += [
-                Candidate(e.dataset, e.id, name, number, response.text, response.finished)
-                for e, responses in zip(prompts, samples, strict=True)
-                for number, response in enumerate(responses)
-            ]
+        drawn = respond(checkpoint, tokenizer, prompts, strategies, params)
+    candidates = [
+        Candidate(e.dataset, e.id, name, number, response.text, response.finished)
+        for name, samples in drawn.items()
+        for e, responses in zip(prompts, samples, strict=True)
+        for number, response in enumerate(responses)
+    ]
     with atomic_dir(study.artifacts / "candidates" / f"seed-{seed}") as folder:
         write_records(folder / "prompts.jsonl", prompts)
         write_records(folder / "candidates.jsonl", candidates)

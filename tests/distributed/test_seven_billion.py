@@ -72,8 +72,11 @@ def test_an_arm_goes_from_the_published_model_to_judged_responses(
     responses = read_judged(results / "evaluation.jsonl")
     fractions = {response.train_fraction for response in responses}
     assert len(fractions) == 3 and max(fractions) == 1.0
-    ratings = {r.judgement.instruction for r in responses if r.dataset == "lists" and r.response}
-    assert list(ratings) == [pytest.approx(6 / 9)]
+    ratings = {
+        r.judgement.instruction: r.judgement.details["empty"]
+        for r in responses if r.dataset == "lists"
+    }  # fmt: skip
+    assert set(ratings) <= {0.0, 6 / 9} and all((ratings[n] == 1) == (n == 0) for n in ratings)
     # What a stopped run needs to go on is gone once the arm is done.
     assert not list((tmp_path / CHECKPOINTS).glob("*"))
 
