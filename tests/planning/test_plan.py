@@ -145,11 +145,11 @@ def test_hours_follow_from_the_throughput(
 ) -> None:
     monkeypatch.chdir(ROOT / "profiles" / "llama-7b")
     speeds = ("--training-speed", "1000", "--generation-speed", "100", "--judgement-speed", "5")
-    hours = planned(monkeypatch, capsys, *speeds, "--rating-speed", "2", "--sampling-gpus", "4")
+    hours = planned(monkeypatch, capsys, *speeds, "--rating-seconds", "2")
     training = 17_500 * 3 * 1536 / (8 * 1000)
-    evaluation = 1700 * 512 / 100 + 900 / 5 + 800 / 2
+    evaluation = 1700 * 512 / (8 * 100) + 900 / (8 * 5) + 800 * 2 / 64
     assert hours["MTL"] == pytest.approx((training + evaluation + 240) / 3600, abs=0.01)
-    sampling = 16 * 7 * 1270 * 512 / (4 * 100)
+    sampling = 16 * 7 * 1270 * 512 / (8 * 100)
     assert hours["candidates"] == pytest.approx((sampling + 240) / 3600, abs=0.01)
     assert set(arms()) < set(hours)
 
