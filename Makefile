@@ -1,7 +1,7 @@
 # Two commands do everything, set-up included:
 #   make study   rebuild the default study: data, models, tables, figures, MLflow
 #   make test    pass the tests
-PYTHON ?= python3.11
+PYTHON ?= $(firstword $(shell command -v python3.11 python3.12 python3.13) python3)
 BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
@@ -62,8 +62,8 @@ endif
 
 .venv/ready: export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 .venv/ready: requirements.lock constraints.txt pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11, 5) <= sys.version_info < (3, 12))' 2>/dev/null || \
-		{ echo "needs Python 3.11.5 or a later 3.11: make PYTHON=/path/to/python3.11"; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11, 5) <= sys.version_info < (3, 14))' 2>/dev/null || \
+		{ echo "needs Python 3.11.5 to 3.13: make PYTHON=/path/to/python3.12"; exit 1; }
 	$(PYTHON) -m venv $(MOVED) .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
