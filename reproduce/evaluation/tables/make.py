@@ -103,6 +103,8 @@ def metrics(results: Results, tested: Claims) -> dict[str, dict[str, dict[str, f
         for difference in claim.primary:
             name = claim_id if len(claim.primary) == 1 else f"{claim_id}-{difference.metric}"
             metric = CLAIM_METRICS[difference.metric]
+            if not {difference.arm, difference.against} <= results.arms.keys():
+                continue
             if effect := results.estimate(metric, difference.arm, difference.against):
                 interval = effect.interval
                 effects[name] = {"effect": round(interval.mean, 6), "low": round(interval.low, 6),
