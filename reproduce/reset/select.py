@@ -22,8 +22,9 @@ def reward(judgement: Judgement, weights: Weights) -> float:
         )
         if score is not None
     ]
-    total = sum(weight for weight, _ in parts)
-    return sum(weight * score for weight, score in parts) / total if total else 0.0
+    # Python 3.12 adds floats otherwise than 3.11; rounded once, the sum is the same in both.
+    total = math.fsum(weight for weight, _ in parts)
+    return math.fsum(weight * score for weight, score in parts) / total if total else 0.0
 
 
 def candidate_pool(candidates: Sequence[Candidate], selection: Selection) -> list[Candidate]:
