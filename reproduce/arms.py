@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from reproduce.config import Arm, Decoding, Params, training_for
 from reproduce.data.mixture import mix
-from reproduce.generation.respond import respond
+from reproduce.generation.respond import check_lengths, respond
 from reproduce.judges.judge import JudgePanel, check_empty_share
 from reproduce.judges.text import sentences
 from reproduce.models.load import count_parameters, find_checkpoint, load_tokenizer
@@ -62,6 +62,8 @@ def run_seed(study: Study, name: str, seed: int) -> None:
     prompts = [
         e for examples in read_sets(artifacts / "data/evaluation").values() for e in examples
     ]
+    # Before the training, not after it.
+    check_lengths(start, tokenizer, prompts, params.generation.max_new_tokens)
     training = training_for(params, arm)
     record: dict[str, Any] = {
         "arm": name, "seed": seed, "settings": arm.model_dump(mode="json"),

@@ -13,6 +13,7 @@ from reproduce.generation import vllm_worker
 from reproduce.models.load import load_model
 from reproduce.models.tokenization import end_ids, prompt_ids
 from reproduce.schema import Example, Response
+from reproduce.utils.files import UnusableFile
 from reproduce.utils.seeds import named_seed
 
 if TYPE_CHECKING:
@@ -42,6 +43,27 @@ def respond(
         name: generate(model, tokenizer, examples, decoding, params.generation, seed)
         for name, (decoding, seed) in strategies.items()
     }
+
+
+def check_lengths(
+    checkpoint: Path,
+    tokenizer: "PreTrainedTokenizerBase",
+    examples: Sequence[Example],
+    max_new_tokens: int,
+) -> None:
+    """Raise UnusableFile, with the longest prompt, where it leaves a response too few positions."""
+    from transformers import AutoConfig
+
+    config = AutoConfig.from_pretrained(checkpoint, trust_remote_code=False)
+    positions = getattr(config, "max_position_embeddings", None)
+    lengths = [len(prompt_ids(tokenizer, example)) for example in examples]
+    if positions and max(lengths, default=0) + max_new_tokens > positions:
+        longest = examples[lengths.index(max(lengths))]
+        raise UnusableFile(
+            f"{longest.dataset}: the prompt of {longest.id} has {max(lengths)} tokens; with "
+            f"generation.max_new_tokens {max_new_tokens} that is more than the model's {positions} "
+            "positions; limit its length (context_words, prompt_bytes)"
+        )
 
 
 def _by_vllm(

@@ -6,10 +6,13 @@ from typing import Any
 
 import pytest
 from support.profiles import SUPPORT, nano_params
+from transformers import AutoConfig
 
 from reproduce.config import ConfigError, Decoding, Params, check_ready
-from reproduce.generation.respond import respond
+from reproduce.generation.respond import check_lengths, respond
+from reproduce.models.tokenization import prompt_ids
 from reproduce.schema import Example, Sets
+from reproduce.utils.files import UnusableFile
 
 GREEDY = {"greedy": (Decoding(temperature=0), 5)}
 SAMPLED = {
@@ -63,6 +66,17 @@ def test_samples_do_not_depend_on_the_number_of_gpus(
     for name, (decoding, _) in SAMPLED.items():
         assert [len(samples) for samples in one[name]] == [decoding.samples] * len(examples)
     assert len({response.text for samples in one["warm"] for response in samples}) > 5
+
+
+def test_a_prompt_that_leaves_too_few_positions_is_named(
+    checkpoint: Path, tokenizer: Any, examples: list[Example]
+) -> None:
+    positions = AutoConfig.from_pretrained(checkpoint).max_position_embeddings
+    longest = max(examples, key=lambda example: len(prompt_ids(tokenizer, example)))
+    room = positions - len(prompt_ids(tokenizer, longest))
+    check_lengths(checkpoint, tokenizer, examples, room)
+    with pytest.raises(UnusableFile, match=rf"{longest.id}.*{positions} positions"):
+        check_lengths(checkpoint, tokenizer, examples, room + 1)
 
 
 def test_a_worker_that_fails_or_is_no_program_is_named(
