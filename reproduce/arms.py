@@ -6,8 +6,9 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from reproduce.config import Arm, Decoding, Params, training_for
+from reproduce.config import Arm, Params, training_for
 from reproduce.data.mixture import mix
+from reproduce.generation.generate import GREEDY
 from reproduce.generation.respond import check_lengths, respond
 from reproduce.judges.judge import JudgePanel, check_empty_share
 from reproduce.judges.text import sentences
@@ -144,7 +145,7 @@ def evaluate(
     train_fraction: float,
 ) -> list[JudgedResponse]:
     """Return the judged greedy response to each prompt, in their order."""
-    greedy = {"greedy": (Decoding(temperature=0), named_seed("evaluation", seed))}
+    greedy = {"greedy": (GREEDY, named_seed("evaluation", seed))}
     drawn = respond(checkpoint, tokenizer, prompts, greedy, params)["greedy"]
     responses = [samples[0] for samples in drawn]
     texts = []

@@ -146,10 +146,9 @@ def _check_input(title: str, folder: Path, inputs: Path) -> None:
     if not inside and os.path.isdir(folder):
         raise ConfigError(f"{title}: own data and models must be in {INPUTS}/, where DVC sees them")
     # DVC does not follow links to folders.
-    if links := [
-        p for p in (folder, *folder.rglob("*")) if inside and p.is_symlink() and p.is_dir()
-    ]:
-        raise ConfigError(f"{title}: {links[0]} is a link to a folder; copy it with `cp -rL`")
+    for path in (folder, *folder.rglob("*")) if inside else ():
+        if path.is_symlink() and path.is_dir():
+            raise ConfigError(f"{title}: {path} is a link to a folder; copy it with `cp -rL`")
 
 
 def pin_command(place: str, name: str) -> str:
@@ -167,11 +166,11 @@ def _load(schema: type[T], path: Path) -> T:
         raise ConfigError(f"{path}: missing; run this in the folder of a profile") from error
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: cannot be read: {error}") from error
-    except (yaml.YAMLError, YAMLError, ValueError, RecursionError) as error:
-        if not isinstance(error, ValidationError):
-            raise ConfigError(f"{path}: not YAML: {error}") from error
+    except ValidationError as error:
         lines = "\n".join(f"  {_describe(problem)}" for problem in error.errors())
         raise ConfigError(f"{path}: invalid configuration\n{lines}") from None
+    except (yaml.YAMLError, YAMLError, ValueError, RecursionError) as error:
+        raise ConfigError(f"{path}: not YAML: {error}") from error
 
 
 def _read_yaml(path: Path) -> Any:

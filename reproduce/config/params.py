@@ -157,13 +157,14 @@ class Data(Strict):
 
 
 class LoRA(Strict):
-    """Low-rank adapters in place of all weights (Hu et al., 2022); defaults are theirs for GPT-3.
+    """Low-rank adapters in place of all weights (Hu et al., 2022).
 
     Attributes:
         rank: of an adapter's two matrices.
         alpha: their product is multiplied by alpha / rank.
         dropout: share of an adapter's inputs that training leaves out.
-        target_modules: names of the layers that get one; "all-linear" is all but the output layer.
+        target_modules: names of the layers that get one; "all-linear" is all but the output layer,
+            as in QLoRA.
         quantised_base: keep the frozen weights in four bits (QLoRA, Dettmers et al., 2023), which
             needs a CUDA GPU.
     """
@@ -203,6 +204,11 @@ class Training(Strict):
     beta2: Annotated[float, Field(gt=0, lt=1)] = 0.999
     max_length: Count
     lora: LoRA | None = None
+
+    @property
+    def tuned(self) -> str:
+        """Return what is trained, as tables say it."""
+        return str(self.lora or "all weights")
 
     @model_validator(mode="after")
     def _whole_batches(self) -> "Training":

@@ -367,8 +367,8 @@ def _first_hashed(
     if getattr(settings, part) is None:
         return []
     # Where training will read the same split, the rows are counted then.
-    divided = again = settings.train == settings.evaluation
-    again &= part == "evaluation"
+    divided = settings.train == settings.evaluation
+    again = divided and part == "evaluation"
     rows = tqdm(set_rows(settings, part), f"reading {name}, {part}", disable=None)
     examples = parse_rows(
         rows, settings.repo, settings.layout or "own", Counts(name) if again else counts,

@@ -175,18 +175,21 @@ def _dolly(dataset: str, row: Row) -> Example:
 
 def _sharegpt(dataset: str, row: Row) -> Example:
     # The first exchange: what follows depends on what was said before.
-    turns = [turn for turn in row["conversations"] if _role(turn) != "system"][:2]
-    if [_role(turn) for turn in turns] != ["user", "assistant"]:
-        raise Skipped("does not begin with an exchange")
-    prompt, response = (turn.get("value") or turn["content"] for turn in turns)
+    prompt, response = _first_exchange(row["conversations"])
     if WEB_PAGE.search(prompt + response):
         raise Skipped("text of a web page")
     return _instruction(dataset, prompt, _clean(response))
 
 
-def _role(turn: Row) -> str:
-    role: str = turn.get("from") or turn["role"]
-    return {"human": "user", "gpt": "assistant", "chatgpt": "assistant"}.get(role, role)
+def _first_exchange(turns: Sequence[Row]) -> tuple[str, str]:
+    """Return what the user says first and the answer, a system turn left out."""
+    names = {"human": "user", "gpt": "assistant", "chatgpt": "assistant"}
+    named = [(turn.get("from") or turn["role"], turn) for turn in turns]
+    first = [(names.get(role, role), turn) for role, turn in named if role != "system"][:2]
+    if [role for role, _ in first] != ["user", "assistant"]:
+        raise Skipped("does not begin with an exchange")
+    prompt, response = (turn.get("value") or turn["content"] for _, turn in first)
+    return prompt, response
 
 
 def _first_turn(dataset: str, row: Row) -> Example:
@@ -203,6 +206,7 @@ CITATION = re.compile(r"\[(?:\d{1,3}|citation needed|edit|note \d+)\]")
 """Marks that Dolly's texts kept from Wikipedia."""
 WEB_PAGE = re.compile(r"</(?:div|p|span|button)>|&(?:lt|gt|amp|quot|nbsp);|Copy code")
 """Marks of a page that a conversation was copied from; a cleaned copy of ShareGPT has none."""
+
 # Own rows, recognised by their columns.
 
 
@@ -210,17 +214,14 @@ def own_row(settings: TextSet, dataset: str, row: Row) -> Example:
     """Return the example in an own row: messages, or a prompt and a response, of `settings.kind`.
 
     prompt/response, prompt/completion and Alpaca's instruction/input/output are read as they are.
-    Of messages the last user turn before the first answer counts. A context that the prompt does
-    not hold comes before it. Raises ValueError for an instruction that no checker knows.
+    Of messages the first exchange counts. A context that the prompt does not hold comes before it.
+    Raises ValueError for an instruction that no checker knows.
     """
     named = {name: row[column] for name, column in settings.columns.items() if column in row}
     row = {**row, **named}
     context = _own_text(row, "context")
     if "messages" in row:
-        turns = [turn for turn in row["messages"] if _role(turn) != "system"][:2]
-        if [_role(turn) for turn in turns] != ["user", "assistant"]:
-            raise Skipped("does not begin with an exchange")
-        prompt, response = (turn.get("content") or turn["value"] for turn in turns)
+        prompt, response = _first_exchange(row["messages"])
     elif "prompt" in row:
         prompt = row["prompt"]
         response = row["response"] if "response" in row else row["completion"]

@@ -6,10 +6,11 @@ import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from reproduce.config import ConfigError, Decoding, Params
 from reproduce.generation import vllm_worker
+from reproduce.generation.generate import generate
 from reproduce.models.load import load_model
 from reproduce.models.tokenization import end_ids, prompt_ids
 from reproduce.schema import Example, Response
@@ -36,8 +37,6 @@ def respond(
     """
     if params.hardware.vllm:
         return _by_vllm(checkpoint, tokenizer, examples, strategies, params)
-    from reproduce.generation.generate import generate
-
     model = load_model(checkpoint, params.hardware, half=True)
     return {
         name: generate(model, tokenizer, examples, decoding, params.generation, seed)
@@ -74,9 +73,9 @@ def _by_vllm(
     params: Params,
 ) -> dict[str, list[list[Response]]]:
     """Share the prompts out to a worker per GPU, and read their token ids as our own loop does."""
-    prompts = [prompt_ids(tokenizer, example) for example in examples]
     from transformers import AutoConfig, GenerationConfig
 
+    prompts = [prompt_ids(tokenizer, example) for example in examples]
     configs = [AutoConfig.from_pretrained(checkpoint, trust_remote_code=False)]
     if (checkpoint / "generation_config.json").is_file():
         configs.append(GenerationConfig.from_pretrained(checkpoint))
@@ -95,8 +94,14 @@ def _by_vllm(
             job = {
                 "model": str(checkpoint.resolve()), "max_model_len": max(map(len, prompts)) + new,
                 "dtype": {"fp32": "float32", "bf16": "bfloat16"}[params.hardware.precision],
+                # SamplingParams of vLLM; its top_k of 0 means no limit, too.
                 "strategies": [
-                    _sampling(decoding, new, sorted(ends), [named_seed(seed, n) for n in share])
+                    {
+                        "n": decoding.samples, "temperature": decoding.temperature,
+                        "top_k": decoding.top_k, "top_p": decoding.top_p, "max_tokens": new,
+                        "stop_token_ids": sorted(ends),
+                        "seeds": [named_seed(seed, n) for n in share],
+                    }
                     for decoding, seed in strategies.values()
                 ],
                 **files,
@@ -125,17 +130,6 @@ def _by_vllm(
                     drawn = json.loads(next(lines))
                     by_prompt[n] = [_response(tokenizer, ids, done, ends) for ids, done in drawn]
     return responses
-
-
-def _sampling(
-    decoding: Decoding, max_tokens: int, ends: Sequence[int], seeds: Sequence[int]
-) -> dict[str, Any]:
-    """Return a decoding strategy as vLLM's SamplingParams; its top_k of 0 means no limit, too."""
-    return {
-        "n": decoding.samples, "temperature": decoding.temperature, "top_k": decoding.top_k,
-        "top_p": decoding.top_p, "max_tokens": max_tokens, "stop_token_ids": list(ends),
-        "seeds": list(seeds),
-    }  # fmt: skip
 
 
 def _response(

@@ -1,5 +1,6 @@
 """Text as token rows: what a model reads, and which of its tokens count in the loss."""
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from reproduce.schema import Example
@@ -48,8 +49,7 @@ def prompt_ids(tokenizer: "PreTrainedTokenizerBase", example: Example) -> list[i
     if example.is_completion:
         start = [] if tokenizer.bos_token_id is None else [tokenizer.bos_token_id]
         return [*start, *_ids(tokenizer, example.prompt)]
-    control = {str(token) for token in tokenizer.added_tokens_decoder.values()}
-    if not any(token in example.prompt for token in control):
+    if not any(token in example.prompt for token in _added_tokens(tokenizer)):
         return _control_ids(tokenizer, render_chat(tokenizer, example.prompt))
     # Only here is the prompt apart from its template: at the seams tokens may differ.
     before, after = render_chat(tokenizer, PLACEHOLDER).split(PLACEHOLDER)
@@ -57,6 +57,12 @@ def prompt_ids(tokenizer: "PreTrainedTokenizerBase", example: Example) -> list[i
     return [*_control_ids(tokenizer, before), *prompt, *_control_ids(tokenizer, after)]
 
 
+@lru_cache(maxsize=4)
+def _added_tokens(tokenizer: "PreTrainedTokenizerBase") -> tuple[str, ...]:
+    return tuple(str(token) for token in tokenizer.added_tokens_decoder.values())
+
+
+@lru_cache(maxsize=4)
 def turn_end(tokenizer: "PreTrainedTokenizerBase") -> list[int]:
     """Return the tokens that end a response: what the chat template writes after it.
 

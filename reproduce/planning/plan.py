@@ -145,12 +145,12 @@ def data_sets(data: Data) -> dict[str, DataSet]:
         for name, (layout, size) in sizes.items()
     }
     for name, text_set in (data.sets or {}).items():
-        sizes_of = [text_set.counts.get(part, 0) for part in ("train", "evaluation")]
-        if missing := [
-            p for p in ("train", "evaluation") if getattr(text_set, p) and p not in text_set.counts
-        ]:
-            raise ConfigError(f"data.sets.{name}.counts.{missing[0]}: a plan needs it")
-        sets[name] = DataSet(side_of(text_set), *sizes_of)
+        counts = text_set.counts
+        for part in ("train", "evaluation"):
+            if getattr(text_set, part) and part not in counts:
+                raise ConfigError(f"data.sets.{name}.counts.{part}: a plan needs it")
+        train, evaluation = counts.get("train", 0), counts.get("evaluation", 0)
+        sets[name] = DataSet(side_of(text_set), train, evaluation)
     return sets
 
 
@@ -326,7 +326,7 @@ def plan(
         "generation": new_tokens / (generation_speed * generators),
         "judging": judgements / (judgement_speed * hardware.devices)
         + frame["ratings"] / rating_speed,
-        "loading": 60 * MINUTES_PER_SEED * (frame["stage"].isin(REPORTING) ^ True),
+        "loading": 60 * MINUTES_PER_SEED * ~frame["stage"].isin(REPORTING),
     })  # fmt: skip
     hours = seconds.mul(frame["seeds"], axis=0) / 3600
     listed = ", ".join(f"{name} {value:.1f}" for name, value in hours.sum().items())

@@ -63,8 +63,8 @@ def quoted_markdown(text: str) -> str:
     """Return a text as a Markdown quotation in which it has no markup, line by line."""
     escaped = re.sub(r"([\\`*_{}\[\]<>&#|~$])", r"\\\1", visible(text).expandtabs(4))
     # At the start of a line these begin a list, a rule or a heading.
-    escaped = re.sub(r"(?m)^( *)([-+=]|\d+(?=[.)]))", r"\1\2\\", escaped)
-    escaped = re.sub(r"(?m)^( *)([-+=])\\", r"\1\\\2", escaped)
+    escaped = re.sub(r"(?m)^( *)([-+=])", r"\1\\\2", escaped)
+    escaped = re.sub(r"(?m)^( *\d+)([.)])", r"\1\\\2", escaped)
     indented = re.sub(r"(?m)^ +", lambda match: "&nbsp;" * len(match[0]), escaped)
     # Two spaces at the end keep the line break.
     return "\n".join(f"> {line.rstrip()}  " for line in indented.split("\n"))

@@ -89,11 +89,22 @@ def test_an_intermediate_model_is_that_of_its_step(job: Maker, rows: list[Any]) 
     assert not all(v.equal(last[n]) for n, v in saved_weights(Path(long.output_dir)).items())
 
 
-@pytest.mark.parametrize(("epochs", "evals"), [(2, 2), (1.5, 1)])
+def with_lora(job: Job, **changes: Any) -> Job:
+    lora = LoRA(**{"rank": 4, "alpha": 8, "dropout": 0.1, **changes})
+    settings = job.training.model_copy(update={"lora": lora, "learning_rate": 5e-2})
+    return job.model_copy(update={"training": settings})
+
+
+@pytest.mark.parametrize(
+    ("epochs", "evals", "lora"), [(2, 2, False), (1.5, 1, False), (2, 2, True)]
+)
 def test_a_stopped_run_goes_on_to_the_same_bytes(
-    job: Maker, rows: list[Any], monkeypatch: pytest.MonkeyPatch, epochs: float, evals: int
-) -> None:
+    job: Maker, rows: list[Any], monkeypatch: pytest.MonkeyPatch, epochs: float, evals: int,
+    lora: bool,
+) -> None:  # fmt: skip
     whole, cut = (job(name, epochs, evals, save_every=5) for name in ("whole", "cut"))
+    if lora:
+        whole, cut = with_lora(whole), with_lora(cut)
     whole = whole.model_copy(update={"title": "cut, seed 3"})
     expected = run_training(whole, rows)
     remove_checkpoints("arm/x")
@@ -108,12 +119,6 @@ def test_a_stopped_run_goes_on_to_the_same_bytes(
     (work / "checkpoint-6" / TRAINER_STATE).unlink()
     assert run_training(cut, rows) == expected
     assert model_bytes(cut) == model_bytes(whole)
-
-
-def with_lora(job: Job, **changes: Any) -> Job:
-    lora = LoRA(**{"rank": 4, "alpha": 8, "dropout": 0.1, **changes})
-    settings = job.training.model_copy(update={"lora": lora, "learning_rate": 5e-2})
-    return job.model_copy(update={"training": settings})
 
 
 def test_an_adapter_is_merged_and_kept_and_the_next_run_starts_from_the_merged_model(
@@ -137,20 +142,6 @@ def test_an_adapter_is_merged_and_kept_and_the_next_run_starts_from_the_merged_m
     assert float((both[0] - both[1]).abs().max()) < 1e-5
     losses = [entry["loss"] for entry in history]
     assert sum(losses[6:]) < sum(losses[:6])
-
-
-def test_a_stopped_run_with_an_adapter_goes_on_to_the_same_bytes(
-    job: Maker, rows: list[Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    whole, cut = (with_lora(job(name, 2, 1, save_every=5)) for name in ("whole", "cut"))
-    whole = whole.model_copy(update={"title": "cut, seed 3"})
-    expected = run_training(whole, rows)
-    remove_checkpoints("arm/x")
-    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
-        stopped_at(patched, 7)
-        run_training(cut, rows)
-    assert run_training(cut, rows) == expected
-    assert model_bytes(cut) == model_bytes(whole)
 
 
 def test_a_finished_run_is_not_repeated_until_its_checkpoints_are_removed(

@@ -171,7 +171,7 @@ def study(results: Results) -> Table:
     }
     return Table("study", [{
         "profile": results.study.params.profile, "parameters": results.parameters,
-        "fine_tuning": str(results.study.params.training.lora or "all weights"),
+        "fine_tuning": results.study.params.training.tuned,
         "seeds": len(results.seeds), "arms": len(results.arms), **prompts,
         "confidence": results.statistics.confidence,
     }])  # fmt: skip

@@ -49,7 +49,7 @@ def make_tables(study: Study) -> None:
     selections = read_selections(results)
     compared = {arm for claim in tested.claims.values() for difference in claim.differences
                 for arm in (difference.arm, difference.against)}  # fmt: skip
-    main = [arm for arm in MAIN_ARMS if arm in results.arms]
+    main = main_arms(results)
     tables = [
         score_tables.scores(results),
         judge_tables.judge_validation(results),
@@ -93,6 +93,11 @@ def make_tables(study: Study) -> None:
     write_json(study.artifacts / "metrics.json", metrics(results, tested))
 
 
+def main_arms(results: Results) -> list[str]:
+    """Return the MAIN_ARMS that a study has."""
+    return [arm for arm in MAIN_ARMS if arm in results.arms]
+
+
 def metrics(results: Results, tested: Claims) -> dict[str, dict[str, dict[str, float]]]:
     """Return the effects that decide the claims and the scores of the main arms, by name.
 
@@ -109,9 +114,7 @@ def metrics(results: Results, tested: Claims) -> dict[str, dict[str, dict[str, f
                 interval = effect.interval
                 effects[name] = {"effect": round(interval.mean, 6), "low": round(interval.low, 6),
                                  "high": round(interval.high, 6)}  # fmt: skip
-    for arm in results.arms:
-        if arm not in MAIN_ARMS:
-            continue
+    for arm in main_arms(results):
         estimates = {metric.name: results.estimate(metric, arm) for metric in OBJECTIVES}
         scores[arm] = {
             "instruction_following" if name == "instruction" else name:
@@ -129,7 +132,7 @@ def summary(results: Results) -> Table:
         for arm, label in results.labels.items()
     ]
     headers = {"label": "Arm", **{metric.name: metric.title for metric in shown}}
-    notes = (f"Fine-tuning: {results.study.params.training.lora or 'all weights'}.", SPLITTER_NOTE,
+    notes = (f"Fine-tuning: {results.study.params.training.tuned}.", SPLITTER_NOTE,
              note_on_intervals(results, rows))  # fmt: skip
     return Table("summary", rows, headers, "Summary", "Scores of the finished arms.", notes)
 

@@ -90,7 +90,7 @@ def methods(results: Results) -> Table:
         "methods", rows, headers, "Main results",
         "Specialists, two-stage fine-tuning, multi-task learning (MTL), ReSet and ReSet-S.",
         (f"Scores are means over data sets. IF: {meaning}. Δ: paired difference to MTL.",
-         f"Fine-tuning: {results.study.params.training.lora or 'all weights'}.", SPLITTER_NOTE,
+         f"Fine-tuning: {results.study.params.training.tuned}.", SPLITTER_NOTE,
          note_on_intervals(results, rows)),
     )  # fmt: skip
 
