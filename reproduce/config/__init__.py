@@ -9,5 +9,5 @@ from reproduce.config.load import pins
 from reproduce.config.params import ENTAILMENT_METRICS, Base, Candidates, CrossEncoderTraining
 from reproduce.config.params import Data, Decoding, Generation, Hardware
 from reproduce.config.params import JudgeServer, Judging, Layout, LLMJudgeSettings, LoRA, Params
-from reproduce.config.params import PublishedBase, PublishedJudge, RealData, Shape, Statistics
+from reproduce.config.params import PublishedBase, HubModel, RealData, Shape, Statistics
 from reproduce.config.params import TableName, TextSet, TinyModel, Training, Validation, WorldData

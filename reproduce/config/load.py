@@ -126,13 +126,10 @@ def is_input(name: str) -> bool:
 def _external(params: Params) -> dict[str, tuple[str, str | None]]:
     """Return parameter -> (name on the Hub or folder, revision) of what others made."""
     named: dict[str, tuple[str, str | None]] = {}
-    if params.base.published:
-        named["base.published"] = (params.base.published.model, params.base.published.revision)
-    if params.judging.published:
-        named["judging.published"] = (
-            params.judging.published.model,
-            params.judging.published.revision,
-        )
+    base, judge = params.base.published, params.judging.published
+    models = {"base.published": base, "base.published.adapter": base and base.adapter,
+              "judging.published": judge}  # fmt: skip
+    named |= {place: (m.model, m.revision) for place, m in models.items() if m}
     for name, text_set in (params.data.sets or {}).items():
         named[f"data.sets.{name}"] = (text_set.repo, text_set.revision)
     return named

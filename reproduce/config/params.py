@@ -266,18 +266,24 @@ class Shape(TinyModel):
     kv_heads: Count | None = None
 
 
-class PublishedBase(Strict):
-    """A causal language model of the Hugging Face Hub at a commit, or in a local folder.
-
-    Attributes:
-        revision: the commit; none for a folder.
-        chat: a chat template of models.pretrained; null keeps the model's own.
-        shape: what its configuration must say; `reproduce plan` uses it, too.
-    """
+class HubModel(Strict):
+    """A model of the Hugging Face Hub at a commit, or in a folder of inputs/, which has none."""
 
     model: str
     revision: Revision | None = None
-    chat: Literal["vicuna"] | None = None
+
+
+class PublishedBase(HubModel):
+    """A causal language model.
+
+    Attributes:
+        adapter: a LoRA adapter of this model, which is merged into it.
+        chat: a chat template: "vicuna", or one in Jinja; null keeps the model's own.
+        shape: what its configuration must say; `reproduce plan` uses it, too.
+    """
+
+    adapter: HubModel | None = None
+    chat: Literal["vicuna"] | Annotated[str, Field(pattern=r"\bmessages\b")] | None = None
     shape: Shape | None = None
 
 
@@ -345,13 +351,6 @@ class CrossEncoderTraining(Strict):
     seed: Seed
 
 
-class PublishedJudge(Strict):
-    """A sequence classifier of the Hugging Face Hub at a commit, or in a local folder."""
-
-    model: str
-    revision: Revision | None = None
-
-
 class LLMJudgeSettings(Strict):
     """An LLM judge that rates from 1 to 10 how well a response follows its instruction.
 
@@ -375,7 +374,8 @@ class Judging(Strict):
 
     Attributes:
         entailment: "symbolic" is exact on the synthetic task; "trained" trains a cross-encoder by
-            `training`; "published" takes that of `published`.
+            `training`; "published" takes the sequence classifier
+            of `published`.
         extractive: the faithfulness metric of an extractive answer.
         abstractive: the faithfulness metric of a summary.
         max_empty_share: a stage with more empty responses fails.
@@ -385,7 +385,7 @@ class Judging(Strict):
 
     entailment: Literal["symbolic", "trained", "published"]
     training: CrossEncoderTraining | None = None
-    published: PublishedJudge | None = None
+    published: HubModel | None = None
     extractive: Literal["entailed", "coverage", "k_precision"]
     abstractive: Literal["summac", "coverage", "k_precision"]
     max_empty_share: Annotated[float, Field(ge=0, le=1)]

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from reproduce.bootstrap import Interval, bootstrap_auc
-from reproduce.config import Params, PublishedJudge, Statistics
+from reproduce.config import HubModel, Params, Statistics
 from reproduce.download import hub_error
 from reproduce.judges.judge import JudgePanel, check_empty_share
 from reproduce.judges.llm_judge import build_llm_judge
@@ -67,7 +67,7 @@ def make_judges(params: Params, artifacts: Path, training_sets: Sets, held_out_s
         write_records(validation / "trials.jsonl", trials)
 
 
-def import_classifier(published: PublishedJudge, target: Path) -> None:
+def import_classifier(published: HubModel, target: Path) -> None:
     """Write a published classifier and its tokenizer to `target`, the weights as safetensors.
 
     No code of its repository is run. Raises UnusableFile if it cannot be had.

@@ -38,17 +38,24 @@ def merge_adapter(start: Path, adapter: Path, hardware: Hardware, target: Path) 
     """Write to `target` the model in `start` with an adapter merged into its weights.
 
     The adapter was trained on this model, or on a copy of it in four bits. Weights are added in
-    fp32 on the CPU, and kept in bf16 where that is the profile's precision. Raises UnusableFile if
-    the adapter does not fit the model.
+    fp32 on the CPU, and kept in bf16 where that is the profile's precision.
     """
     import torch
-    from peft import PeftModel
 
-    model = load_model(start, hardware, place=False)
-    try:
-        merged = PeftModel.from_pretrained(model, adapter).merge_and_unload()
-    except Exception as error:  # Of files that are missing, broken or of other shapes.
-        raise UnusableFile(f"{adapter}: is no adapter of {start}: {error}") from error
+    merged = merge(load_model(start, hardware, place=False), adapter)
     if hardware.precision == "bf16":
         merged = merged.to(torch.bfloat16)
     merged.save_pretrained(target)
+
+
+def merge(model: "PreTrainedModel", adapter: Path) -> "PreTrainedModel":
+    """Return the model with an adapter added to its weights.
+
+    Raises UnusableFile if the adapter does not fit the model.
+    """
+    from peft import PeftModel
+
+    try:
+        return PeftModel.from_pretrained(model, adapter).merge_and_unload()
+    except Exception as error:  # Of files that are missing, broken or of other shapes.
+        raise UnusableFile(f"{adapter}: is no adapter of the model: {error}") from error

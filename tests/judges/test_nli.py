@@ -9,7 +9,7 @@ import pytest
 from safetensors.torch import load_file, save_file
 from support.classifiers import WORDS, write_classifier
 
-from reproduce.config import CrossEncoderTraining, Hardware, PublishedJudge
+from reproduce.config import CrossEncoderTraining, Hardware, HubModel
 from reproduce.judges.faithfulness import LABELS
 from reproduce.judges.nli import (
     MAX_LENGTH,
@@ -113,12 +113,12 @@ def test_training_learns_to_tell_labels_apart(tmp_path: Path) -> None:
 def test_a_published_classifier_is_imported_as_safetensors(
     model: CrossEncoder, tmp_path: Path
 ) -> None:
-    import_classifier(PublishedJudge(model=str(tmp_path / "model")), tmp_path / "imported")
+    import_classifier(HubModel(model=str(tmp_path / "model")), tmp_path / "imported")
     assert (tmp_path / "imported" / "model.safetensors").is_file()
     imported = CrossEncoder(tmp_path / "imported", tmp_path / "empty")
     assert np.array_equal(imported(pairs(3)), model(pairs(3)))
     with pytest.raises(UnusableFile, match="missing"):
-        import_classifier(PublishedJudge(model=str(tmp_path / "missing")), tmp_path / "other")
+        import_classifier(HubModel(model=str(tmp_path / "missing")), tmp_path / "other")
 
 
 def drop_head(folder: Path) -> None:
@@ -146,7 +146,7 @@ def test_a_classifier_that_does_not_fit_is_named(
 ) -> None:
     break_it(write_classifier(tmp_path / "own"))
     with pytest.raises(UnusableFile, match=word):
-        import_classifier(PublishedJudge(model=str(tmp_path / "own")), tmp_path / "imported")
+        import_classifier(HubModel(model=str(tmp_path / "own")), tmp_path / "imported")
     assert not (tmp_path / "imported" / "model.safetensors").exists()
 
 

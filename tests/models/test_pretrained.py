@@ -11,14 +11,17 @@ from typing import Any
 import pytest
 import torch
 import yaml
+from pydantic import ValidationError
 from support.manifest_files import put
 from support.profiles import ROOT
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from reproduce.config import Hardware, PublishedBase, Shape
+from reproduce.config import Hardware, LoRA, PublishedBase, Shape
 from reproduce.download import entries
-from reproduce.models.load import load_model
+from reproduce.models.adapter import add_adapter
+from reproduce.models.load import load_model, load_tokenizer
 from reproduce.models.pretrained import SMOLLM2_WHEEL, import_published, import_smollm2
+from reproduce.models.tokenization import render_chat
 from reproduce.utils.files import UnusableFile
 
 
@@ -83,6 +86,39 @@ def test_a_model_without_template_or_weights_or_of_another_shape_is_named(source
     (source / "model.safetensors").unlink()
     with pytest.raises(UnusableFile, match="safetensors"):
         imported(source)
+
+
+def test_a_chat_template_comes_from_the_parameters(source: Path) -> None:
+    template = "{% for message in messages %}{{ message['content'] }}{{ eos_token }}{% endfor %}"
+    tokenizer = load_tokenizer(imported(source, chat=template))
+    assert render_chat(tokenizer, "Hello") == f"Hello{tokenizer.eos_token}"
+    with pytest.raises(ValidationError, match="chat"):
+        PublishedBase(model="inputs/m", chat="llama-2")
+
+
+def test_an_adapter_is_merged_into_its_own_base_alone(source: Path, hardware: Hardware) -> None:
+    ids = torch.tensor([[1, 7, 9, 12]])
+    adapted = add_adapter(load_model(source, hardware), LoRA(rank=2, alpha=4))
+    for name, weight in adapted.named_parameters():
+        if "lora_B" in name:
+            torch.nn.init.constant_(weight, 0.1)
+    adapter = source.parent / "adapter"
+    adapted.save_pretrained(adapter)
+    folder = imported(source, adapter={"model": str(adapter)})
+    merged = load_model(folder, hardware)
+    assert torch.allclose(merged(ids).logits, adapted(ids).logits, atol=1e-5)
+    assert not torch.allclose(merged(ids).logits, load_model(source, hardware)(ids).logits)
+
+    for content in {"base_model_name_or_path": "meta/other"}, {"r": 3}:
+        broken = shutil.copytree(adapter, adapter.with_name("-".join(content)))
+        config = json.loads((broken / "adapter_config.json").read_text())
+        (broken / "adapter_config.json").write_text(json.dumps(config | content))
+    with pytest.raises(UnusableFile, match="trained on meta/other, but"):
+        imported(source, adapter={"model": str(adapter.with_name("base_model_name_or_path"))})
+    with pytest.raises(UnusableFile, match="no adapter of the model"):
+        imported(source, adapter={"model": str(adapter.with_name("r"))})
+    with pytest.raises(UnusableFile, match="no adapter_config"):
+        imported(source, adapter={"model": str(source)})
 
 
 def test_a_truncated_wheel_leaves_no_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
