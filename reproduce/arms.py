@@ -2,17 +2,24 @@
 
 import shutil
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from reproduce.config import Arm, Params, training_for
-from reproduce.data.mixture import mix
+from reproduce.data.mixture import mix, with_flaws
 from reproduce.generation.generate import GREEDY
 from reproduce.generation.respond import check_lengths, respond
 from reproduce.judges.judge import JudgePanel, check_empty_share
 from reproduce.judges.text import sentences
-from reproduce.models.load import count_parameters, find_checkpoint, load_tokenizer
+from reproduce.models.load import (
+    count_parameters,
+    find_checkpoint,
+    interpolate,
+    load_tokenizer,
+    weight_distance,
+)
 from reproduce.models.tokenization import encode_example
 from reproduce.reset.select import training_examples_from
 from reproduce.schema import (
@@ -78,8 +85,12 @@ def run_seed(study: Study, name: str, seed: int) -> None:
     ):
         checkpoints = {1.0: start}
         losses: list[dict[str, float]] = []
+        if arm.interpolation is not None:
+            other = find_checkpoint(artifacts / arm.source, seed)
+            interpolate(start, other, arm.interpolation, model_dir)
+            checkpoints = {1.0: model_dir}
         if arm.trains:
-            examples = training_examples(arm, artifacts / arm.source, seed)
+            examples = training_examples(arm, artifacts / arm.source, training.flaws, seed)
             encoded = [encode_example(tokenizer, e, training.max_length) for e in examples]
             rows = [row for row in encoded if row is not None]
             if not rows:
@@ -101,6 +112,9 @@ def run_seed(study: Study, name: str, seed: int) -> None:
                 "examples": len(rows), "too_long": len(examples) - len(rows),
                 "steps": (steps := num_steps(len(rows), training)),
                 "datasets": sorted({example.dataset for example in trained_on}),
+                "summed_learning_rate":
+                    steps * sum(log["learning_rate"] for log in losses) / len(losses),
+                "distance": weight_distance(model_dir, start),
             }  # fmt: skip
             intermediate = intermediate_checkpoints(model_dir)
             checkpoints = {step / steps: intermediate[step] for step in sorted(intermediate)}
@@ -118,18 +132,24 @@ def run_seed(study: Study, name: str, seed: int) -> None:
         write_json(results_dir / "record.json", record)
 
 
-def training_examples(arm: Arm, source: Path, seed: int) -> list[Example]:
+def training_examples(arm: Arm, source: Path, flaws: float, seed: int) -> list[Example]:
     """Return what an arm trains on: a mixture of data sets, or a selection of candidates.
 
-    Raises UnusableFile where nothing is left.
+    A share `flaws` of a mixture has flawed reference responses, where the data have such. Raises
+    UnusableFile where nothing is left.
     """
     if arm.mixture is not None:
-        examples = mix(read_sets(source), arm.mixture, seed)
+        examples = with_flaws(mix(read_sets(source), arm.mixture, seed), flaws, seed)
+        if arm.plain_text:
+            examples = [replace(e, prompt="", is_completion=True) for e in examples]
     else:
         assert arm.select is not None
-        prompts = read_examples(source / f"seed-{seed}" / "prompts.jsonl")
-        candidates = read_candidates(source / f"seed-{seed}" / "candidates.jsonl")
-        examples = training_examples_from(prompts, candidates, arm.select, seed)
+        folder = source / f"seed-{seed}"
+        prompts = read_examples(folder / "prompts.jsonl")
+        references, candidates = (
+            read_candidates(folder / f"{name}.jsonl") for name in ("references", "candidates")
+        )
+        examples = training_examples_from(prompts, references, candidates, arm.select, seed)
     if not examples:
         raise UnusableFile(f"{source}, seed {seed}: no training examples are left to the arm")
     return examples

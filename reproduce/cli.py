@@ -160,19 +160,19 @@ def arm(name: Annotated[str, typer.Argument(help="for example ReSet")]) -> None:
 @app.command(rich_help_panel=PIPELINE)
 def candidates(start: Annotated[str, typer.Argument(help="the arm to sample from")]) -> None:
     """Sample ReSet's candidates from the models of an arm."""
-    with running("candidates", start) as study:
+    with running(f"candidates@{start}", start) as study:
         from reproduce.reset.sample import sample_candidates
 
         sample_candidates(study, start)
 
 
 @app.command(rich_help_panel=PIPELINE)
-def score() -> None:
+def score(start: Annotated[str, typer.Argument(help="the arm that was sampled from")]) -> None:
     """Judge ReSet's candidates."""
-    with running("score") as study:
+    with running(f"score@{start}", start) as study:
         from reproduce.reset.score import score_candidates
 
-        score_candidates(study)
+        score_candidates(study, start)
 
 
 @app.command(rich_help_panel=PIPELINE)

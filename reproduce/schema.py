@@ -8,7 +8,7 @@ from typing import Any, Literal, NamedTuple
 from reproduce.utils.files import UnusableFile, read_rows, short_hash, write_rows
 
 Kind = Literal["extractive", "abstractive", "instruction"]
-Side = Literal["CD", "IF"]
+Side = Literal["CD", "IF", "both"]
 Score = float | None
 
 
@@ -28,6 +28,10 @@ class Example:
         parametric_answer: the answer that the model learned in pretraining, where it is known.
         is_completion: the prompt is plain text to be continued, not a user turn.
         is_probe: the example is diagnostic and counts in no objective.
+        is_joint: the prompt has a context and instructions, and belongs to both sides.
+        flawed_response: what the reference response becomes where a profile asks for flaws.
+        flaw: the kind of that flaw.
+        clean_response: the reference response before it was made flawed; "" where it was not.
         id: hash of data set and prompt, unless given.
     """
 
@@ -42,6 +46,10 @@ class Example:
     parametric_answer: str = ""
     is_completion: bool = False
     is_probe: bool = False
+    is_joint: bool = False
+    flawed_response: str = ""
+    flaw: str = ""
+    clean_response: str = ""
     id: str = field(default="")
 
     def __post_init__(self) -> None:
@@ -52,6 +60,8 @@ class Example:
     @property
     def side(self) -> Side:
         """Return the objective that the example belongs to."""
+        if self.is_joint:
+            return "both"
         return "IF" if self.kind == "instruction" else "CD"
 
 
@@ -74,8 +84,8 @@ class Judgement:
 
     Attributes:
         task: 0 to 1; token F1 (extractive) or ROUGE-L (the other kinds).
-        faithfulness: the metric that the profile chose for the example's kind; -1 to 1 by
-            entailment, 0 to 1 by coverage and K-precision.
+        faithfulness: 0 to 1; the metric that the profile chose for the example's kind. Metrics by
+            entailment run from -1 to 1 and are put on this scale.
         instruction: 0 to 1; the share of the instructions that are followed strictly, or the
             LLM judge's rating on that scale.
         details: every number behind these scores, by name (see `judges.judge`).

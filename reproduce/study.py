@@ -8,10 +8,13 @@ from reproduce.config import (
     Arm,
     Claims,
     Params,
+    Prediction,
     check_candidates,
+    check_steps,
     load_claims,
     load_experiments,
     load_params,
+    load_predictions,
 )
 from reproduce.data.prepare import check_data_sets
 
@@ -30,6 +33,7 @@ class Study:
     arms: Mapping[str, Arm]
     labels: Mapping[str, str]
     claims: Claims
+    predictions: Mapping[str, Prediction]
     folder: Path = Path()
 
     @property
@@ -58,4 +62,6 @@ def load_study(folder: Path = Path()) -> Study:
     check_candidates(params, experiments.arms)
     check_data_sets(params.data, experiments.arms)
     claims = load_claims(folder / params.claims, experiments.arms)
-    return Study(params, experiments.arms, experiments.labels, claims, folder)
+    check_steps(params, experiments.arms, claims)
+    predictions = load_predictions(folder / params.predictions, params.profile)
+    return Study(params, experiments.arms, experiments.labels, claims, predictions, folder)

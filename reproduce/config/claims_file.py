@@ -1,4 +1,4 @@
-"""The schema of paper/claims.yaml: what the paper claims, and what decides each claim here."""
+"""The schemas of paper/claims.yaml (what the paper claims) and paper/predictions.yaml."""
 
 from typing import Annotated, Literal
 
@@ -10,7 +10,7 @@ Label = Literal["C", "S", "I"]
 """How a fact is known: C from a primary source, S from a third party's summary, I inferred."""
 
 
-class Difference(Strict):
+class Pair(Strict):
     """A paired difference of two arms in one metric.
 
     `both` is the mean of instruction following and faithfulness.
@@ -18,14 +18,76 @@ class Difference(Strict):
 
     arm: str
     against: str
-    metric: Literal["instruction", "faithfulness", "task", "both"]
-    direction: Literal["below 0", "above 0"]
+    metric: Literal["instruction", "faithfulness", "task", "both", "joint_success"]
 
     @model_validator(mode="after")
-    def _two_arms(self) -> "Difference":
+    def _two_arms(self) -> "Pair":
         if self.arm == self.against:
             raise ValueError(f"'{self.arm}' is compared with itself")
         return self
+
+
+class Difference(Pair):
+    """A difference with the side of 0 on which it is claimed to be.
+
+    With `equal_steps` both arms must have as many steps from their common start.
+    """
+
+    direction: Literal["below 0", "above 0"]
+    equal_steps: bool = False
+
+
+class Prediction(Pair):
+    """What was predicted of a difference before the runs.
+
+    Attributes:
+        statement: the prediction in words.
+        profile: whose results are compared with it.
+        expected: the range in which the mean should lie.
+        refuted_above, refuted_below: it is refuted if the whole interval lies beyond this number;
+            one of the two is given.
+    """
+
+    statement: str
+    profile: str
+    expected: Annotated[list[float], Field(min_length=2, max_length=2)]
+    refuted_above: float | None = None
+    refuted_below: float | None = None
+
+    @property
+    def refuted(self) -> str:
+        """Return what refutes it, in words."""
+        if self.refuted_above is not None:
+            return f"above {self.refuted_above:+g}"
+        return f"below {self.refuted_below:+g}"
+
+    @model_validator(mode="after")
+    def _refutable(self) -> "Prediction":
+        if (self.refuted_above is None) == (self.refuted_below is None):
+            raise ValueError("give the number that refutes it: 'refuted_above' or 'refuted_below'")
+        return self
+
+
+class Change(Strict):
+    """A change of the predictions after their registration."""
+
+    date: str
+    reason: str
+
+
+class Predictions(Strict):
+    """The whole predictions.yaml.
+
+    Attributes:
+        seeds: of the registered runs; pilots had others.
+        rules: how the runs are made and decided.
+        changes: what was changed after the registration.
+    """
+
+    seeds: list[int]
+    rules: list[str]
+    predictions: dict[str, Prediction]
+    changes: list[Change] = Field(default=[])
 
 
 class Reported(Strict):
@@ -54,6 +116,7 @@ class Claim(Strict):
         tables: the tables that bear on it.
         primary: every one of these differences gets a verdict that decides the claim.
         secondary: differences that are reported next to them.
+        requires: differences without which the claim is not testable.
         reported: the paper's numbers, as far as they are known.
     """
 
@@ -63,6 +126,7 @@ class Claim(Strict):
     tables: Annotated[list[TableName], Field(min_length=1)]
     primary: Annotated[list[Difference], Field(min_length=1)]
     secondary: list[Difference] = Field(default=[])
+    requires: list[Difference] = Field(default=[])
     reported: list[Reported] = Field(default=[])
 
     @property

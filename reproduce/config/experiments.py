@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from reproduce.config.params import Name, Params, Share, Strict, Training, Weight
+from reproduce.config.params import Count, Name, Params, Share, Strict, Training, Weight
 
 PRETRAINED = "pretrained"
 """What an arm starts from that starts from no other arm."""
@@ -13,7 +13,7 @@ PRETRAINED = "pretrained"
 MARKS = set("–—‘’“”•…→←↔⇒−×≤≥≠≈∞")
 """Characters of labels that are neither Latin, Greek nor Cyrillic."""
 
-Experiment = Literal["two-stage", "methods", "data-size", "drivers", "controls"]
+Experiment = Literal["two-stage", "methods", "data-size", "ablations", "controls"]
 
 
 class Weights(Strict):
@@ -31,28 +31,28 @@ class Weights(Strict):
 
 
 class Selection(Strict):
-    """Which candidates an arm trains on.
+    """Which prompts of a candidate pool an arm trains on, and with which responses.
 
     Attributes:
-        strategies: decoding strategies of the candidate pool; null for all.
-        pool_fraction: share of a prompt's candidates, of all strategies, that are in the pool;
-            the strategies above take turns. Null for all that these have drawn.
+        rule: the responses. "best": each prompt's candidate of the highest reward. The others are
+            controls: "random": any candidate; "reference": the reference response; "repaired":
+            the reference response where the judges accept it, else the best candidate; "clean":
+            the reference response before it was made flawed.
+        accepted: only prompts whose reference response the judges accept.
+        candidates: how many of a prompt's candidates are in the pool; strategies take turns. Null
+            for all.
+        weights: of the judges in the reward.
         keep_fraction: share of the prompts that are kept, best first within each data set.
-        rule: "best" by reward; the others are controls: "random" candidates, "shuffled" rewards,
-            "reference" responses to the prompts of "best" in place of its candidates.
+        noise: share of the candidates for which the selecting judge of faithfulness says the
+            opposite.
     """
 
-    strategies: Annotated[list[str], Field(min_length=1)] | None = None
-    pool_fraction: Share | None = None
+    rule: Literal["best", "random", "reference", "repaired", "clean"] = "best"
+    accepted: bool = False
+    candidates: Count | None = None
     weights: Weights = Weights()
-    keep_fraction: Share
-    rule: Literal["best", "random", "shuffled", "reference"] = "best"
-
-    @model_validator(mode="after")
-    def _distinct_strategies(self) -> "Selection":
-        if self.strategies and len(set(self.strategies)) < len(self.strategies):
-            raise ValueError(f"strategies: duplicate value in {self.strategies}")
-        return self
+    keep_fraction: Share = 1.0
+    noise: Annotated[float, Field(ge=0, le=1)] = 0.0
 
 
 class Arm(Strict):
@@ -61,33 +61,54 @@ class Arm(Strict):
     Attributes:
         experiment: the group of arms that it belongs to.
         start: "pretrained", or the arm whose checkpoint of the same seed is trained further.
-        source: folder of artifacts that it trains on: "data/training", or "scores" for arms that
-            select from the scored candidates.
-        mixture: side ("IF", "CD") or data set -> share of its training examples.
-        select: the selection of an arm whose source is "scores".
+        source: folder of artifacts that it is made from: "data/training"; "scores/ARM" for arms
+            that select from the scored candidates of ARM; "models/ARM" for interpolation.
+        mixture: side ("IF", "CD", "both") or data set -> share of its training examples.
+        plain_text: train on the responses of the mixture alone, without their prompts.
+        select: the selection of an arm whose source is "scores/ARM".
+        interpolation: no training, but weights (1 - a) * start + a * ARM of "models/ARM".
         use_continuation: train with the profile's `continuation`, not with its full schedule.
         num_intermediate_evals: also evaluate at so many points during training.
     """
 
     experiment: Experiment
     start: str
-    source: Literal["data/training", "scores"]
+    source: Annotated[str, Field(pattern=r"^(data/training|(scores|models)/[A-Za-z][\w-]*)$")]
     mixture: Annotated[dict[str, Share], Field(min_length=1)] | None = None
+    plain_text: bool = False
     select: Selection | None = None
+    interpolation: Annotated[float, Field(gt=0, lt=1)] | None = None
     use_continuation: bool = False
     num_intermediate_evals: Annotated[int, Field(ge=0, le=100)] = 0
 
     @property
     def trains(self) -> bool:
-        """Return whether the arm has a model of its own."""
+        """Return whether the arm is trained."""
         return self.mixture is not None or self.select is not None
+
+    @property
+    def has_model(self) -> bool:
+        """Return whether the arm has a model of its own."""
+        return self.trains or self.interpolation is not None
+
+    @property
+    def made_from(self) -> str:
+        """Return the arm whose candidates or weights it is made from; "" for data."""
+        return self.source.partition("/")[2] if self.source != "data/training" else ""
 
     @model_validator(mode="after")
     def _one_source(self) -> "Arm":
-        if self.mixture is not None and self.select is not None:
-            raise ValueError("an arm trains on a mixture or on a selection, not on both")
-        if (self.select is not None) != (self.source == "scores"):
-            raise ValueError("source: 'scores' goes with 'select', 'data/training' with the rest")
+        given = [self.mixture, self.select, self.interpolation]
+        if sum(part is not None for part in given) > 1:
+            raise ValueError("give one of 'mixture', 'select' and 'interpolation'")
+        root = self.source.partition("/")[0]
+        for name, part, expected in (
+            ("select", self.select, "scores"), ("interpolation", self.interpolation, "models"),
+        ):  # fmt: skip
+            if (part is not None) != (root == expected):
+                raise ValueError(f"source: '{expected}/ARM' goes with '{name}', and only with it")
+        if self.plain_text and self.mixture is None:
+            raise ValueError("plain_text: goes with 'mixture'")
         return self
 
 
@@ -102,10 +123,12 @@ class Experiments(Strict):
 
     Attributes:
         arms: name -> arm, in the order of the report.
+        sampled: the arms whose models sample candidates.
         labels: name -> what a reader calls the arm; "{sets}" stands for its training data sets.
     """
 
     arms: dict[Name, Arm]
+    sampled: list[Name] = Field(default=[])
     labels: dict[Name, str]
 
     @model_validator(mode="after")
@@ -135,12 +158,23 @@ class Experiments(Strict):
                     )
                 if start in path:
                     raise ValueError(f"arms.{name}.start: circular: {' from '.join(path)}")
-                if not self.arms[start].trains:
+                if not self.arms[start].has_model:
                     raise ValueError(
                         f"arms.{path[-1]}.start: '{start}' trains nothing; use its start "
                         f"'{self.arms[start].start}'"
                     )
                 path.append(start)
+        return self
+
+    @model_validator(mode="after")
+    def _known_sources(self) -> "Experiments":
+        for name in self.sampled:
+            if name not in self.arms or not self.arms[name].trains:
+                raise ValueError(f"sampled: '{name}' is no arm that is trained")
+        for name, arm in self.arms.items():
+            known = self.sampled if arm.select else [n for n, a in self.arms.items() if a.has_model]
+            if arm.made_from and arm.made_from not in known:
+                raise ValueError(f"arms.{name}.source: '{arm.source}': choose from {known}")
         return self
 
 

@@ -13,8 +13,8 @@ from pydantic import BaseModel, ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from reproduce.config.claims_file import Claims
-from reproduce.config.experiments import Arms, Experiments
+from reproduce.config.claims_file import Claims, Prediction, Predictions
+from reproduce.config.experiments import PRETRAINED, Arms, Experiments, training_for
 from reproduce.config.params import Params
 from reproduce.utils.files import UserError
 
@@ -31,7 +31,11 @@ class ConfigError(UserError):
 def load_params(path: Path = Path("params.yaml")) -> Params:
     """Return the checked parameters of a profile; raise ConfigError naming what is wrong."""
     params = _load(Params, path)
-    files = {"claims": params.claims, "hardware.deepspeed": params.hardware.deepspeed}
+    files = {
+        "claims": params.claims,
+        "predictions": params.predictions,
+        "hardware.deepspeed": params.hardware.deepspeed,
+    }
     for key, name in files.items():
         if name is not None and not os.path.isfile(path.parent / name):
             raise ConfigError(f"{path}: {key}: there is no file {name}")
@@ -56,25 +60,42 @@ def load_claims(path: Path, arms: Arms) -> Claims:
     return claims
 
 
-def check_candidates(params: Params, arms: Arms) -> None:
-    """Raise ConfigError where an arm selects from candidates that the profile does not sample."""
-    strategies = params.candidates.strategies
-    total = sum(strategy.samples for strategy in strategies.values())
-    for name, arm in arms.items():
-        chosen = (arm.select.strategies if arm.select else None) or []
-        for strategy in chosen:
-            if strategy not in strategies:
+def load_predictions(path: Path, profile: str) -> dict[str, Prediction]:
+    """Return the predictions of a profile by name; raise ConfigError naming what is wrong."""
+    predictions = _load(Predictions, path).predictions
+    return {name: p for name, p in predictions.items() if p.profile == profile}
+
+
+def check_steps(params: Params, arms: Arms, claims: Claims) -> None:
+    """Raise ConfigError for a comparison at equal steps of arms whose steps differ."""
+
+    def steps(name: str) -> int | None:
+        if name == PRETRAINED:
+            return 0
+        before, own = steps(arms[name].start), training_for(params, arms[name]).steps
+        if not arms[name].trains:
+            return before
+        return None if before is None or own is None else before + own
+
+    for claim_id, claim in claims.claims.items():
+        for difference in claim.differences:
+            counts = [steps(name) for name in (difference.arm, difference.against)]
+            if difference.equal_steps and (None in counts or counts[0] != counts[1]):
                 raise ConfigError(
-                    f"arms.{name}.select.strategies: '{strategy}' is not one of "
-                    f"{sorted(strategies)} (candidates.strategies of params.yaml)"
+                    f"{params.claims}: claims.{claim_id}: {difference.arm} and "
+                    f"{difference.against} are compared at equal steps, but have {counts[0]} and "
+                    f"{counts[1]} from the common start (null: set by 'epochs')"
                 )
-        sampled = sum(strategies[strategy].samples for strategy in chosen or strategies)
-        fraction = (arm.select.pool_fraction if arm.select else None) or 0
-        # Rounded as select.ceil_fraction does: 0.28 of 25 is 7, not a rounding error more.
-        if round(fraction * total, 6) > sampled:
+
+
+def check_candidates(params: Params, arms: Arms) -> None:
+    """Raise ConfigError where an arm asks for more candidates than the profile samples."""
+    total = sum(strategy.samples for strategy in params.candidates.strategies.values())
+    for name, arm in arms.items():
+        if arm.select and (arm.select.candidates or 0) > total:
             raise ConfigError(
-                f"arms.{name}.select.pool_fraction: {fraction} of {total} candidates, but its "
-                f"strategies sample {sampled} (candidates.strategies of params.yaml)"
+                f"arms.{name}.select.candidates: {arm.select.candidates}, but the strategies of "
+                f"params.yaml (candidates.strategies) sample {total}"
             )
 
 

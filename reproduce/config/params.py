@@ -3,7 +3,7 @@
 Unknown and mistyped keys are errors. Lengths in words count what stands between white space.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
@@ -34,13 +34,13 @@ class Strict(BaseModel):
 
 
 ENTAILMENT_METRICS = ("entailed", "summac")
-"""Faithfulness metrics from -1 (contradicted) to 1; all other scores run from 0 to 1."""
+"""Faithfulness metrics from -1 (contradicted) to 1; as faithfulness they are put on 0 to 1."""
 
 TableName = Literal[
     "summary", "two-stage", "training-curve", "methods", "secondary-metrics", "data-size",
     "ablations", "controls", "memorised-errors", "outcomes", "faithfulness-metrics",
     "instructions", "rewards", "datasets", "seeds", "diagnostics",
-    "judge-validation", "judges-on-responses", "claims",
+    "judge-validation", "judges-on-responses", "trivial", "predictions", "claims",
 ]  # fmt: skip
 """The tables for readers, in the order of the report."""
 
@@ -181,19 +181,29 @@ class LoRA(Strict):
         return f"{kind}, rank {self.rank}, alpha {self.alpha:g}"
 
 
+def _one_length(block: Any) -> Any:
+    if (block.epochs is None) == (block.steps is None):
+        raise ValueError("give exactly one of 'epochs' and 'steps'")
+    return block
+
+
 class Training(Strict):
     """One training run; the same keys at every scale.
 
     Attributes:
+        epochs, steps: how long it lasts; exactly one of them is given.
         batch_size: the effective batch, over devices and accumulation.
         micro_batch_size: what one device takes at once.
         warmup: share of the steps.
         schedule_options: {"decay": share of the steps} of warmup_stable_decay.
         max_length: tokens of prompt and response together; longer examples are left out.
         lora: train adapters, which are merged into the model; null trains all weights.
+        flaws: share of the training data whose reference response is flawed; only data that have
+            flawed responses (the synthetic task) change.
     """
 
-    epochs: Epochs
+    epochs: Epochs | None = None
+    steps: Count | None = None
     batch_size: Count
     micro_batch_size: Count
     learning_rate: Annotated[float, Field(gt=0, lt=1)]
@@ -204,11 +214,14 @@ class Training(Strict):
     beta2: Annotated[float, Field(gt=0, lt=1)] = 0.999
     max_length: Count
     lora: LoRA | None = None
+    flaws: Annotated[float, Field(ge=0, le=1)] = 0.0
 
     @property
     def tuned(self) -> str:
         """Return what is trained, as tables say it."""
         return str(self.lora or "all weights")
+
+    _length = model_validator(mode="after")(_one_length)
 
     @model_validator(mode="after")
     def _whole_batches(self) -> "Training":
@@ -239,8 +252,11 @@ class Training(Strict):
 class Continuation(Strict):
     """What replaces the values of `training` for arms with `use_continuation`."""
 
-    epochs: Epochs
+    epochs: Epochs | None = None
+    steps: Count | None = None
     learning_rate: Annotated[float, Field(gt=0, lt=1)]
+
+    _length = model_validator(mode="after")(_one_length)
 
 
 class TinyModel(Strict):
@@ -397,15 +413,6 @@ class Judging(Strict):
         return {"extractive": self.extractive, "abstractive": self.abstractive}
 
     @model_validator(mode="after")
-    def _one_scale(self) -> "Judging":
-        if len({name in ENTAILMENT_METRICS for name in self.faithfulness_metric.values()}) > 1:
-            raise ValueError(
-                f"extractive: {self.extractive} and abstractive: {self.abstractive} use different "
-                f"scales; choose both or none of {' and '.join(ENTAILMENT_METRICS)}"
-            )
-        return self
-
-    @model_validator(mode="after")
     def _settings_of_the_model(self) -> "Judging":
         for name, value in (("training", self.training), ("published", self.published)):
             entailment = "trained" if name == "training" else name
@@ -417,8 +424,8 @@ class Judging(Strict):
 class Validation(Strict):
     """How the judges are validated: trials per data set, and what they must reach.
 
-    A faithfulness metric with an AUC below `min_auc` on wrong answers of the same passage, or
-    with fewer than `min_trials` of them, is not used for claims.
+    A faithfulness metric whose AUC on wrong answers of the same passage has a lower end of its
+    interval below `min_auc`, or with fewer than `min_trials` of them, is not used for claims.
     """
 
     trials: Count
@@ -475,11 +482,9 @@ class Servers(Strict):
 
 
 class Statistics(Strict):
-    """The bootstrap: resamples, confidence level and seed."""
+    """The confidence level of every interval."""
 
-    resamples: Annotated[int, Field(ge=100)]
     confidence: Annotated[float, Field(gt=0.5, lt=1)]
-    seed: Seed
 
 
 class Hardware(Strict):
@@ -547,7 +552,7 @@ class Params(Strict):
     """The whole params.yaml of a profile.
 
     Attributes:
-        package, lock, claims: paths, as seen from the profile's folder.
+        package, lock, claims, predictions: paths, as seen from the profile's folder.
         seeds: what a run makes; tables take published seeds next to them.
         captions: remarks below tables, by their names.
     """
@@ -556,6 +561,7 @@ class Params(Strict):
     package: str
     lock: str
     claims: str
+    predictions: str
     seeds: Annotated[list[Seed], Field(min_length=1)]
     data: Data
     base: Base

@@ -1,7 +1,8 @@
 """The examples that an arm trains on when it trains on data: a share of sides or data sets."""
 
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from reproduce.schema import Example, Side
 
@@ -9,8 +10,9 @@ from reproduce.schema import Example, Side
 def mix(sets: Mapping[str, list[Example]], shares: Mapping[str, float], seed: int) -> list[Example]:
     """Return a random share of each part, ordered by data set and id.
 
-    A part is a side ("IF", "CD"), the n-th data set of a side by name ("IF/1") or a data set.
-    An example that two parts draw occurs once. Raises KeyError for a part that does not exist.
+    A part is a side ("IF", "CD", "both"), the n-th data set of a side by name ("IF/1") or a
+    data set. An example that two parts draw occurs once. Raises KeyError for a part that does
+    not exist.
     """
     chosen: dict[str, Example] = {}
     sides = {name: examples[0].side for name, examples in sets.items()}
@@ -20,6 +22,22 @@ def mix(sets: Mapping[str, list[Example]], shares: Mapping[str, float], seed: in
             sample = rng.sample(sets[name], round(share * len(sets[name])))
             chosen.update({example.id: example for example in sample})
     return sorted(chosen.values(), key=lambda example: (example.dataset, example.id))
+
+
+def with_flaws(examples: Sequence[Example], share: float, seed: int) -> list[Example]:
+    """Return the examples, of which about `share` get their flawed response as reference.
+
+    The same examples are flawed in every arm of a seed, and those of a share in all higher ones.
+    """
+    return [
+        replace(
+            e, response=e.flawed_response, references=(e.flawed_response,),
+            clean_response=e.response,
+        )
+        if e.flawed_response and random.Random(f"flaw-{e.id}-{seed}").random() < share
+        else e
+        for e in examples
+    ]  # fmt: skip
 
 
 def data_sets_of(part: str, sides: Mapping[str, Side]) -> list[str]:
@@ -33,6 +51,6 @@ def data_sets_of(part: str, sides: Mapping[str, Side]) -> list[str]:
     if position.isdecimal() and 1 <= int(position) <= len(names):
         return [names[int(position) - 1]]
     raise KeyError(
-        f"mixture: '{part}' is neither a side (IF, CD), nor a side and a position (IF/1), "
+        f"mixture: '{part}' is neither a side (IF, CD, both), nor a side and a position (IF/1), "
         f"nor one of {sorted(sides)}"
     )

@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from reproduce.bootstrap import Grid, Interval, bootstrap, bootstrap_ratio
-from reproduce.config import ENTAILMENT_METRICS, PRETRAINED, Arms, ConfigError, Statistics
+from reproduce.config import PRETRAINED, Arms, ConfigError
+from reproduce.intervals import Grid, Interval, mean_interval, share_interval
 from reproduce.judges.validation import valid_datasets
+from reproduce.reset.select import FAITHFUL
 from reproduce.schema import JudgedTrial, Sets, read_judged, read_sets, read_trials
 from reproduce.study import Study
 from reproduce.utils.files import UnusableFile, read_json
@@ -17,17 +18,17 @@ from reproduce.utils.files import UnusableFile, read_json
 BASE = "base"
 """The arm that evaluates the pretrained model without training."""
 TRAINING_CURVE_ARMS = ("IF", "CD", "CD-IF", "IF-CD")
-MTL, RESET, RESET_S = "MTL", "ReSet", "ReSet-S"
-RESET_FULL = "full"
-"""ReSet with the epochs and the learning rate of MTL instead of the continuation's."""
-MAIN_ARMS = (BASE, *TRAINING_CURVE_ARMS, MTL, RESET, RESET_S)
-REQUIRED_ARMS = (*MAIN_ARMS, RESET_FULL)
+MTL, MTL_AGAIN, RESET, RESET_S = "MTL", "MTL-again", "ReSet", "ReSet-S"
+MAIN_ARMS = (BASE, *TRAINING_CURVE_ARMS, MTL, MTL_AGAIN, RESET, RESET_S)
 """The arms that the tables and figures of the paper's study name."""
 
 
 @dataclass(frozen=True)
 class Metric:
-    """A score column, macro-averaged over the data sets with some kinds of prompt."""
+    """A score column, macro-averaged over the data sets with some kinds of prompt.
+
+    The kind of a data set whose prompts have a context and instructions is "joint".
+    """
 
     name: str
     title: str
@@ -49,14 +50,22 @@ METRICS = {
         Metric("token_f1", "F1", ("extractive",)),
         Metric("rouge_l", "ROUGE-L", ("abstractive",)),
         Metric("states_answer", "States the answer", ("extractive",)),
+        Metric("faithful_answer", "Faithful and answers", ("extractive",)),
+        Metric("joint_success", "Both at once", ("joint",)),
     )
 }
 OBJECTIVES = tuple(METRICS[name] for name in ("instruction", "faithfulness", "task"))
 INSTRUCTION, FAITHFULNESS, TASK = OBJECTIVES
+FAITHFUL_ANSWER, JOINT_SUCCESS = METRICS["faithful_answer"], METRICS["joint_success"]
 BOTH = Metric("both", "Mean of IF and faithfulness", ())
-"""The mean of two objectives, each a macro average over its own data sets from 0 to 1."""
+BOTH_ANSWER = Metric("both_answer", "Mean of IF and faithful and answers", ())
+MEANS = {BOTH: (INSTRUCTION, FAITHFULNESS), BOTH_ANSWER: (INSTRUCTION, FAITHFUL_ANSWER)}
+"""Means of two objectives, each a macro average over its own data sets."""
 COLUMNS = (*METRICS, "instruction_strict", "entailed", "empty", "rating", "unrated")
 """Scores that `Results.scores` always has, NaN where no judge gives them."""
+TRAINING_COLUMNS = (
+    "arm", "seed", "examples", "too_long", "steps", "summed_learning_rate", "distance"
+)  # fmt: skip
 LOSS_COLUMNS = ("experiment", "arm", "label", "seed", "step", "loss", "learning_rate")
 
 
@@ -78,13 +87,14 @@ class Results:
         labels: name -> label, with the names of its data sets filled in.
         sets: data set -> evaluation examples, probes included.
         trials: the judged trials that validate the judges.
+        trivial: judged responses that need no model.
         faithfulness_metrics: data set -> metric of its faithfulness, where it may be used for
             claims.
         scores: one row per judged response, in the order of arms, points of training, seeds and
             prompts; columns experiment, arm, label, seed, train_fraction, dataset, side, kind,
             is_probe, example, response, finished (NaN for a continuation of plain text, which
             has no end), COLUMNS and all other details of the judgement.
-        training: one row per trained arm and seed; columns arm, seed, examples, too_long.
+        training: one row per trained arm and seed; columns TRAINING_COLUMNS.
         losses: one row per logged step; columns experiment, arm, label, seed, step, loss,
             learning_rate.
         parameters: number of weights of the model.
@@ -96,6 +106,7 @@ class Results:
     labels: Mapping[str, str]
     sets: Sets
     trials: Sequence[JudgedTrial]
+    trivial: Sequence[JudgedTrial]
     faithfulness_metrics: Mapping[str, str]
     seeds: tuple[int, ...]
     scores: pd.DataFrame
@@ -105,9 +116,9 @@ class Results:
     frames: Mapping[tuple[str, float, str], pd.DataFrame]
 
     @property
-    def statistics(self) -> Statistics:
-        """Return the settings of every interval."""
-        return self.study.params.statistics
+    def confidence(self) -> float:
+        """Return the confidence level of every interval."""
+        return self.study.params.statistics.confidence
 
     @property
     def own_texts(self) -> bool:
@@ -129,7 +140,7 @@ class Results:
 
     def start_arm(self, arm: str) -> str | None:
         """Return the arm with the scores that training starts from; None if it trains nothing."""
-        if not self.arms[arm].trains:
+        if not self.arms[arm].has_model:
             return None
         return BASE if self.arms[arm].start == PRETRAINED else self.arms[arm].start
 
@@ -139,19 +150,17 @@ class Results:
 
     def datasets(self, metric: Metric) -> list[str]:
         """Return the names of the data sets that a metric averages over, without probes."""
-        if metric is BOTH:
-            return self.datasets(INSTRUCTION) + self.datasets(FAITHFULNESS)
-        allowed = self.faithfulness_metrics if metric is FAITHFULNESS else self.sets
+        if metric in MEANS:
+            return [name for part in MEANS[metric] for name in self.datasets(part)]
+        judged = metric in (FAITHFULNESS, FAITHFUL_ANSWER, JOINT_SUCCESS)
+        allowed = self.faithfulness_metrics if judged else self.sets
         return [
             name
             for name, examples in self.sets.items()
-            if examples[0].kind in metric.kinds and not examples[0].is_probe and name in allowed
+            if ("joint" if examples[0].is_joint else examples[0].kind) in metric.kinds
+            and not examples[0].is_probe
+            and name in allowed
         ]
-
-    def lowest(self, metric: Metric) -> float:
-        """Return the lowest possible value of a metric; the highest is 1."""
-        signed = set(self.faithfulness_metrics.values()) & set(ENTAILMENT_METRICS)
-        return -1.0 if metric is FAITHFULNESS and signed else 0.0
 
     def train_fractions(self, arm: str) -> list[float]:
         """Return the fractions of an arm's training at which it was evaluated, 1.0 last."""
@@ -170,6 +179,27 @@ class Results:
         """Return the number of an arm's training examples, a mean over seeds; 0 if untrained."""
         runs = self.training[self.training["arm"] == arm]
         return float(runs["examples"].mean()) if len(runs) else 0.0
+
+    def mean_of(self, arm: str, column: str) -> float | None:
+        """Return a column of `training` of an arm, a mean over seeds; None if it is untrained."""
+        runs = self.training[self.training["arm"] == arm]
+        return float(runs[column].mean()) if len(runs) else None
+
+    def total_steps(self, arm: str) -> float:
+        """Return the optimiser steps from the pretrained model to an arm."""
+        start = self.start_arm(arm)
+        return (self.mean_of(arm, "steps") or 0.0) + (self.total_steps(start) if start else 0.0)
+
+    def trivial_score(self, metric: Metric, variant: str) -> float | None:
+        """Return a metric of a trivial response, a mean over data sets; None without a score."""
+        means = []
+        for name in self.datasets(metric):
+            trials = [t for t in self.trivial if t.dataset == name and t.variant == variant]
+            scores = [trial_score(trial, metric) for trial in trials]
+            if not scores or None in scores:
+                return None
+            means.append(np.mean([score for score in scores if score is not None]))
+        return float(np.mean(means)) if means else None
 
     def estimate(
         self,
@@ -190,37 +220,49 @@ class Results:
         if not complete or any(grid.size == 0 for grid in complete):
             return None
         dropped = sum(a.shape[1] - b.shape[1] for a, b in zip(grids, complete, strict=True))
-        interval = bootstrap(complete, **self.statistics.model_dump())
+        interval = mean_interval(complete, self.confidence)
         return Estimate(interval, dropped, against is not None)
 
     def _paired(
         self, metric: Metric, arm: str, against: str | None, train_fraction: float, dataset: str
     ) -> Grid:
-        column, low, scale = metric.name, 0.0, 1.0
-        if metric is BOTH:
+        column, scale = metric.name, 1.0
+        if metric in MEANS:
             # A mean over all data sets, weighted so that each objective has half the weight.
-            objective = INSTRUCTION if dataset in self.datasets(INSTRUCTION) else FAITHFULNESS
-            column, low = objective.name, self.lowest(objective)
-            scale = len(self.datasets(BOTH)) / (2 * len(self.datasets(objective))) / (1 - low)
-        grid = self.grid(arm, dataset, column, train_fraction) - low
+            objective = next(part for part in MEANS[metric] if dataset in self.datasets(part))
+            column = objective.name
+            scale = len(self.datasets(metric)) / (2 * len(self.datasets(objective)))
+        grid = self.grid(arm, dataset, column, train_fraction)
         if against is not None:
-            grid = grid - (self.grid(against, dataset, column) - low)
+            grid = grid - self.grid(against, dataset, column)
         return grid * scale
 
     def mean(self, grid: Grid) -> Estimate:
-        """Return the mean over seeds and prompts of a grid without gaps."""
-        return Estimate(bootstrap([grid], **self.statistics.model_dump()))
+        """Return the mean over seeds and prompts of a grid without gaps, of shares from 0 to 1."""
+        return Estimate(share_interval([grid], [np.ones_like(grid)], self.confidence))
 
     def ratio(self, hits: Sequence[Grid], cases: Sequence[Grid]) -> Estimate | None:
         """Return the share of cases that are hits, over all grids; None where there is no case."""
         if not any(grid.sum() for grid in cases):
             return None
-        return Estimate(bootstrap_ratio(hits, cases, **self.statistics.model_dump()))
+        return Estimate(share_interval(hits, cases, self.confidence))
 
 
 def complete_prompts(grid: Grid) -> Grid:
     """Return the columns (prompts) of a grid that have a score for every seed."""
     return grid[:, ~np.isnan(grid).any(axis=0)]
+
+
+def trial_score(trial: JudgedTrial, metric: Metric) -> float | None:
+    """Return a metric of a judged trial; None where it does not apply."""
+    judgement = trial.judgement
+    faithful = (judgement.faithfulness or 0.0) > FAITHFUL
+    if metric is FAITHFUL_ANSWER:
+        return float(faithful and judgement.details.get("states_answer") == 1)
+    if metric is JOINT_SUCCESS:
+        return float(faithful and judgement.details.get("prompt_strict") == 1)
+    score: float | None = getattr(judgement, metric.name)
+    return score
 
 
 def load_results(study: Study, names: Iterable[str] | None = None) -> Results:
@@ -232,7 +274,10 @@ def load_results(study: Study, names: Iterable[str] | None = None) -> Results:
     chosen = set(study.arms if names is None else names)
     arms = {name: arm for name, arm in study.arms.items() if name in chosen}
     sets = read_sets(study.artifacts / "data" / "evaluation")
-    trials = read_trials(study.artifacts / "judges" / "validation" / "trials.jsonl")
+    trials, trivial = (
+        read_trials(study.artifacts / "judges" / "validation" / f"{name}.jsonl")
+        for name in ("trials", "trivial")
+    )
     metric_of_kind = study.params.judging.faithfulness_metric
     valid = valid_datasets(trials, study.params)
     metrics = {name: metric_of_kind[sets[name][0].kind] for name in sets if name in valid}
@@ -246,7 +291,7 @@ def load_results(study: Study, names: Iterable[str] | None = None) -> Results:
             raise UnusableFile(f"results/{name}: has seeds {[*by_seed]}, other arms {[*seeds]}")
     prompts = pd.DataFrame(
         {"example": e.id, "dataset": e.dataset, "side": e.side, "kind": e.kind,
-         "is_probe": e.is_probe, "is_completion": e.is_completion}
+         "is_probe": e.is_probe, "is_joint": e.is_joint, "is_completion": e.is_completion}
         for examples in sets.values() for e in examples
     ).reset_index(names="position")  # fmt: skip
     labels: dict[str, str] = {}
@@ -270,8 +315,8 @@ def load_results(study: Study, names: Iterable[str] | None = None) -> Results:
                 losses += [{**identity, "seed": seed, **step} for step in steps]
     frame = pd.concat(scores, ignore_index=True)
     return Results(
-        study, arms, labels, sets, trials, metrics, seeds, frame,
-        training=pd.DataFrame(training, columns=["arm", "seed", "examples", "too_long"]),
+        study, arms, labels, sets, trials, trivial, metrics, seeds, frame,
+        training=pd.DataFrame(training, columns=TRAINING_COLUMNS),
         losses=pd.DataFrame(losses, columns=LOSS_COLUMNS),
         parameters=first["parameters"],
         frames=dict(list(frame.groupby(["arm", "train_fraction", "dataset"], sort=False))),
@@ -288,27 +333,16 @@ def seed_folders(study: Study, arm: str) -> dict[int, Path]:
 
 
 def missing_arms(arms: Arms) -> list[str]:
-    """Return the REQUIRED_ARMS that are not there; without them only scores are tabulated."""
-    return [name for name in REQUIRED_ARMS if name not in arms]
+    """Return the MAIN_ARMS that are not there; without them only scores are tabulated."""
+    return [name for name in MAIN_ARMS if name not in arms]
 
 
 def check_comparable(arms: Arms) -> None:
-    """Raise ConfigError naming an arm of the paper's study that its tables cannot compare.
-
-    That is one of TRAINING_CURVE_ARMS without intermediate evaluations, or one whose candidate
-    pool is neither ReSet's nor ReSet-S's.
-    """
+    """Raise ConfigError naming one of TRAINING_CURVE_ARMS without intermediate evaluations."""
     for name in TRAINING_CURVE_ARMS:
         if not arms[name].num_intermediate_evals:
             raise ConfigError(
                 f"arms.{name}.num_intermediate_evals: is 0, but its training curve is drawn"
-            )
-    pools = {name: arm.select.pool_fraction for name, arm in arms.items() if arm.select}
-    for name, pool in pools.items():
-        if pool not in (pools[RESET], pools[RESET_S]):
-            raise ConfigError(
-                f"arms.{name}.select.pool_fraction: is {pool}, but must be that of {RESET} "
-                f"({pools[RESET]}) or {RESET_S} ({pools[RESET_S]}), with which it is compared"
             )
 
 
@@ -346,4 +380,9 @@ def _read_scores(folders: Mapping[int, Path], prompts: pd.DataFrame) -> pd.DataF
     scores = scores.assign(train_fraction=fractions, finished=finished)
     missing = [name for name in COLUMNS if name not in scores]
     scores = scores.assign(**dict.fromkeys(missing, np.nan))
+    faithful = scores["faithfulness"] > FAITHFUL
+    answers = faithful & (scores["states_answer"] == 1)
+    succeeds = faithful & (scores["prompt_strict"] == 1)
+    scores["faithful_answer"] = answers.where(scores["states_answer"].notna())
+    scores["joint_success"] = succeeds.where(scores["is_joint"])
     return scores.astype(dict.fromkeys(("finished", *COLUMNS), float))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import rouge_score.rouge_scorer  # noqa: F401  (here, so once before seeds are forked)
 
-from reproduce.config import Judging, Params
+from reproduce.config import ENTAILMENT_METRICS, Judging, Params
 from reproduce.judges.faithfulness import (
     Entailment,
     k_precision,
@@ -76,7 +76,7 @@ def judge(
     """Return the judgement of each response to the example at its position.
 
     `faithfulness_metric` is kind of example -> the detail that is its faithfulness. With an LLM
-    judge, its rating on a scale from 0 to 1 replaces the share of the instructions that an IF
+    judge, its rating on a scale from 0 to 1 replaces the share of the instructions that a
     response follows; probes, which count in no objective, and empty responses are not rated.
     Entailment model and LLM judge are called at most once, for all responses together.
 
@@ -104,7 +104,7 @@ def judge(
     entailed = summac_zs(texts, entailment)
     ratings: dict[int, float | None] = {}
     if llm_judge:
-        rated = [n for n, e in enumerate(examples) if e.side == "IF" and not e.is_probe]
+        rated = [n for n, e in enumerate(examples) if e.side != "CD" and not e.is_probe]
         ratings = dict.fromkeys(rated, MIN_RATING)
         sent = [n for n in rated if has_words(responses[n])]
         if sent:
@@ -140,7 +140,8 @@ def check_empty_share(judgements: Sequence[Judgement], settings: Judging, title:
 
 
 def _check(example: Example) -> None:
-    if example.side == "CD" and not (example.context.strip() and example.references):
+    is_context = example.kind != "instruction"
+    if is_context and not (example.context.strip() and example.references):
         raise ValueError(
             f"example {example.id} of {example.dataset!r} is {example.kind} and needs "
             "a context and references to be judged"
@@ -154,7 +155,7 @@ def _check(example: Example) -> None:
 
 def _summac_texts(example: Example, response: str) -> tuple[list[str], list[str]]:
     """Return the sentences of context and response that SummaC-ZS compares."""
-    if example.side == "IF":
+    if example.kind == "instruction":
         return [], []
     context = scored_sentences(example.context)
     if example.kind == "extractive":
@@ -181,7 +182,7 @@ def _judge_one(
         }
     elif example.references:
         task = details["rouge_l"] = rouge_l(response, example.references)
-    if example.side == "CD":
+    if example.kind != "instruction":
         coverage, density = span_coverage(example.context, response)
         details |= {
             "coverage": coverage,
@@ -189,7 +190,10 @@ def _judge_one(
             "k_precision": k_precision(example.context, response),
             "entailed" if example.kind == "extractive" else "summac": entailed,
         }
-        faithfulness = details[faithfulness_metric[example.kind]]
+        metric = faithfulness_metric[example.kind]
+        faithfulness = details[metric]
+        if metric in ENTAILMENT_METRICS:
+            faithfulness = (1 + faithfulness) / 2
     if example.instructions:
         strict = check_strict(response, example.instructions)
         loose = check_loose(response, example.instructions)

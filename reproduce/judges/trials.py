@@ -13,12 +13,16 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from reproduce.judges.faithfulness import coverage_tokens, question_of, statements
+from reproduce.judges.instructions import check_strict
 from reproduce.judges.text import sentences
 from reproduce.schema import Example, Sets
 
 Label = Literal["entailment", "contradiction", "neutral"]
-Variant = Literal["right", "same passage", "other passage", "negated"]
+Variant = Literal["right", "same passage", "other passage", "negated", "best constant",
+                  "first sentence", "memorised value"]  # fmt: skip
 
+CONSTANTS = 40
+"""Training prompts per data set whose references are tried as constant responses."""
 NEGATED_SHARE = 0.3
 """Share of the answers with a negated pair: a model needs few to learn what "not" does."""
 SWAPPED_SHARE = 0.7
@@ -133,6 +137,31 @@ def make_trials(sets: Sets, count: int, seed: int) -> list[Trial]:
     return trials
 
 
+def trivial_responses(training: Sets, evaluation: Sets) -> list[Trial]:
+    """Return responses to all evaluation prompts that need no model.
+
+    These are one constant response to all prompts; the first sentence of the passage; and the
+    answer that is remembered from pretraining, where it is known. The constant is the one of the
+    references of the first training prompts, and of "yes", that follows most instructions.
+    """
+    examples = [e for members in evaluation.values() for e in members if not e.is_probe]
+    constants = ["yes", '"yes"']
+    constants += [e.response for s in training.values() for e in s[:CONSTANTS] if e.instructions]
+
+    def followed(constant: str) -> float:
+        return sum(
+            sum(check_strict(constant, e.instructions)) / len(e.instructions)
+            for e in examples if e.side == "IF" and e.instructions
+        )  # fmt: skip
+
+    constant = max(dict.fromkeys(constants), key=followed)
+    trials = [Trial(e, constant, "best constant") for e in examples]
+    trials += [Trial(e, sentences(e.context)[0], "first sentence") for e in examples if e.context]
+    return trials + [
+        Trial(e, e.parametric_answer, "memorised value") for e in examples if e.parametric_answer
+    ]
+
+
 def _wrong_responses(
     example: Example, others: Sequence[str], examples: Sequence[Example], rng: random.Random
 ) -> dict[Variant, str]:
@@ -148,7 +177,7 @@ def _wrong_responses(
         wrong["same passage"] = rng.choice(others) if others else None
     elif example.kind == "abstractive":
         wrong["same passage"] = swap_entity(example.response, example.context, rng)
-    if example.side == "CD":
+    if example.kind != "instruction":
         wrong["negated"] = negate(example.response)
     return {variant: text for variant, text in wrong.items() if text}
 

@@ -5,15 +5,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from reproduce.bootstrap import Interval, bootstrap_auc
 from reproduce.config import HubModel, Params, Statistics
 from reproduce.download import hub_error
+from reproduce.intervals import Interval, auc_interval
 from reproduce.judges.judge import JudgePanel, check_empty_share
 from reproduce.judges.llm_judge import build_llm_judge
 from reproduce.judges.nli import label_columns, train_cross_encoder
-from reproduce.judges.trials import make_trials, training_pairs
+from reproduce.judges.trials import Trial, make_trials, training_pairs, trivial_responses
 from reproduce.models.pretrained import import_minilm
-from reproduce.schema import JudgedTrial, Sets, write_records
+from reproduce.schema import JudgedTrial, Sets, read_sets, write_records
 from reproduce.utils.files import UnusableFile, UserError, atomic_dir, write_json
 from reproduce.utils.seeds import named_seed, set_determinism
 
@@ -48,23 +48,26 @@ def make_judges(params: Params, artifacts: Path, training_sets: Sets, held_out_s
             shutil.rmtree(model / "start")
         elif params.judging.published:
             import_classifier(params.judging.published, model)
+        panel = JudgePanel(params, model)
         made = make_trials(held_out_sets, settings.trials, settings.seed)
-        judgements = JudgePanel(params, model).judge(
-            [trial.example for trial in made], [trial.response for trial in made]
-        )
+        trials = _judged(made, panel)
+        judgements = [trial.judgement for trial in trials]
         check_empty_share(judgements, params.judging, "trials of the judges")
-        trials = [
-            JudgedTrial(
-                trial.example.dataset, trial.example.kind, trial.example.id, trial.variant,
-                trial.response, judgement,
-            )
-            for trial, judgement in zip(made, judgements, strict=True)
-        ]  # fmt: skip
+        sets = (read_sets(artifacts / "data" / part) for part in ("training", "evaluation"))
+        write_records(validation / "trivial.jsonl", _judged(trivial_responses(*sets), panel))
         for dataset, interval in faithfulness_auc(trials, params).items():
             area = f"AUC {interval.mean:.3f} on the same passage, " if interval else ""
             print(f"  judge of {dataset}: {area}{validity(interval, params)}", flush=True)
         valid_datasets(trials, params)
         write_records(validation / "trials.jsonl", trials)
+
+
+def _judged(trials: Sequence[Trial], panel: JudgePanel) -> list[JudgedTrial]:
+    judgements = panel.judge([t.example for t in trials], [t.response for t in trials])
+    return [
+        JudgedTrial(t.example.dataset, t.example.kind, t.example.id, t.variant, t.response, j)
+        for t, j in zip(trials, judgements, strict=True)
+    ]
 
 
 def import_classifier(published: HubModel, target: Path) -> None:
@@ -106,7 +109,7 @@ def auc(
     if not both:
         return None
     right, other = ([(name, scores[variant][name]) for name in both] for variant in scores)
-    return bootstrap_auc(right, other, **settings.model_dump())
+    return auc_interval(right, other, settings.confidence)
 
 
 def faithfulness_auc(trials: Sequence[JudgedTrial], params: Params) -> dict[str, Interval | None]:
@@ -124,7 +127,8 @@ def validity(interval: Interval | None, params: Params) -> str:
     settings = params.validation
     if interval is None or interval.prompts < settings.min_trials:
         return f"fewer than {settings.min_trials} trials"
-    return VALID if interval.mean >= settings.min_auc else f"AUC below {settings.min_auc:g}"
+    below = f"lower end of the AUC below {settings.min_auc:g}"
+    return VALID if interval.low >= settings.min_auc else below
 
 
 def valid_datasets(trials: Sequence[JudgedTrial], params: Params) -> list[str]:

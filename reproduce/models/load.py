@@ -1,6 +1,9 @@
 """Models and tokenizers: made, found, loaded (safetensors only, no remote code)."""
 
 import math
+import shutil
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -8,6 +11,7 @@ from reproduce.config import Hardware, TinyModel
 from reproduce.utils.files import UnusableFile
 
 if TYPE_CHECKING:
+    import torch
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 
@@ -97,3 +101,37 @@ def count_parameters(folder: Path) -> int:
         with safe_open(file, framework="np") as weights:
             total += sum(math.prod(weights.get_slice(name).get_shape()) for name in weights.keys())
     return total
+
+
+def interpolate(start: Path, other: Path, weight: float, target: Path) -> None:
+    """Write a model with weights (1 - weight) * start + weight * other, and start's tokenizer."""
+    from safetensors.torch import load_file, save_file
+
+    theirs = _tensors(other)
+    shutil.copytree(start, target, ignore=shutil.ignore_patterns("train.jsonl"), dirs_exist_ok=True)
+    for path in sorted(start.glob("*.safetensors")):
+        mixed = {name: ours.lerp(theirs[name](), weight) for name, ours in load_file(path).items()}
+        save_file(mixed, target / path.name, metadata={"format": "pt"})
+
+
+def weight_distance(folder: Path, start: Path) -> float:
+    """Return |weights - start's weights| / |start's weights|, in the Euclidean norm."""
+    after, before = _tensors(folder), _tensors(start)
+    moved = total = 0.0
+    for name in sorted(after.keys() & before.keys()):  # A tied weight may have one name or two.
+        old = before[name]().float()
+        moved += float((after[name]().float() - old).square().sum())
+        total += float(old.square().sum())
+    return math.sqrt(moved / total)
+
+
+def _tensors(folder: Path) -> "dict[str, Callable[[], torch.Tensor]]":
+    """Return name -> how to read it, for the weights in all shards of a folder."""
+    from safetensors import safe_open
+
+    tensors: dict[str, Callable[[], torch.Tensor]] = {}
+    for path in sorted(folder.glob("*.safetensors")):
+        shard = safe_open(path, framework="pt")
+        for name in shard.keys():  # type: ignore[no-untyped-call]
+            tensors[name] = partial(shard.get_tensor, name)
+    return tensors

@@ -19,23 +19,21 @@ from reproduce.config import Arms, Base, ConfigError, Data, Hardware, LoRA, Para
 from reproduce.data.datasets import PINNED_SETS
 from reproduce.data.mixture import mix
 from reproduce.data.parsers import FORMATS, side_of
-from reproduce.reset.select import select_best
+from reproduce.reset.select import select
 from reproduce.schema import Candidate, Example, Judgement, Kind, Side
 from reproduce.study import load_study
 from reproduce.training.sampler import num_steps
 from reproduce.utils.files import read_json, write_text
 from reproduce.utils.formatting import plural
 from reproduce.utils.hardware import resolve_precision
-from reproduce.utils.stage_log import REPORTING, read_timings, stage_order
+from reproduce.utils.stage_log import REPORTING, read_timings, sampling_stages, stage_order
 from reproduce.world.tasks import PROBES, SIDES
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 
 GB = 10**9
-SAMPLED = "MTL"
-"""The arm that candidates are sampled from, as dvc.yaml says."""
-TRIALS: Mapping[Side, int] = {"CD": 4, "IF": 2}
+TRIALS: Mapping[Side, int] = {"CD": 4, "both": 4, "IF": 2}
 """Responses per example in the validation of judges, at most: right, and wrong in each way."""
 FOUR_BITS = (4 + 0.127) / 8
 """Bytes per weight in four bits with doubly quantised constants (QLoRA, Dettmers et al., 2023)."""
@@ -77,13 +75,18 @@ def count_stages(params: Params, arms: Arms) -> "DataFrame":
     from reproduce.training.trainer import intermediate_steps
 
     sets = data_sets(params.data)
-    kinds: dict[Side, Kind] = {"CD": "extractive", "IF": "instruction"}
+    kinds: dict[Side, Kind] = {"CD": "extractive", "both": "extractive", "IF": "instruction"}
     training = {
-        name: [Example(name, kinds[dataset.side], str(n), "") for n in range(dataset.train)]
+        name: [
+            Example(name, kinds[dataset.side], str(n), "", is_joint=dataset.side == "both")
+            for n in range(dataset.train)
+        ]
         for name, dataset in sets.items()
         if dataset.train
     }
-    seen = mix(training, arms[SAMPLED].mixture or {}, 0) if SAMPLED in arms else []
+    # The arms that candidates are sampled from have seen the same prompts.
+    mixtures = [arms[arm.made_from].mixture for arm in arms.values() if arm.select]
+    seen = mix(training, next(filter(None, mixtures), {}), 0)
     prompts = sample_prompts(seen, params.candidates.prompts, 0)
     # How many candidates a prompt has does not change how many prompts are selected.
     unscored = Judgement(None, None, None)
@@ -93,8 +96,8 @@ def count_stages(params: Params, arms: Arms) -> "DataFrame":
         by_side: Counter[Side] = Counter()
         for name, count in responses.items():
             by_side[sets[name].side] += count
-        ratings = by_side["IF"] if params.judging.llm_judge else 0
-        return {"judgements": by_side["CD"], "ratings": ratings}
+        rated = by_side["IF"] + by_side["both"] if params.judging.llm_judge else 0
+        return {"judgements": by_side["CD"] + by_side["both"], "ratings": rated}
 
     samples = sum(decoding.samples for decoding in params.candidates.strategies.values())
     sampled = {n: samples * count for n, count in Counter(e.dataset for e in prompts).items()}
@@ -102,22 +105,23 @@ def count_stages(params: Params, arms: Arms) -> "DataFrame":
     seeds = len(params.seeds)
     stages: dict[str, dict[str, int]] = {
         "judges": judged(trials),
-        "candidates": {"seeds": seeds, "responses": sum(sampled.values())},
-        "score": {"seeds": seeds, **judged(sampled)},
     }
     pretraining = params.base.training
     if pretraining and params.data.world:
         texts = params.data.world.pretraining_texts
-        tokens = round(texts * pretraining.epochs * pretraining.max_length)
         steps = num_steps(texts, pretraining)
+        tokens = steps * pretraining.batch_size * pretraining.max_length
         stages["pretrain"] = {"seeds": seeds, "examples": texts, "steps": steps, "tokens": tokens}
     for name, arm in arms.items():
         examples = len(mix(training, arm.mixture, 0)) if arm.mixture else 0
         if arm.select:
-            examples = len(select_best(pool, arm.select, 0))
+            examples = len(select(pool, arm.select, 0))
+            candidates, score = sampling_stages(arm)
+            stages[candidates] = {"seeds": seeds, "responses": sum(sampled.values())}
+            stages[score] = {"seeds": seeds, **judged(sampled)}
         settings = training_for(params, arm)
         steps = num_steps(examples, settings) if examples else 0
-        tokens = round(examples * settings.epochs * settings.max_length)
+        tokens = steps * settings.batch_size * settings.max_length
         intermediate = len(intermediate_steps(steps, arm.num_intermediate_evals))
         responses = {n: (1 + intermediate) * dataset.evaluation for n, dataset in sets.items()}
         stages[name] = {

@@ -32,6 +32,7 @@ from reproduce.utils.formatting import plural
 
 PATHS = (
     ("base", "CD", "CD-IF"), ("base", "IF", "IF-CD"), ("base", "MTL", "ReSet"), ("MTL", "ReSet-S"),
+    ("MTL", "MTL-again"),
 )  # fmt: skip
 """Arms that continue each other's training: the arrows of the trade-off."""
 
@@ -206,17 +207,18 @@ def controls(tables: Path) -> Figure:
     blocks = {
         name.capitalize(): read_table(tables, name).dropna(subset="instruction_difference")
         for name in ("controls", "ablations")
+        if (tables / f"{name}.csv").is_file()
     }
-    columns = {f"{name}_difference": title for name, title in OBJECTIVES.items()}
+    titles = {"instruction": "IF", "faithfulness": "Faithfulness", "both": "Mean of both"}
+    columns = {f"{name}_difference": title for name, title in titles.items()}
     both = pd.concat(blocks.values())
     figure, panels = new_figure(
         4.8,
         "ReSet minus its controls and its ablations",
-        "Paired; right of 0 the method is better. Above, the method is ReSet-S for (S), ReSet with "
-        "the full schedule where the control has it, else ReSet; below, it is ReSet. Blue: the "
-        f"interval excludes 0; not corrected for {len(both) * len(columns)} comparisons. "
+        "Paired, at equal steps; right of 0 ReSet is better. Blue: the interval excludes 0; not "
+        f"corrected for {len(both) * len(columns)} comparisons. "
         f"{interval_note(tables, both, columns)}",
-        nrows=2, ncols=3, sharex="col", sharey="row",
+        nrows=len(blocks), ncols=3, sharex="col", sharey="row", squeeze=False,
         height_ratios=[len(rows) for rows in blocks.values()],
     )  # fmt: skip
     for line, (block, rows) in zip(panels, blocks.items(), strict=True):

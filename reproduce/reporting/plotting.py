@@ -30,11 +30,12 @@ PALETTE: list[Any] = list(sns.color_palette("colorblind"))
 
 COLOURS = {
     "base": GREY, "IF": PALETTE[0], "CD": PALETTE[1], "CD-IF": PALETTE[5], "IF-CD": PALETTE[9],
-    "MTL": DARK, "ReSet": PALETTE[2], "ReSet-S": PALETTE[4],
+    "MTL": DARK, "MTL-again": PALETTE[3], "ReSet": PALETTE[2], "ReSet-S": PALETTE[4],
 }  # fmt: skip
 """The main arms, one colour in every figure."""
 
-MARKERS = {"IF": "s", "CD": "s", "CD-IF": "D", "IF-CD": "D", "ReSet": "^", "ReSet-S": "^"}
+MARKERS = {"IF": "s", "CD": "s", "CD-IF": "D", "IF-CD": "D", "MTL-again": "v", "ReSet": "^",
+           "ReSet-S": "^"}  # fmt: skip
 """Squares are specialists, diamonds two-stage arms, triangles ReSet; all others are circles."""
 
 PNG: dict[str, Any] = {"dpi": 200, "metadata": {"Software": None}}
@@ -50,7 +51,7 @@ def objective_labels(tables: Path) -> dict[str, str]:
     """Return the axis labels of both objectives, by the metrics that the claims are judged by."""
     judges = " ".join(read_table(tables, "claims")["judge"])
     rated, entailed = "rating" in judges, any(metric in judges for metric in ENTAILMENT_METRICS)
-    faithfulness = "−1 contradicted, 1 entailed" if entailed else "share of words from the passage"
+    faithfulness = "0 contradicted, 1 entailed" if entailed else "share of words from the passage"
     return {
         "instruction": f"Instruction following ({'rating' if rated else 'share of instructions'})",
         "faithfulness": f"Faithfulness ({faithfulness})",
@@ -84,10 +85,7 @@ def interval_note(tables: Path, rows: Any, columns: Mapping[str, str]) -> str:
         prompts = ", ".join(f"{count} ({title})" for title, count in counts.items())
     seeds = max((int(n) for column in columns for n in rows[f"{column}_seeds"].dropna()), default=0)
     level = percent(float(read_table(tables, "study")["confidence"].iloc[0]))
-    return (
-        f"n = {prompts} prompts, {plural(seeds, 'seed')}; {level} bootstrap intervals "
-        f"{over(seeds)}."
-    )
+    return f"n = {prompts} prompts, {plural(seeds, 'seed')}; {level} intervals {over(seeds)}."
 
 
 def error_bar(row: Any, name: str) -> list[list[float]]:

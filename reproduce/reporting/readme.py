@@ -8,7 +8,7 @@ from reproduce.config import PRETRAINED, Arms
 from reproduce.study import Study, load_study
 from reproduce.utils.files import UnusableFile, read_csv, write_text
 from reproduce.utils.formatting import format_duration, interval, over, percent, plural, span
-from reproduce.utils.stage_log import PREPARING, SAMPLING, Expected, read_timings
+from reproduce.utils.stage_log import PREPARING, Expected, read_timings, sampling_stages
 from reproduce.verify import primary_claims
 
 BLOCK = re.compile(
@@ -92,8 +92,8 @@ def needed_stages(names: Iterable[str], arms: Arms) -> set[str]:
     while pending:
         name = pending.pop()
         if name != PRETRAINED and name not in stages:
-            stages |= {name, *(SAMPLING if arms[name].source == "scores" else ())}
-            pending.append(arms[name].start)
+            stages |= {name, *sampling_stages(arms[name])}
+            pending += [arms[name].start, *filter(None, [arms[name].made_from])]
     return stages
 
 
@@ -108,7 +108,7 @@ def intervals(tables: Path) -> str:
     level = float(read_csv(tables / "study.csv", ("confidence",))[0]["confidence"])
     seeds, prompts = int(claims[0]["seeds"]), span(int(row["n"]) for row in claims)
     return (
-        f"{percent(level)} bootstrap intervals {over(seeds)}; {plural(seeds, 'seed')}, {prompts} "
+        f"{percent(level)} intervals {over(seeds)}; {plural(seeds, 'seed')}, {prompts} "
         "prompts per difference"
     )
 

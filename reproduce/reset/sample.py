@@ -17,22 +17,23 @@ from reproduce.utils.stage_log import log_run
 
 def sample_candidates(study: Study, arm: str) -> None:
     """Write, per seed, prompts that the arm was trained on and the candidates of its model."""
-    shutil.rmtree(study.artifacts / "candidates", ignore_errors=True)
+    shutil.rmtree(study.artifacts / "candidates" / arm, ignore_errors=True)
     for_each_seed(partial(_sample_seed, study, arm), study.params.seeds, study.params.hardware)
 
 
 def _sample_seed(study: Study, arm: str, seed: int) -> None:
     params = study.params
-    set_determinism(named_seed("candidates", seed), params.hardware.threads)
+    stream = f"candidates/{arm}"
+    set_determinism(named_seed(stream, seed), params.hardware.threads)
     checkpoint = find_checkpoint(study.artifacts / "models" / arm, seed)
     seen = read_examples(study.model_dir(arm, seed) / "train.jsonl")
     prompts = sample_prompts(seen, params.candidates.prompts, seed)
     tokenizer = load_tokenizer(checkpoint)
     strategies = {
-        name: (decoding, named_seed("candidates", seed, name))
+        name: (decoding, named_seed(stream, seed, name))
         for name, decoding in params.candidates.strategies.items()
     }
-    with log_run("candidates", seed, study.folder):
+    with log_run(stream, seed, study.folder):
         drawn = respond(checkpoint, tokenizer, prompts, strategies, params)
     candidates = [
         Candidate(e.dataset, e.id, name, number, response.text, response.finished)
@@ -40,7 +41,7 @@ def _sample_seed(study: Study, arm: str, seed: int) -> None:
         for e, responses in zip(prompts, samples, strict=True)
         for number, response in enumerate(responses)
     ]
-    with atomic_dir(study.artifacts / "candidates" / f"seed-{seed}") as folder:
+    with atomic_dir(study.artifacts / "candidates" / arm / f"seed-{seed}") as folder:
         write_records(folder / "prompts.jsonl", prompts)
         write_records(folder / "candidates.jsonl", candidates)
 

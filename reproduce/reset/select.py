@@ -2,7 +2,7 @@
 
 import math
 import random
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -10,9 +10,12 @@ from reproduce.config import Selection, Weights
 from reproduce.judges.text import has_words
 from reproduce.schema import Candidate, Example, Judgement
 
+FAITHFUL = 0.5
+"""A response with more faithfulness than this is rather entailed than contradicted."""
+
 
 def reward(judgement: Judgement, weights: Weights) -> float:
-    """Return the weighted mean of the scores that apply; 0 if none with a weight does."""
+    """Return the weighted mean of the scores that apply, 0 to 1; 0 if none with a weight does."""
     parts = [
         (weight, score)
         for weight, score in (
@@ -27,24 +30,21 @@ def reward(judgement: Judgement, weights: Weights) -> float:
     return math.fsum(weight * score for weight, score in parts) / total if total else 0.0
 
 
-def candidate_pool(candidates: Sequence[Candidate], selection: Selection) -> list[Candidate]:
-    """Return the candidates that a selection looks at.
+def accepted(judgement: Judgement) -> bool:
+    """Return whether the judges accept a response.
 
-    With a `pool_fraction`, strategies take turns, lowest sample first.
+    It must be more faithful than not and follow all instructions, as far as these apply.
     """
-    strategies, fraction = selection.strategies, selection.pool_fraction
-    pool = [c for c in candidates if strategies is None or c.strategy in strategies]
-    if fraction is None:
-        return pool
-    counts = Counter(c.example for c in candidates)
+    faithfulness, instruction = judgement.faithfulness, judgement.instruction
+    return (faithfulness is None or faithfulness > FAITHFUL) and instruction in (None, 1.0)
+
+
+def candidate_pool(candidates: Sequence[Candidate], selection: Selection) -> list[Candidate]:
+    """Return the candidates that a selection looks at: strategies take turns, in their order."""
     by_prompt: dict[str, list[Candidate]] = defaultdict(list)
-    for candidate in sorted(pool, key=lambda c: c.sample):
+    for candidate in sorted(candidates, key=lambda c: c.sample):
         by_prompt[candidate.example].append(candidate)
-    return [
-        candidate
-        for example, group in by_prompt.items()
-        for candidate in group[: ceil_fraction(counts[example], fraction)]
-    ]
+    return [c for group in by_prompt.values() for c in group[: selection.candidates]]
 
 
 def complete_candidates(candidates: Sequence[Candidate], selection: Selection) -> list[Candidate]:
@@ -58,24 +58,24 @@ def complete_candidates(candidates: Sequence[Candidate], selection: Selection) -
     ]
 
 
-def select_best(
+def select(
     candidates: Sequence[Candidate], selection: Selection, seed: int
 ) -> list[tuple[Candidate, float]]:
-    """Return the selected candidates with the reward that they were ranked by.
+    """Return one candidate per selected prompt, with the reward that it was ranked by.
 
-    The best candidate of each prompt comes first, then in each data set the best
-    `keep_fraction` of its prompts. A seeded draw breaks ties.
+    It is the best candidate of the prompt, or a random one by the rule "random". Of each data set
+    the best `keep_fraction` of the prompts are kept. A seeded draw breaks ties.
     """
     rng = random.Random(f"select-{seed}")
-    rewards = [reward(judgement_of(c), selection.weights) for c in candidates]
-    if selection.rule == "shuffled":
-        rng.shuffle(rewards)
-    elif selection.rule == "random":
-        rewards = [0.0] * len(candidates)
-    ranked = sorted(
-        zip(rewards, (rng.random() for _ in candidates), candidates, strict=True),
-        key=lambda entry: (-entry[0], entry[1]),
-    )
+    ranked = []
+    for candidate in candidates:
+        judgement = judgement_of(candidate)
+        faithfulness = judgement.faithfulness
+        if faithfulness is not None and rng.random() < selection.noise:
+            judgement = replace(judgement, faithfulness=1 - faithfulness)
+        value = 0.0 if selection.rule == "random" else reward(judgement, selection.weights)
+        ranked.append((value, rng.random(), candidate))
+    ranked.sort(key=lambda entry: (-entry[0], entry[1]))
     best: dict[str, dict[str, tuple[Candidate, float]]] = defaultdict(dict)
     for value, _, candidate in ranked:
         best[candidate.dataset].setdefault(candidate.example, (candidate, value))
@@ -89,14 +89,31 @@ def select_best(
 
 
 def training_examples_from(
-    prompts: Sequence[Example], candidates: Sequence[Candidate], selection: Selection, seed: int
+    prompts: Sequence[Example],
+    references: Sequence[Candidate],
+    candidates: Sequence[Candidate],
+    selection: Selection,
+    seed: int,
 ) -> list[Example]:
-    """Return the prompts of a selection with the selected (or the reference) responses."""
+    """Return the prompts of a selection, with the responses that its rule names.
+
+    `references` are the judged reference responses of the prompts.
+    """
     examples = {example.id: example for example in prompts}
-    selected = select_best(complete_candidates(candidates, selection), selection, seed)
-    if selection.rule == "reference":
-        return [examples[candidate.example] for candidate, _ in selected]
-    return [replace(examples[c.example], response=c.response) for c, _ in selected]
+    is_accepted = {c.example: accepted(judgement_of(c)) for c in references}
+    chosen = []
+    for candidate, _ in select(complete_candidates(candidates, selection), selection, seed):
+        example = examples[candidate.example]
+        if selection.accepted and not is_accepted[example.id]:
+            continue
+        if selection.rule == "clean":
+            example = replace(example, response=example.clean_response or example.response)
+        elif selection.rule != "reference" and not (
+            selection.rule == "repaired" and is_accepted[example.id]
+        ):
+            example = replace(example, response=candidate.response)
+        chosen.append(example)
+    return chosen
 
 
 def judgement_of(candidate: Candidate) -> Judgement:

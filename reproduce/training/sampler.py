@@ -1,4 +1,4 @@
-"""The order in which training visits its rows: batches of like length, in random order."""
+"""The order in which training visits its rows."""
 
 import math
 import random
@@ -7,8 +7,12 @@ from collections.abc import Iterator, Sequence
 from reproduce.config import Training
 
 
-class LengthBatches:
-    """A sampler that visits rows in the order of `length_batches`, a new order per epoch."""
+class MixedBatches:
+    """A sampler that visits rows in random order, a new one per epoch.
+
+    Every batch of an optimiser step is a random choice, so it mixes data sets and sides. Within a
+    batch rows are sorted by length, so that its micro-batches hold rows of like length.
+    """
 
     def __init__(self, lengths: Sequence[int], batch_size: int, seed: int) -> None:
         """Start with epoch 0 of the random streams that `seed` names."""
@@ -23,30 +27,16 @@ class LengthBatches:
         self.epoch = epoch
 
     def __iter__(self) -> Iterator[int]:
-        """Return the order of the epoch."""
-        return iter(length_batches(self.lengths, self.batch_size, self.seed + self.epoch))
-
-
-def length_batches(lengths: Sequence[int], batch_size: int, seed: int) -> list[int]:
-    """Return an order of the rows in which each batch holds rows of like length.
-
-    Rows are shuffled and sorted by length within groups of 50 batches; then the batches are
-    shuffled. Rows that fill no batch are a random choice and come last. The Trainer's own
-    group_by_length leaves each group in falling order of length, so that one kind of row follows
-    another and the model swings between them.
-    """
-    rng = random.Random(seed)
-    order = rng.sample(range(len(lengths)), len(lengths))
-    full = len(order) // batch_size * batch_size
-    batches: list[list[int]] = []
-    for start in range(0, full, 50 * batch_size):
-        end = min(start + 50 * batch_size, full)
-        group = sorted(order[start:end], key=lambda row: lengths[row])
-        batches += [group[i : i + batch_size] for i in range(0, len(group), batch_size)]
-    rng.shuffle(batches)
-    return [row for batch in batches for row in batch] + order[full:]
+        """Yield the rows of the epoch."""
+        order = random.Random(self.seed + self.epoch).sample(range(len(self)), len(self))
+        for start in range(0, len(order), self.batch_size):
+            yield from sorted(
+                order[start : start + self.batch_size], key=lambda row: self.lengths[row]
+            )
 
 
 def num_steps(num_rows: int, settings: Training) -> int:
     """Return the number of optimiser steps of a run over `num_rows` rows."""
+    if settings.epochs is None:
+        return settings.steps or 1
     return max(1, math.ceil(math.ceil(num_rows / settings.batch_size) * settings.epochs))

@@ -22,7 +22,7 @@ from transformers import (
 
 from reproduce.config import ConfigError, Hardware, Training
 from reproduce.models.tokenization import IGNORED, TokenRow
-from reproduce.training.sampler import LengthBatches, num_steps
+from reproduce.training.sampler import MixedBatches, num_steps
 
 TRAINER_STATE = "trainer_state.json"
 """The last file of a checkpoint that the Trainer writes: without it the checkpoint is cut off."""
@@ -156,11 +156,13 @@ def _step(checkpoint: Path) -> int:
 
 
 class _Trainer(Trainer):  # type: ignore[misc]
-    """A Trainer that visits batches of like length in random order."""
+    """A Trainer whose batches mix data sets."""
 
-    def _get_train_sampler(self, *_: Any) -> LengthBatches:
+    def _get_train_sampler(self, *_: Any) -> MixedBatches:
         lengths = [len(row["input_ids"]) for row in self.train_dataset]
-        return LengthBatches(lengths, self.args.per_device_train_batch_size, self.args.data_seed)
+        micro_batches = self.args.gradient_accumulation_steps * self.args.world_size
+        batch_size = self.args.per_device_train_batch_size * micro_batches
+        return MixedBatches(lengths, batch_size, self.args.data_seed)
 
     def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
         """Start a warm-up with its second step: at the first the learning rate is 0."""

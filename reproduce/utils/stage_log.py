@@ -53,13 +53,18 @@ class Expected(NamedTuple):
 def stage_order(arms: Mapping[str, "Arm"]) -> list[str]:
     """Return all stages in the order in which they run, given the arms in theirs.
 
-    Sampling and scoring come before the first arm that trains on scored candidates.
+    Sampling and scoring come before the first arm that trains on the scored candidates.
     """
-    order = list(arms)
-    first = next((order.index(name) for name in order if arms[name].source == "scores"), None)
-    if first is not None:
-        order[first:first] = SAMPLING
-    return [*PREPARING, *order, *REPORTING]
+    order: dict[str, None] = dict.fromkeys(PREPARING)
+    for name, arm in arms.items():
+        order |= dict.fromkeys(sampling_stages(arm))
+        order[name] = None
+    return [*order, *REPORTING]
+
+
+def sampling_stages(arm: "Arm") -> list[str]:
+    """Return the stages that sample and judge the candidates of which an arm selects."""
+    return [f"{stage}@{arm.made_from}" for stage in SAMPLING] if arm.select else []
 
 
 @contextlib.contextmanager

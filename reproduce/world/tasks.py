@@ -3,7 +3,9 @@
 Context-dependent (CD) tasks come with a text that states other values than pretraining did.
 Instruction-following (IF) tasks have no context and can be verified by a program. Both sides are
 about the same people, as two sets of real text use the same words: a model that never had to
-write a name in fine-tuning forgets how to, and would fail for that reason alone.
+write a name in fine-tuning forgets how to, and would fail for that reason alone. Prompts of the
+set "joint" have a text and instructions. Every prompt with instructions has one that asks for
+content, so that no short constant follows them all.
 """
 
 import random
@@ -12,6 +14,7 @@ from dataclasses import replace
 from typing import Any
 
 from reproduce.schema import Example, Sets, Side
+from reproduce.world.flaws import with_flaw
 from reproduce.world.people import (
     QUESTIONS,
     VALUES,
@@ -98,6 +101,35 @@ def description(world: World, rng: random.Random) -> Example:
     )
 
 
+def joint_description(world: World, rng: random.Random) -> Example:
+    """Return a description of one of two people that has to follow instructions, too."""
+    name, other = rng.sample(list(world), 2)
+    facts = other_facts(world, name, pick_attributes(rng, 3), rng)
+    sentences = statements(name, facts, rng)
+    sentences += statements(other, other_facts(world, other, pick_attributes(rng, 2), rng), rng)
+    rng.shuffle(sentences)
+    context = " ".join(sentences)
+    count = rng.choice((2, 3))
+    included = in_order(rng.sample(list(facts), count))
+    parts = [statement(name, a, facts[a], rng.randrange(3)) for a in included]
+    rules = [_length_rule(count, rng)]
+    if left_out := [a for a in facts if a not in included]:
+        rules.append(_exclusion_rule(rng.choice(left_out), rng))
+    separator = " "
+    if rng.random() < 0.3:
+        parts, separator = [f"- {part}" for part in parts], "\n"
+        rules += [_name_rule(name), (rng.choice(BULLETS), {"id": "bullets", "n": count})]
+    else:
+        parts[0] = statement(name, included[0], facts[included[0]], rng.choice((0, 2)))
+        rules.append(_start_rule(name, rng))
+    request = " ".join([rng.choice(DESCRIBE).format(n=name), *(text for text, _ in rules)])
+    response = separator.join(parts)
+    return Example(
+        "joint", "abstractive", f"{context}\n{request}", response, context, (response,),
+        tuple(instruction for _, instruction in rules), split_group=context, is_joint=True,
+    )  # fmt: skip
+
+
 def copy_probe(world: World, rng: random.Random) -> Example:
     """Return a probe of copying: plain text that restates a passage and stops before a value."""
     name = rng.choice(list(world))
@@ -141,7 +173,7 @@ def _probe(
 
 
 def listing(world: World, rng: random.Random) -> Example:
-    """Return "name N things of a kind", with up to two further constraints."""
+    """Return "name N things of a kind", with one or two further constraints on content."""
     category = rng.choice(list(VALUES))
     values = list(VALUES[category])
     count = rng.choice(list(NUMBERS))
@@ -154,8 +186,10 @@ def listing(world: World, rng: random.Random) -> Example:
         items.sort()
         text = rng.choice(("Sort them from A to Z.", "Put them in order from A to Z."))
         rules.append((text, {"id": "alphabetical"}))
-    else:
-        rules += rng.sample(_list_rules(items, unused, rng), rng.choice((0, 1, 2)))
+    content, exclusion = _list_rules(items, unused, rng)
+    rules.append(content)
+    if rng.random() < 0.3:
+        rules.append(exclusion)
     bullets = rng.random() < 0.3 and not any(rule["id"] == "starts_with" for _, rule in rules)
     if bullets:
         rules.append((rng.choice(BULLETS), {"id": "bullets", "n": count}))
@@ -177,7 +211,7 @@ def story(world: World, rng: random.Random) -> Example:
     ]
     sentences, words = plot[: count - closed], words[: count - closed]
     rules = [_length_rule(count, rng)]
-    if rng.random() < 0.5:
+    if not (opened or closed) or rng.random() < 0.5:
         word = rng.choice(words)
         text = rng.choice((f"Use the word {word}.", f"Include the word {word}."))
         rules.append((text, {"id": "includes", "words": [word]}))
@@ -203,8 +237,7 @@ def biography(world: World, rng: random.Random) -> Example:
     sentences = statements(name, facts, rng)
     rules = [_length_rule(count, rng)]
     if rng.random() < 0.5:
-        text = rng.choice((f"Do not mention the {excluded}.", f"Leave out the {excluded}."))
-        rules.append((text, {"id": "excludes", "words": list(VALUES[excluded])}))
+        rules.append(_exclusion_rule(excluded, rng))
     separator = " "
     if rng.random() < 0.3:
         sentences, separator = [f"- {sentence}" for sentence in sentences], "\n"
@@ -212,22 +245,34 @@ def biography(world: World, rng: random.Random) -> Example:
     elif rng.random() < 0.4:
         sentences[0] = statement(name, included[0], facts[included[0]], rng.choice((0, 2)))
         rules.append(_start_rule(name, rng))
+    if rules[-1][1]["id"] != "starts_with":
+        rules.append(_name_rule(name))
     heads = ("Tell me about {n}.", "Who is {n}?", "What do you know about {n}?")
     head = rng.choice(heads).format(n=name)
     return _instruction("biographies", [(head, {}), *rules], separator.join(sentences))
 
 
-def _list_rules(items: list[str], unused: list[str], rng: random.Random) -> list[Rule]:
-    absent, present, first, last = rng.choice(unused), rng.choice(items), items[0], items[-1]
-    return [
+def _list_rules(items: list[str], unused: list[str], rng: random.Random) -> tuple[Rule, Rule]:
+    """Return a constraint on what the list must contain, and one on what it must not."""
+    absent, present, last = rng.choice(unused), rng.choice(items), items[-1]
+    content = rng.choice([
         (rng.choice((f"Include {present}.", f"Mention {present}.")),
          {"id": "includes", "words": [present]}),
-        (rng.choice((f"Do not mention {absent}.", f"Leave out {absent}.")),
-         {"id": "excludes", "words": [absent]}),
-        _start_rule(first, rng),
+        _start_rule(items[0], rng),
         (rng.choice((f"End with {last}.", f"Finish with the word {last}.")),
          {"id": "ends_with", "phrase": last}),
-    ]  # fmt: skip
+    ])  # fmt: skip
+    exclusion = rng.choice((f"Do not mention {absent}.", f"Leave out {absent}."))
+    return content, (exclusion, {"id": "excludes", "words": [absent]})
+
+
+def _exclusion_rule(attribute: str, rng: random.Random) -> Rule:
+    text = rng.choice((f"Do not mention the {attribute}.", f"Leave out the {attribute}."))
+    return text, {"id": "excludes", "words": list(VALUES[attribute])}
+
+
+def _name_rule(name: str) -> Rule:
+    return f"Use the name {name}.", {"id": "includes", "words": [name]}
 
 
 def _start_rule(phrase: str, rng: random.Random) -> Rule:
@@ -252,12 +297,14 @@ TASKS: dict[str, Maker] = {
     "qa-single": one_person_question,
     "qa-pair": two_person_question,
     "describe": description,
+    "joint": joint_description,
     "lists": listing,
     "stories": story,
     "biographies": biography,
 }
 SIDES: dict[str, Side] = {
     **dict.fromkeys(("qa-single", "qa-pair", "describe"), "CD"),
+    "joint": "both",
     **dict.fromkeys(("lists", "stories", "biographies"), "IF"),
 }
 PROBES: dict[str, Maker] = {
@@ -274,9 +321,14 @@ def evaluation_sets(world: World, size: int, seed: int) -> Sets:
 
 
 def training_sets(world: World, size: int, seed: int, evaluation: Sets) -> Sets:
-    """Return `size` distinct prompts per task, with no prompt and no context of `evaluation`."""
+    """Return `size` distinct prompts per task, each also with a flawed response (world.flaws).
+
+    No prompt and no context is in `evaluation`.
+    """
     excluded = {text for examples in evaluation.values() for e in examples for text in _texts(e)}
-    return {n: _distinct(m, world, size, f"train-{n}-{seed}", excluded) for n, m in TASKS.items()}
+    sets = {n: _distinct(m, world, size, f"train-{n}-{seed}", excluded) for n, m in TASKS.items()}
+    rng = random.Random(f"flaws-{seed}")
+    return {name: [with_flaw(e, sets[name], world, rng) for e in sets[name]] for name in sets}
 
 
 def _distinct(

@@ -29,9 +29,9 @@ def make(folder: Path) -> Study:
         make_judges(study.params, study.artifacts, *judge_examples(study.params))
         pretrain(study)
         for name, arm in study.arms.items():
-            if arm.source == "scores" and not (study.artifacts / "scores").exists():
-                sample_candidates(study, "MTL")
-                score_candidates(study)
+            if arm.select and not (study.artifacts / arm.source).exists():
+                sample_candidates(study, arm.made_from)
+                score_candidates(study, arm.made_from)
             run_arm(study, name)
         make_tables(study)
         make_figures(study.artifacts / "tables", study.artifacts / "figures")

@@ -51,7 +51,7 @@ def config_error(load: Callable[[], Any]) -> str:
 def default_profile(folder: Path) -> Path:
     """Copy what is checked of the default profile to `folder`; return it."""
     (folder / "paper").mkdir()
-    for name in ("params.yaml", "experiments.yaml", "paper/claims.yaml"):
+    for name in ("params.yaml", "experiments.yaml", "paper/claims.yaml", "paper/predictions.yaml"):
         shutil.copy(ROOT / name, folder / name)
     return folder
 
@@ -75,7 +75,8 @@ def nano_profile(folder: Path) -> Path:
     params = params.replace("lock: requirements.lock", f"lock: {ROOT / 'requirements.lock'}")
     (folder / "params.yaml").write_text(params)
     shutil.copy(SUPPORT / "nano_experiments.yaml", folder / "experiments.yaml")
-    shutil.copy(SUPPORT / "nano_claims.yaml", folder / "paper" / "claims.yaml")
+    for name in ("claims", "predictions"):
+        shutil.copy(SUPPORT / f"nano_{name}.yaml", folder / "paper" / f"{name}.yaml")
     shutil.copy(ROOT / "dvc.yaml", folder)
     load_params(folder / "params.yaml")
     return folder

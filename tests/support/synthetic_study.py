@@ -33,12 +33,14 @@ from reproduce.utils.files import read_rows, write_json, write_rows
 VALUES = {"shape": ["round", "square", "oval", "flat", "long"], "hue": ["red", "blue", "green"]}
 KINDS: dict[str, Kind] = {
     "answers-a": "extractive", "answers-b": "extractive", "digests": "abstractive",
+    "joined": "abstractive",
     "orders-a": "instruction", "orders-b": "instruction", "orders-c": "instruction",
     "probe-a": "extractive", "probe-b": "extractive",
 }  # fmt: skip
 SKILL = {
     "base": (0.2, 0.4), "IF": (0.8, 0.3), "CD": (0.3, 0.8), "CD-IF": (0.8, 0.6),
-    "IF-CD": (0.5, 0.8), "MTL": (0.65, 0.65), "ReSet": (0.7, 0.7), "ReSet-S": (0.72, 0.74),
+    "IF-CD": (0.5, 0.8), "MTL": (0.65, 0.65), "MTL-again": (0.65, 0.66), "ReSet": (0.7, 0.7),
+    "ReSet-S": (0.72, 0.74),
 }  # fmt: skip
 """Arm -> chance to follow an instruction, and to be faithful."""
 METRICS = {"extractive": "entailed", "abstractive": "summac"}
@@ -52,7 +54,6 @@ def synthetic_study(folder: Path, seeds: Sequence[int] = (0, 1, 2)) -> Study:
     changes = {
         "seeds": list(seeds),
         "captions": {"controls": "Mind the gap."},
-        "statistics": study.params.statistics.model_copy(update={"resamples": 200}),
         "validation": study.params.validation.model_copy(update={"min_trials": PROMPTS}),
     }
     return replace(study, params=study.params.model_copy(update=changes), folder=folder)
@@ -73,18 +74,27 @@ def write_study(study: Study, rate: Rate | None = None) -> Study:
     for part, sets in (("training", training), ("evaluation", held_out)):
         for name, examples in sets.items():
             write_records(study.artifacts / "data" / part / f"{name}.jsonl", examples)
-    trials = study.artifacts / "judges" / "validation" / "trials.jsonl"
-    write_records(trials, _trials(held_out))
+    validation = study.artifacts / "judges" / "validation"
+    write_records(validation / "trials.jsonl", _trials(held_out))
+    write_records(validation / "trivial.jsonl", _trivial(held_out, rate))
     prompts = [e for examples in training.values() for e in examples]
     for seed in study.params.seeds:
-        scores = study.artifacts / "scores" / f"seed-{seed}"
+        scores = study.artifacts / "scores" / "MTL" / f"seed-{seed}"
         candidates = _candidates(study, prompts, seed, rate)
+        judged = zip(prompts, _judged(prompts, [e.response for e in prompts], rate), strict=True)
+        references = [
+            Candidate(e.dataset, e.id, "reference", 0, e.response, True, judgement)
+            for e, judgement in judged
+        ]
+        write_records(scores / "references.jsonl", references)
         write_records(scores / "prompts.jsonl", prompts)
         write_records(scores / "candidates.jsonl", candidates)
         for name, arm in study.arms.items():
             examples = mix(training, arm.mixture, seed) if arm.mixture else []
             if arm.select:
-                examples = training_examples_from(prompts, candidates, arm.select, seed)
+                examples = training_examples_from(
+                    prompts, references, candidates, arm.select, seed
+                )
             folder, steps = study.results_dir(name, seed), range(1, 9 if arm.trains else 1)
             write_records(folder / "evaluation.jsonl", _responses(name, arm, held_out, seed, rate))
             losses = [{"step": n, "loss": 2 / n, "learning_rate": 1e-3 / n} for n in steps]
@@ -95,6 +105,7 @@ def write_study(study: Study, rate: Rate | None = None) -> Study:
                 # Seed n leaves out n examples as too long.
                 "examples": max(0, len(examples) - seed), "too_long": seed, "steps": len(steps),
                 "datasets": sorted({e.dataset for e in examples}), "parameters": 23,
+                "summed_learning_rate": 0.01, "distance": 0.1,
             })  # fmt: skip
     return study
 
@@ -165,6 +176,15 @@ def _trials(held_out: Sets) -> list[JudgedTrial]:
     ]  # fmt: skip
 
 
+def _trivial(held_out: Sets, rate: Rate | None) -> list[JudgedTrial]:
+    examples = [e for members in held_out.values() for e in members if not e.is_probe]
+    judgements = _judged(examples, ["yes"] * len(examples), rate)
+    return [
+        JudgedTrial(e.dataset, e.kind, e.id, "best constant", "yes", judgement)
+        for e, judgement in zip(examples, judgements, strict=True)
+    ]
+
+
 def _entailment(pairs: Any) -> Any:
     # The larger the share of the hypothesis's words in the premise, the more it is entailed.
     shares = []
@@ -198,7 +218,10 @@ def _examples(dataset: str, part: str, size: int) -> list[Example]:
             rules = tuple({"id": "includes", "words": [word]} for word in ("yes", "end"))
             example = Example(dataset, kind, f"Do {name}.", "yes end", instructions=rules)
         elif kind == "abstractive":
-            example = Example(dataset, kind, f"Sum up {context}", context, context, (context,))
+            is_joint = dataset == "joined"
+            rules = ({"id": "includes", "words": ["heavy"]},) if is_joint else ()
+            example = Example(dataset, kind, f"Sum up {context}", context, context, (context,),
+                              rules, is_joint=is_joint)  # fmt: skip
         else:
             prompt, is_probe = f"{context} Which {topic}?", dataset.startswith("probe")
             example = Example(dataset, kind, prompt, truth, context, (truth,), (), "", memorised,

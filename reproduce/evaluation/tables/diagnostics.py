@@ -173,7 +173,7 @@ def study(results: Results) -> Table:
         "profile": results.study.params.profile, "parameters": results.parameters,
         "fine_tuning": results.study.params.training.tuned,
         "seeds": len(results.seeds), "arms": len(results.arms), **prompts,
-        "confidence": results.statistics.confidence,
+        "confidence": results.confidence,
     }])  # fmt: skip
 
 

@@ -4,8 +4,7 @@ from collections import defaultdict
 
 import numpy as np
 
-from reproduce.bootstrap import bootstrap_auc
-from reproduce.config import Claims
+from reproduce.config import ENTAILMENT_METRICS, Claims
 from reproduce.evaluation.results import (
     BASE,
     FAITHFULNESS,
@@ -20,6 +19,7 @@ from reproduce.evaluation.results import (
 )
 from reproduce.evaluation.tables.render import Table, TableRow, in_brackets, note_on_intervals
 from reproduce.evaluation.tables.verdicts import comparison
+from reproduce.intervals import auc_interval
 from reproduce.judges.text import SPLITTER_NOTE
 from reproduce.judges.validation import SAME_PASSAGE, VALID, auc, faithfulness_auc, validity
 from reproduce.utils.formatting import numbered, over, span
@@ -34,7 +34,15 @@ RESPONSE_SCORES = {"entailed": "By entailment", "coverage": "Coverage",
                    "k_precision": "K-precision"}  # fmt: skip
 COMPARED_METRICS = [
     METRICS[name]
-    for name in ("faithfulness", "coverage", "k_precision", "states_answer", "token_f1", "rouge_l")
+    for name in (
+        "faithfulness",
+        "faithful_answer",
+        "coverage",
+        "k_precision",
+        "states_answer",
+        "token_f1",
+        "rouge_l",
+    )
 ]
 INSTRUCTION_ARMS = (BASE, "IF", "CD", MTL, RESET, RESET_S)
 
@@ -73,8 +81,9 @@ def judge_validation(results: Results) -> Table:
         "Scores that use references compare the right response with the other references, or "
         "with itself where there is no other.",
         SPLITTER_NOTE,
-        f"A faithfulness metric needs an AUC of {params.validation.min_auc:g} on the same passage, "
-        f"on at least {params.validation.min_trials} examples, to be used for claims.",
+        "A faithfulness metric is used for claims if its AUC on the same passage has a lower end "
+        f"of {params.validation.min_auc:g} at least, on {params.validation.min_trials} examples "
+        "or more.",
         f"n = {span(cell.interval.prompts for cell in cells)} examples per cell. "
         + in_brackets(results, "over examples"),
     ]
@@ -115,7 +124,7 @@ def judges_on_responses(results: Results) -> Table:
                 list(zip(group["example"], group[score], strict=True))
                 for group in (responses[is_right], responses[~is_right])
             )
-            row[score] = Estimate(bootstrap_auc(right, wrong, **results.statistics.model_dump()))
+            row[score] = Estimate(auc_interval(right, wrong, results.confidence))
         rows.append(row)
     headers = {"dataset": "Data set", "answers": "Responses", "right": "Right", **RESPONSE_SCORES}
     return Table(
@@ -183,7 +192,8 @@ def faithfulness_metrics(results: Results, tested: Claims) -> Table:
         for arms, difference in differences.items()
         for name in results.datasets(TASK)
     ]  # fmt: skip
-    deciding = "entailment" if results.lowest(FAITHFULNESS) < 0 else "words of the passage"
+    by_entailment = set(results.faithfulness_metrics.values()) & set(ENTAILMENT_METRICS)
+    deciding = "entailment" if by_entailment else "words of the passage"
     headers = {"comparison": "Difference", "dataset": "Data set",
                "used_for_claims": "Used for claims",
                **{metric.name: metric.title for metric in COMPARED_METRICS},

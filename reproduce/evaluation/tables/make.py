@@ -27,7 +27,7 @@ from reproduce.evaluation.tables.reward_tables import (
     rewards,
 )
 from reproduce.evaluation.tables.samples import generations, prompts, samples
-from reproduce.evaluation.tables.verdicts import CLAIM_METRICS, claims
+from reproduce.evaluation.tables.verdicts import CLAIM_METRICS, claims, predictions
 from reproduce.judges.text import SPLITTER_NOTE
 from reproduce.study import Study
 from reproduce.utils.files import atomic_dir, write_json, write_text
@@ -61,7 +61,9 @@ def make_tables(study: Study) -> None:
         diagnostics.diagnostics(results),
         diagnostics.losses(results),
         diagnostics.study(results),
+        score_tables.trivial(results),
         claims(results, tested),
+        predictions(results),
         generations(results, {*main, *compared}),
     ]
     if is_complete:

@@ -97,11 +97,7 @@ def note_on_intervals(results: Results, rows: Sequence[TableRow]) -> str:
 
 def in_brackets(results: Results, over_what: str) -> str:
     """Return a sentence on the intervals of a table."""
-    settings = results.statistics
-    return (
-        f"In brackets: {percent(settings.confidence)} percentile interval of {settings.resamples} "
-        f"bootstrap resamples {over_what}."
-    )
+    return f"In brackets: {percent(results.confidence)} interval {over_what}."
 
 
 def cell_text(cell: Cell) -> str:

@@ -12,15 +12,13 @@ from reproduce.reset.select import (
     complete_candidates,
     judgement_of,
     reward,
-    select_best,
+    select,
 )
 from reproduce.schema import read_candidates, read_examples
 from reproduce.utils.formatting import numbered
 
 GROUPS = ("prompts", "drawn", "considered", "kept")
 BIN_WIDTH = 0.1
-LOWEST = -1.0
-"""Rewards are between -1, as faithfulness may be negative, and 1."""
 
 
 def read_selections(results: Results) -> pd.DataFrame:
@@ -32,23 +30,23 @@ def read_selections(results: Results) -> pd.DataFrame:
     """
     rows = []
     for seed in results.seeds:
-        folder = results.study.artifacts / "scores" / f"seed-{seed}"
-        if not folder.is_dir():
-            continue  # A published seed, made elsewhere.
-        prompts = read_examples(folder / "prompts.jsonl")
-        candidates = read_candidates(folder / "candidates.jsonl")
-        sides = {example.dataset: example.side for example in prompts}
         for arm in (RESET, RESET_S):
             if arm not in results.arms:
                 continue
             selection = results.arms[arm].select
             assert selection is not None, f"{arm} selects from candidates"
+            folder = results.study.artifacts / results.arms[arm].source / f"seed-{seed}"
+            if not folder.is_dir():
+                continue  # A published seed, made elsewhere.
+            prompts = read_examples(folder / "prompts.jsonl")
+            candidates = read_candidates(folder / "candidates.jsonl")
+            sides = {example.dataset: example.side for example in prompts}
             complete = complete_candidates(candidates, selection)
             groups = (
                 [(example.dataset, math.nan) for example in prompts],
                 [(c.dataset, math.nan) for c in candidate_pool(candidates, selection)],
                 [(c.dataset, reward(judgement_of(c), selection.weights)) for c in complete],
-                [(c.dataset, value) for c, value in select_best(complete, selection, seed)],
+                [(c.dataset, value) for c, value in select(complete, selection, seed)],
             )
             rows += [
                 (results.labels[arm], seed, group, dataset, sides[dataset], value)
@@ -94,19 +92,19 @@ def rewards(selections: pd.DataFrame) -> Table:
 def reward_distribution(selections: pd.DataFrame) -> Table:
     """Return histograms of the rewards, complete and selected, one row per bin; all seeds."""
     rows: list[TableRow] = []
-    num_bins = round((1 - LOWEST) / BIN_WIDTH)
+    num_bins = round(1 / BIN_WIDTH)
     for label, method in selections.groupby("label", sort=False):
         for side in sorted(method["side"].unique()):
             for group in ("considered", "kept"):
                 members = method[(method["side"] == side) & (method["group"] == group)]
                 # The small number keeps 0.3, stored as a little less, in the bin from 0.3 on.
-                bins = ((members["reward"] - LOWEST) / BIN_WIDTH + 1e-9).astype(int)
+                bins = (members["reward"] / BIN_WIDTH + 1e-9).astype(int)
                 counts = np.bincount(bins.clip(upper=num_bins - 1), minlength=num_bins)
                 rows += [
                     {
                         "label": str(label), "side": side, "group": group,
-                        "low": round(LOWEST + number * BIN_WIDTH, 6),
-                        "high": round(LOWEST + (number + 1) * BIN_WIDTH, 6),
+                        "low": round(number * BIN_WIDTH, 6),
+                        "high": round((number + 1) * BIN_WIDTH, 6),
                         "count": int(count), "share": float(count / max(1, len(members))),
                     }
                     for number, count in enumerate(counts)

@@ -4,14 +4,16 @@ import numpy as np
 
 from reproduce.evaluation.results import (
     BASE,
+    BOTH,
     FAITHFULNESS,
     INSTRUCTION,
+    JOINT_SUCCESS,
     MAIN_ARMS,
     METRICS,
     MTL,
+    MTL_AGAIN,
     OBJECTIVES,
     RESET,
-    RESET_FULL,
     RESET_S,
     TASK,
     Estimate,
@@ -21,12 +23,14 @@ from reproduce.evaluation.tables.render import Table, TableRow, note_on_interval
 from reproduce.judges.text import SPLITTER_NOTE
 
 TITLES = {metric.name: metric.title for metric in OBJECTIVES}
-DIFFERENCES = {f"{metric.name}_difference": f"Δ {metric.title}" for metric in OBJECTIVES}
+COMPARED = (INSTRUCTION, FAITHFULNESS, TASK, JOINT_SUCCESS, BOTH)
+"""What an arm is compared with another in."""
+DIFFERENCES = {f"{metric.name}_difference": f"Δ {metric.title}" for metric in COMPARED}
 LISTED_METRICS = [metric for name, metric in METRICS.items() if name != "states_answer"]
 """What scores.csv has of the end of training."""
 SECONDARY = [METRICS[name] for name in (
-    "prompt_strict", "prompt_loose", "coverage", "k_precision", "exact_match", "token_f1",
-    "rouge_l",
+    "faithful_answer", "prompt_strict", "prompt_loose", "coverage", "k_precision", "exact_match",
+    "token_f1", "rouge_l",
 )]  # fmt: skip
 
 
@@ -81,7 +85,7 @@ def training_curve(results: Results) -> Table:
 def methods(results: Results) -> Table:
     """Return the main arms by objective, and their paired difference to MTL."""
     rows = [_row(results, arm, (arm, MTL)) for arm in MAIN_ARMS]
-    headers = {"label": "Arm", **TITLES, **DIFFERENCES}
+    headers = {"label": "Arm", **TITLES, JOINT_SUCCESS.name: JOINT_SUCCESS.title, **DIFFERENCES}
     meaning = "the share of a prompt's instructions that is followed"
     if results.has_ratings:
         headers[INSTRUCTION.name] = "IF, rated"
@@ -89,7 +93,9 @@ def methods(results: Results) -> Table:
     return Table(
         "methods", rows, headers, "Main results",
         "Specialists, two-stage fine-tuning, multi-task learning (MTL), ReSet and ReSet-S.",
-        (f"Scores are means over data sets. IF: {meaning}. Δ: paired difference to MTL.",
+        (f"Scores are means over data sets. IF: {meaning}. Both at once: share of the prompts with "
+         "a passage and instructions whose response is faithful and follows all instructions. "
+         "Δ: paired difference to MTL.",
          f"Fine-tuning: {results.study.params.training.tuned}.", SPLITTER_NOTE,
          note_on_intervals(results, rows)),
     )  # fmt: skip
@@ -153,33 +159,49 @@ def data_size(results: Results) -> Table:
 
 
 def ablations(results: Results) -> Table:
-    """Return the variants of ReSet, and ReSet minus each; Base and ReSet have no difference."""
-    arms = (BASE, RESET, *results.arms_of("drivers"))
-    rows = [_row(results, arm, (arm if arm == BASE else RESET, arm)) for arm in arms]
+    """Return the variants of ReSet, and ReSet minus each."""
+    rows = [_row(results, arm, (RESET, arm)) for arm in results.arms_of("ablations")]
     return Table(
         "ablations", rows, {"label": "Arm", **TITLES, **DIFFERENCES}, "Ablations",
-        "ReSet with one decoding strategy, without one judge, with one of the two changes of "
-        "ReSet-S, or with the full schedule.",
-        ("Full schedule: the epochs and learning rate of MTL, not of the short continuation.",
-         "Δ: ReSet minus the arm, paired.", note_on_intervals(results, rows)),
+        "Variants of ReSet, and other ways to reconcile both objectives.",
+        ("Δ: ReSet minus the arm, paired.", note_on_intervals(results, rows)),
     )  # fmt: skip
 
 
 def controls(results: Results) -> Table:
-    """Return the controls, and the method that each is a control of minus it; Base first."""
-    rows = [_row(results, BASE, (BASE, BASE), {"method": None})]
-    for arm in results.arms_of("controls"):
-        method = method_of(results, arm)
-        if not results.arms[arm].use_continuation:
-            method = RESET_FULL
-        elif method == MTL:
-            method = RESET
-        rows.append(_row(results, arm, (method, arm), {"method": results.labels[method]}))
-    headers = {"label": "Control", "method": "Method", **TITLES, **DIFFERENCES}
+    """Return MTL trained further with other responses than ReSet's, and ReSet minus each."""
+    names = [MTL_AGAIN, *results.arms_of("controls")]
+    rows = [
+        _row(results, arm, (RESET, arm), {
+            "examples": results.num_examples(arm), "steps": results.mean_of(arm, "steps"),
+            "rate": results.mean_of(arm, "summed_learning_rate"),
+            "distance": results.mean_of(arm, "distance"),
+        })
+        for arm in (*names, RESET, RESET_S)
+    ]  # fmt: skip
+    headers = {"label": "Arm", "examples": "Examples", "steps": "Steps", "rate": "Summed rate",
+               "distance": "Distance", **TITLES, **DIFFERENCES}  # fmt: skip
     return Table(
-        "controls", rows, headers, "Controls", "MTL trained further without selection by reward.",
-        ("A control has as many examples as its method; those that repeat MTL have all of MTL's.",
-         "Δ: the method minus the control, paired.", note_on_intervals(results, rows)),
+        "controls", rows, headers, "Controls", "MTL trained further, with equal steps.",
+        ("Summed rate: of learning, over all steps. Distance: |weights − MTL's| / |MTL's|.",
+         "Δ: ReSet minus the arm, paired.", note_on_intervals(results, rows)),
+    )  # fmt: skip
+
+
+def trivial(results: Results) -> Table:
+    """Return the scores of responses that need no model."""
+    rows: list[TableRow] = []
+    for variant in dict.fromkeys(trial.variant for trial in results.trivial):
+        row: TableRow = {"response": variant}
+        for metric in (INSTRUCTION, FAITHFULNESS, METRICS["faithful_answer"], JOINT_SUCCESS):
+            row[metric.name] = results.trivial_score(metric, variant)
+        rows.append(row)
+    headers = {"response": "Response", **{m: METRICS[m].title for m in rows[0] if m in METRICS}}
+    return Table(
+        "trivial", rows, headers, "Trivial responses",
+        "What responses reach that need no model: a score below these says nothing of an arm.",
+        ("Best constant: of the references of the first training prompts, and of \"yes\", the one "
+         "response to all prompts with the highest score in instruction following.",),
     )  # fmt: skip
 
 
@@ -194,9 +216,10 @@ def scores(results: Results) -> Table:
                     if estimate := results.estimate(metric, arm, None, fraction, datasets):
                         rows.append({
                             **results.names(arm), "train_fraction": fraction, "dataset": dataset,
-                            "measure": metric.name, **vars(estimate.interval),
-                            "dropped": estimate.dropped,
-                            "confidence": results.statistics.confidence,
+                            "measure": metric.name, "mean": estimate.interval.mean,
+                            "low": estimate.interval.low, "high": estimate.interval.high,
+                            "prompts": estimate.interval.prompts, "seeds": estimate.interval.seeds,
+                            "dropped": estimate.dropped, "confidence": results.confidence,
                         })  # fmt: skip
     return Table("scores", rows)
 
@@ -206,7 +229,7 @@ def method_of(results: Results, arm: str) -> str:
     selection, reset = results.arms[arm].select, results.arms[RESET].select
     if selection is None:
         return MTL
-    return RESET if reset and selection.pool_fraction == reset.pool_fraction else RESET_S
+    return RESET if reset and selection.candidates == reset.candidates else RESET_S
 
 
 def _row(
@@ -214,9 +237,9 @@ def _row(
 ) -> TableRow:
     """Return an arm's names, `facts`, objectives, and the paired differences of two arms."""
     row: TableRow = {**results.names(arm), **(facts or {})}
-    row |= {metric.name: results.estimate(metric, arm) for metric in OBJECTIVES}
+    row |= {metric.name: results.estimate(metric, arm) for metric in (*OBJECTIVES, JOINT_SUCCESS)}
     if pair:
-        for metric in OBJECTIVES:
+        for metric in COMPARED:
             difference = results.estimate(metric, *pair) if pair[0] != pair[1] else None
             row[f"{metric.name}_difference"] = difference
     return row

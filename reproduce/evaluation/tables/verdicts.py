@@ -1,88 +1,184 @@
-"""The claims of the paper, each as paired differences of two arms with a verdict."""
+"""The claims of the paper, each as paired differences of two arms with a verdict; predictions."""
 
+from collections.abc import Sequence
 from typing import Literal
 
-from reproduce.bootstrap import Interval
-from reproduce.config import Claims, Difference
+from reproduce.config import Claims, Difference, Pair
 from reproduce.evaluation.results import (
     BASE,
     BOTH,
+    BOTH_ANSWER,
+    FAITHFUL_ANSWER,
     FAITHFULNESS,
     INSTRUCTION,
     METRICS,
     TASK,
+    Estimate,
     Metric,
     Results,
 )
 from reproduce.evaluation.tables.render import Table, TableRow, note_on_intervals
+from reproduce.intervals import Interval, holm
 from reproduce.utils.formatting import percent
 
-Verdict = Literal["supported", "not supported", "undecided"]
+Verdict = Literal[
+    "supported", "ruled out", "inconclusive", "depends on the metric", "not testable"
+]  # fmt: skip
 
 CLAIM_METRICS = {"both": BOTH, **METRICS}
+SECOND_METRICS = {FAITHFULNESS: FAITHFUL_ANSWER, BOTH: BOTH_ANSWER}
+"""The metric that must agree with the first one."""
 
 
-def verdict(interval: Interval, direction: str, minimum_effect: float) -> Verdict:
+def verdict(interval: Interval, p: float, difference: Difference, minimum: float, level: float
+            ) -> Verdict:  # fmt: skip
     """Return what an interval means for a claim that a difference is "below 0" or "above 0".
 
-    "supported" if the whole interval is on the claimed side of 0 and the mean is at least
-    `minimum_effect`; "not supported" if the whole interval rules out an effect of
-    `minimum_effect` on that side; else "undecided".
+    "supported" if the mean is at least `minimum` on the claimed side and `p`, adjusted for the
+    number of comparisons, below 1 - `level`; "ruled out" if the whole interval excludes an effect
+    of `minimum` on that side; else "inconclusive".
     """
-    sign = 1 if direction == "above 0" else -1
-    low, high = sorted((sign * interval.low, sign * interval.high))
-    if low > 0 and sign * interval.mean >= minimum_effect:
+    sign = 1 if difference.direction == "above 0" else -1
+    if sign * interval.mean >= minimum and p < 1 - level:
         return "supported"
-    return "not supported" if high < minimum_effect else "undecided"
+    highest = max(sign * interval.low, sign * interval.high)
+    return "ruled out" if highest < minimum else "inconclusive"
 
 
 def claims(results: Results, tested: Claims) -> Table:
     """Return one row per difference that a claim is about, if both arms have results."""
+    compared = [
+        (claim, difference)
+        for claim in tested.claims.values()
+        for difference in claim.differences
+        if results.arms.keys() >= {difference.arm, difference.against}
+    ]
+    differences = [difference for _, difference in compared]
+    is_primary = [difference in claim.primary for claim, difference in compared]
+    effects, adjusted, verdicts = _verdicts(results, differences, is_primary, tested, second=False)
+    others, _, second = _verdicts(results, differences, is_primary, tested, second=True)
     rows: list[TableRow] = []
-    for claim in tested.claims.values():
-        for difference in claim.differences:
-            metric, arms = CLAIM_METRICS[difference.metric], (difference.arm, difference.against)
-            if not results.arms.keys() >= set(arms):
-                continue
-            effect = results.estimate(metric, *arms)
-            minimum = tested.minimum_effect * (1 - results.lowest(metric))
-            decided = verdict(effect.interval, difference.direction, minimum) if effect else None
-            rows.append({
-                "claim": claim.claim, "of": difference.arm, "minus": difference.against,
-                "source": f"{claim.source} ({claim.label})",
-                "comparison": comparison(results, difference),
-                # "IF" would be taken for the arm next to it.
-                "measure": "Instruction following" if metric is INSTRUCTION else metric.title,
-                "base": results.estimate(metric, BASE) if BASE in results.arms else None,
-                "role": "primary" if difference in claim.primary else "secondary",
-                "direction": difference.direction, "effect": effect,
-                "judge": _judges(results, metric),
-                "n": effect.interval.prompts if effect else 0, "seeds": len(results.seeds),
-                "examples": " against ".join(f"{results.num_examples(arm):.0f}" for arm in arms),
-                "smallest": f"{minimum:g}",
-                "verdict": decided or "undecided",
-            })  # fmt: skip
+    for n, (claim, difference) in enumerate(compared):
+        metric, effect = CLAIM_METRICS[difference.metric], effects[n]
+        decided = verdicts[n] if verdicts[n] == second[n] else "depends on the metric"
+        if not all(_holds(results, needed) for needed in claim.requires):
+            decided = "not testable"
+        arms = (difference.arm, difference.against)
+        rows.append({
+            "claim": claim.claim, "of": difference.arm, "minus": difference.against,
+            "source": f"{claim.source} ({claim.label})",
+            "comparison": comparison(results, difference),
+            # "IF" would be taken for the arm next to it.
+            "measure": "Instruction following" if metric is INSTRUCTION else metric.title,
+            "base": results.estimate(metric, BASE) if BASE in results.arms else None,
+            "role": "primary" if is_primary[n] else "secondary",
+            "direction": difference.direction, "effect": effect,
+            "second": others[n] if metric in SECOND_METRICS else None,
+            "p": adjusted[n], "judge": _judges(results, metric),
+            "n": effect.interval.prompts if effect else 0, "seeds": len(results.seeds),
+            "examples": " against ".join(f"{results.num_examples(arm):.0f}" for arm in arms),
+            "steps": " against ".join(f"{results.total_steps(arm):.0f}" for arm in arms),
+            "smallest": f"{tested.minimum_effect:g}",
+            "verdict": decided,
+        })  # fmt: skip
     headers = {
         "claim": "Claim", "comparison": "Difference", "measure": "Metric", "role": "Role",
-        "direction": "Claimed", "effect": "Effect", "smallest": "Minimum effect",
-        "verdict": "Verdict", "base": "Score of Base", "examples": "Examples of the last stage",
+        "direction": "Claimed", "effect": "Effect", "second": "Faithful and answers", "p": "p",
+        "verdict": "Verdict", "base": "Score of Base", "steps": "Steps",
     }  # fmt: skip
-    share = percent(tested.minimum_effect)
-    scale = "; faithfulness runs from -1 to 1" if results.lowest(FAITHFULNESS) < 0 else ""
+    requirements = {claim.claim: [comparison(results, r) for r in claim.requires]
+                    for claim in tested.claims.values() if claim.requires}  # fmt: skip
     return Table(
         "claims", rows, headers,
         "Verdicts on the paper's claims",
         "Each claim as paired differences of two arms; primary ones decide it.",
-        ("Supported: the whole interval is on the claimed side of 0, and the effect is at least "
-         f"the minimum effect ({share} of the metric's range{scale}). Not supported: the whole "
-         "interval rules out such an effect. Undecided: neither.",
-         "No correction for the number of comparisons.", note_on_intervals(results, rows)),
+        (f"Supported: the effect is at least {percent(tested.minimum_effect)} of the metric's "
+         f"range, and p below {1 - results.confidence:.2g}. Ruled out: the whole interval excludes "
+         "such an effect. Inconclusive: neither. Depends on the metric: the verdicts by "
+         "faithfulness and by \"faithful and answers\" differ. Not testable: a model that should "
+         "be better by design is not.",
+         "p: of primary differences, adjusted for their number (Holm). Steps: from the pretrained "
+         "model on.",
+         *(f"{claim} is testable if above 0: {', '.join(names)}."
+           for claim, names in requirements.items()),
+         note_on_intervals(results, rows)),
     )  # fmt: skip
 
 
-def comparison(results: Results, difference: Difference) -> str:
+def _verdicts(
+    results: Results, differences: Sequence[Difference], is_primary: Sequence[bool],
+    tested: Claims, second: bool,
+) -> tuple[list[Estimate | None], list[float | None], list[Verdict]]:  # fmt: skip
+    """Return per difference its effect, its p-value and its verdict, by the first or second metric.
+
+    The p-values of primary differences are adjusted for their number.
+    """
+    effects: list[Estimate | None] = []
+    for difference in differences:
+        metric = CLAIM_METRICS[difference.metric]
+        if second and (other := SECOND_METRICS.get(metric)) and results.datasets(other):
+            metric = other
+        effects.append(results.estimate(metric, difference.arm, difference.against))
+    places = [n for n, effect in enumerate(effects) if effect and is_primary[n]]
+    raw = [effect.interval.p if effect else None for effect in effects]
+    adjusted = dict(zip(places, holm([raw[n] or 0.0 for n in places]), strict=True))
+    p_values = [adjusted.get(n, p) for n, p in enumerate(raw)]
+    verdicts: list[Verdict] = [
+        verdict(effect.interval, p, difference, tested.minimum_effect, results.confidence)
+        if effect and p is not None else "inconclusive"
+        for effect, p, difference in zip(effects, p_values, differences, strict=True)
+    ]  # fmt: skip
+    return effects, p_values, verdicts
+
+
+def _holds(results: Results, needed: Difference) -> bool:
+    """Return whether the interval of a difference is on its claimed side of 0."""
+    if not results.arms.keys() >= {needed.arm, needed.against}:
+        return False
+    effect = results.estimate(CLAIM_METRICS[needed.metric], needed.arm, needed.against)
+    if effect is None:
+        return False
+    interval = effect.interval
+    return interval.low > 0 if needed.direction == "above 0" else interval.high < 0
+
+
+def predictions(results: Results) -> Table:
+    """Return what was predicted of this profile before its runs, and what was measured."""
+    rows: list[TableRow] = []
+    for name, predicted in results.study.predictions.items():
+        if not results.arms.keys() >= {predicted.arm, predicted.against}:
+            continue
+        effect = results.estimate(CLAIM_METRICS[predicted.metric], predicted.arm, predicted.against)
+        low, high = predicted.expected
+        outcome = "not measured"
+        if effect:
+            interval = effect.interval
+            beyond = (interval.low > predicted.refuted_above if predicted.refuted_above is not None
+                      else interval.high < (predicted.refuted_below or 0.0))  # fmt: skip
+            within = low <= interval.mean <= high
+            outcome = "refuted" if beyond else "as predicted" if within else "open"
+        rows.append({
+            "name": name, "comparison": comparison(results, predicted),
+            "measure": CLAIM_METRICS[predicted.metric].title,
+            "expected": f"{low:+g} to {high:+g}", "refuted": predicted.refuted,
+            "effect": effect, "outcome": outcome, "statement": predicted.statement,
+        })  # fmt: skip
+    headers = {
+        "name": "Prediction", "statement": "Statement", "comparison": "Difference",
+        "measure": "Metric", "expected": "Expected", "refuted": "Refuted if", "effect": "Measured",
+        "outcome": "Outcome",
+    }  # fmt: skip
+    return Table(
+        "predictions", rows, headers, "Predictions",
+        "What paper/predictions.yaml said before the runs, and what they gave.",
+        ("Refuted: the whole interval lies beyond the number. As predicted: not refuted, and the "
+         "mean lies in the expected range. Open: neither.", note_on_intervals(results, rows)),
+    )  # fmt: skip
+
+
+def comparison(results: Results, difference: Pair) -> str:
     """Return "(CD → IF) − CD": the labels of the two arms."""
-    labels = [results.labels[arm] for arm in (difference.arm, difference.against)]
+    labels = [results.labels.get(arm, arm) for arm in (difference.arm, difference.against)]
     return " − ".join(f"({label})" if " " in label else label for label in labels)
 
 
