@@ -12,9 +12,10 @@ from typing import Any
 
 from reproduce.judges.checkers import CHECKERS as OWN
 from reproduce.judges.checkers import RELATIONS, Checker
+from reproduce.judges.ifeval import IFEVAL, LANGUAGES
 from reproduce.judges.text import has_words, plain_quotes
 
-CHECKERS: Mapping[str, Checker] = OWN
+CHECKERS: Mapping[str, Checker] = {**OWN, **IFEVAL}
 """Instruction id -> checker."""
 
 
@@ -88,11 +89,12 @@ def _is_text(value: Any) -> bool:
     return isinstance(value, str) and bool(value.strip())
 
 
-def _is_count(value: Any) -> bool:
-    return type(value) is int and value >= 0
+def _is_count(value: Any, least: int = 0) -> bool:
+    return type(value) is int and value >= least
 
 
 _COUNT = ("a whole number from 0", _is_count)
+_NUMBER = ("a whole number from 1", lambda value: _is_count(value, 1))
 _RELATION = (
     f"one of {', '.join(map(repr, RELATIONS))}",
     lambda value: isinstance(value, str) and value in RELATIONS,
@@ -104,9 +106,16 @@ _TEXTS = (
 )
 # The allowed values of each argument, in words and as a test, for all checkers.
 _ARGUMENTS: dict[str, tuple[str, Callable[[Any], bool]]] = {
-    "n": _COUNT,
-    "relation": _RELATION,
-    "words": _TEXTS,
-    **dict.fromkeys(("word", "phrase", "marker"), _TEXT),
+    **dict.fromkeys(
+        ("n", "num_sentences", "num_words", "num_placeholders", "num_bullets", "num_highlights",
+         "num_sections", "frequency", "let_frequency", "capital_frequency"), _COUNT),
+    **dict.fromkeys(("num_paragraphs", "nth_paragraph"), _NUMBER),
+    **dict.fromkeys(("relation", "let_relation", "capital_relation"), _RELATION),
+    **dict.fromkeys(("words", "keywords", "forbidden_words"), _TEXTS),
+    **dict.fromkeys(
+        ("word", "phrase", "marker", "keyword", "first_word", "postscript_marker",
+         "section_spliter", "prompt_to_repeat", "end_phrase"), _TEXT),
     "mark": ("one of '-', '*'", lambda value: value in ("-", "*")),
-}
+    "letter": ("one character", lambda value: _is_text(value) and len(value) == 1),
+    "language": (f"one of {', '.join(LANGUAGES)}", lambda value: value in LANGUAGES),
+}  # fmt: skip
