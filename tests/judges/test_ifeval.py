@@ -1,10 +1,12 @@
 """IFEval's 25 types on responses that follow and that do not, and on IFEval's own file."""
 
 import json
+import os
 from typing import Any
 
 import pytest
 
+from reproduce.download import fetch
 from reproduce.judges.ifeval import IFEVAL, asked_words
 from reproduce.judges.instructions import CHECKERS, bind, check_loose, check_strict
 
@@ -177,3 +179,14 @@ def test_an_error_says_what_is_allowed(instruction: dict[str, Any], parts: list[
 )  # fmt: skip
 def test_words_that_instructions_ask_for(instructions: list[dict[str, Any]], words: int) -> None:
     assert asked_words(instructions) == words
+
+
+@pytest.mark.skipif("REPRODUCE_MIRROR" not in os.environ, reason="REPRODUCE_MIRROR is not set")
+def test_every_instruction_of_ifeval_binds_and_no_type_is_missing() -> None:
+    rows = [json.loads(line) for line in fetch("ifeval").open(encoding="utf-8")]
+    seen = set()
+    for row in rows:
+        for name, arguments in zip(row["instruction_id_list"], row["kwargs"], strict=True):
+            seen.add(name)
+            bind({"id": name, **arguments})("A response.")
+    assert (len(rows), seen) == (541, set(IFEVAL))
