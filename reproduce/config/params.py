@@ -95,6 +95,8 @@ class TextSet(Strict):
         response_words: longest reference response.
         prompt_bytes: longest prompt in UTF-8: an upper bound of its tokens where a tokenizer
             falls back to bytes.
+        asked_words: leave out prompts with instructions of IFEval that ask for more words
+            (judges.ifeval.asked_words says how these are counted).
     """
 
     repo: str
@@ -111,6 +113,7 @@ class TextSet(Strict):
     context_words: Count | None = None
     response_words: Count | None = None
     prompt_bytes: Count | None = None
+    asked_words: Count | None = None
 
     @model_validator(mode="after")
     def _splits(self) -> "TextSet":

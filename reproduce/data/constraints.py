@@ -78,14 +78,15 @@ COMMON = frozenset(
 
 
 def constrain(example: Example, rng: random.Random, any_response: bool = False) -> Example:
-    """Return an IF example with 1 or 2 constraints in its prompt, and a CD example as it is.
+    """Return an IF example with 1 or 2 constraints in its prompt, and others as they are.
 
-    Half of the examples get one constraint, half one on the wording and one on the length. The
-    reference response follows them; for lower case, upper case and double quotes it is
-    transformed. With `any_response` they are such that any answer can follow them, and the
-    reference response is emptied because it may not. Raises ValueError for an empty one otherwise.
+    Others are CD examples, and those with instructions of their own. Half of the examples get one
+    constraint, half one on the wording and one on the length. The reference response follows them;
+    for lower case, upper case and double quotes it is transformed. With `any_response` they are
+    such that any answer can follow them, and the reference response is emptied because it may not.
+    Raises ValueError for an empty one otherwise.
     """
-    if example.side == "CD":
+    if example.side == "CD" or example.instructions:
         return example
     instructions, response = _open(example, rng) if any_response else _followed(example, rng)
     texts = [_worded(instruction, rng) for instruction in instructions]

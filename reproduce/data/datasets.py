@@ -19,6 +19,7 @@ from reproduce.data.constraints import constrain
 from reproduce.data.overlap import dedup_keys, overlap, training_ngrams
 from reproduce.data.parsers import FORMATS, Parser, Row, Skipped, own_row
 from reproduce.download import fetch, hub_error
+from reproduce.judges.ifeval import asked_words
 from reproduce.schema import Example, Sets
 from reproduce.utils.files import UnusableFile, short_hash
 
@@ -37,6 +38,7 @@ LENGTHS: Mapping[str, Callable[[Example], int]] = {
     "context_words": lambda example: len(example.context.split()),
     "response_words": lambda example: len(example.response.split()),
     "prompt_bytes": lambda example: len(example.prompt.encode()),
+    "asked_words": lambda example: asked_words(example.instructions),
 }
 """Limit of a data set -> the length that it bounds; the response is the reference response."""
 
@@ -70,6 +72,7 @@ PINNED_SETS: Mapping[str, PinnedSet] = {
     "user-oriented": PinnedSet("seed-tasks", evaluation=("user-oriented",)),
     "vicuna": PinnedSet("mt-bench", evaluation=("vicuna-bench",)),
     "mt-bench": PinnedSet("mt-bench", evaluation=("mt-bench",)),
+    "ifeval": PinnedSet("ifeval", evaluation=("ifeval",)),
 }
 """The data sets that `data.real.sets` may name."""
 
@@ -131,8 +134,8 @@ def pinned_sets(sets: Mapping[str, Limits], seed: int) -> RealText:
     """Return a random sample of pinned data sets, of at most as many examples as `sets` says.
 
     No group, context or prompt (before its constraints) is on both sides, across all of `sets`.
-    Instructions get constraints. The split is the same for every seed. Raises UnusableFile for a
-    file that cannot be had, or with too many invalid rows.
+    IF prompts without instructions get constraints. The split is the same for every seed. Raises
+    UnusableFile for a file that cannot be had, or with too many invalid rows.
     """
     pools, counts = pinned_pools(sets)
     train: Sets = {}
@@ -189,8 +192,7 @@ def text_sets(sets: Mapping[str, TextSet], seed: int, verifiable: bool = False) 
         for part, part_sets in (("train", train), ("eval", evaluation)):
             for name, examples in part_sets.items():
                 part_sets[name] = [
-                    e if e.instructions else constrain(e, random.Random(f"{seed}/{part}/{e.id}"))
-                    for e in examples
+                    constrain(e, random.Random(f"{seed}/{part}/{e.id}")) for e in examples
                 ]
     return train, evaluation, list(counts.values())
 
@@ -372,7 +374,7 @@ def _first_hashed(
     rows = tqdm(set_rows(settings, part), f"reading {name}, {part}", disable=None)
     examples = parse_rows(
         rows, settings.repo, settings.layout or "own", Counts(name) if again else counts,
-        partial(own_row, settings) if settings.kind else None,
+        partial(own_row, settings, trains=part == "train") if settings.kind else None,
     )  # fmt: skip
     if divided:
         # A stream cannot rank its groups, so the share is one of the range of the hash.

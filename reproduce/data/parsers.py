@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -198,6 +199,24 @@ def _first_turn(dataset: str, row: Row) -> Example:
     return _instruction(dataset, row["turns"][0], (row.get("reference") or [""])[0].strip())
 
 
+def _ifeval(dataset: str, row: Row) -> Example:
+    example = _instruction(dataset, row["prompt"], "")
+    return replace(example, instructions=_instructions(row))
+
+
+def _instructions(row: Row) -> tuple[dict[str, Any], ...]:
+    """Return the verifiable instructions of a row, in the layout of `Example` or of IFEval."""
+    named = zip(row.get("instruction_id_list") or (), row.get("kwargs") or (), strict=True)
+    listed = [{"id": name, **(arguments or {})} for name, arguments in named]
+    instructions = [
+        {key: value for key, value in each.items() if value is not None}
+        for each in (*(row.get("instructions") or ()), *listed)
+    ]
+    for instruction in instructions:
+        bind(instruction)
+    return tuple(instructions)
+
+
 PLACEHOLDERS = {"", "<noinput>", "no input", "n/a", "nan", "none", "null"}
 """What some instruction sets have in place of a text, in lower case."""
 TRUNCATED_WORDS = 300
@@ -210,20 +229,23 @@ WEB_PAGE = re.compile(r"</(?:div|p|span|button)>|&(?:lt|gt|amp|quot|nbsp);|Copy 
 # Own rows, recognised by their columns.
 
 
-def own_row(settings: TextSet, dataset: str, row: Row) -> Example:
+def own_row(settings: TextSet, dataset: str, row: Row, trains: bool = False) -> Example:
     """Return the example in an own row: messages, or a prompt and a response, of `settings.kind`.
 
     prompt/response, prompt/completion and Alpaca's instruction/input/output are read as they are.
     Of messages the first exchange counts. A context that the prompt does not hold comes before it.
-    Raises ValueError for an instruction that no checker knows.
+    A prompt with instructions needs a response only if it `trains`. Raises ValueError for an
+    instruction that no checker knows.
     """
     named = {name: row[column] for name, column in settings.columns.items() if column in row}
     row = {**row, **named}
+    instructions = _instructions(row)
     context = _own_text(row, "context")
     if "messages" in row:
         prompt, response = _first_exchange(row["messages"])
     elif "prompt" in row:
         prompt = row["prompt"]
+        row = {"completion": "", **row} if instructions else row
         response = row["response"] if "response" in row else row["completion"]
     else:
         prompt, response, given = row["instruction"], row["output"], _own_text(row, "input")
@@ -231,17 +253,18 @@ def own_row(settings: TextSet, dataset: str, row: Row) -> Example:
             prompt = f"{prompt}\n\n{given}" if given else prompt
         else:
             context = context or given
-    prompt, response = _clean(prompt), _clean(response)
+    is_open = bool(instructions) and not response.strip()
+    if is_open and trains:
+        raise Skipped("without a response")
+    prompt, response = _clean(prompt), "" if is_open else _clean(response)
     if (settings.kind == "instruction") == bool(context):
         raise Skipped("with a context" if context else "without a context")
     if context and context not in prompt:
         prompt = f"{context}\n\n{prompt}"
-    _check_words(response)
-    references = row.get("references") or [response]
+    if not is_open:
+        _check_words(response)
+    references = row.get("references") or ([] if is_open else [response])
     references = [references] if isinstance(references, str) else references
-    instructions = tuple(row.get("instructions") or ())
-    for instruction in instructions:
-        bind(instruction)
     group = str(row["group"]) if "group" in row else short_hash(context or prompt)
     return Example(
         dataset, settings.kind or "instruction", prompt, response, context,
@@ -283,5 +306,6 @@ FORMATS: Mapping[str, tuple[Side, Parser]] = {
     "dolly": ("IF", _dolly),
     "sharegpt": ("IF", _sharegpt),
     "mt-bench": ("IF", _first_turn),
+    "ifeval": ("IF", _ifeval),
 }
 """Format of rows -> the objective that they belong to, and their parser."""

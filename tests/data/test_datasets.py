@@ -157,6 +157,8 @@ def test_the_real_files_give_disjoint_sets_with_right_responses() -> None:
     train, evaluation, counts = pinned_sets(limits, seed=0)
     contexts = {e.context for sets in evaluation.values() for e in sets} - {""}
     assert contexts.isdisjoint(e.context for sets in train.values() for e in sets)
+    assert len(evaluation["ifeval"]) == 541
+    assert sum(len(e.instructions) for e in evaluation["ifeval"]) == 834
     for name in ("alpaca", "self-instruct"):
         for example in train[name] + evaluation[name]:
             assert all(check_strict(example.response, example.instructions))
@@ -437,3 +439,57 @@ def test_own_instructions_are_kept_and_checked(tmp_path: Path) -> None:
     settings = {"repo": str(tmp_path / "own"), "kind": "instruction", "train": "train"}
     train, _, _ = sampled({"mine": TextSet(**settings)}, verifiable=True)
     assert train["mine"][0].instructions == (rule,) and train["mine"][0].prompt == "Why?"
+
+
+ALL_LOW = {"id": "change_case:english_lowercase"}
+LONG = {"id": "length_constraints:number_words", "num_words": 300, "relation": "at least"}
+
+
+def ifeval(prompt: str, *rules: Mapping[str, Any], **more: Any) -> dict[str, Any]:
+    """Return a row in IFEval's layout, its arguments padded as the Hub pads them."""
+    padded: dict[str, Any] = {"num_words": None, "relation": None}
+    arguments = [padded | {key: rule[key] for key in rule if key != "id"} for rule in rules]
+    ids = [rule["id"] for rule in rules]
+    return {"key": 1, "prompt": prompt, "instruction_id_list": ids, "kwargs": arguments, **more}
+
+
+@pytest.mark.parametrize("row", [
+    {"prompt": "Why?", "instructions": [ALL_LOW, {**LONG, "num_bullets": None}]},
+    ifeval("Why?", ALL_LOW, LONG),
+])  # fmt: skip
+def test_own_prompts_with_instructions_of_ifeval_need_no_response_to_be_evaluated(
+    tmp_path: Path, row: dict[str, Any]
+) -> None:
+    put(tmp_path, "own/train.jsonl", lines(row, {**row, "prompt": "Who?", "response": "the elbe."}))
+    settings = {"repo": str(tmp_path / "own"), "kind": "instruction"}
+    _, evaluation, _ = sampled({"mine": TextSet(**settings, evaluation="train")}, verifiable=True)
+    examples = {e.prompt: e for e in evaluation["mine"]}
+    assert examples["Why?"].instructions == examples["Who?"].instructions == (ALL_LOW, LONG)
+    assert [(e.response, e.references) for _, e in sorted(examples.items())] == [
+        ("the elbe.", ("the elbe.",)), ("", ()),
+    ]  # fmt: skip
+    train, _, [counts] = sampled({"mine": TextSet(**settings, train="train")})
+    assert [e.prompt for e in train["mine"]] == ["Who?"]
+    assert counts.left_out == {"without a response": 1}
+
+
+def test_rows_in_the_layout_of_ifeval_are_rejected_by_name(tmp_path: Path) -> None:
+    for rule, word in (({"id": "keywords:exist"}, "keywords:exist"), ({**LONG, "n": 3}, "'n'")):
+        put(tmp_path, "own/train.jsonl", lines(ifeval("Why?", rule)))
+        settings = {"repo": str(tmp_path / "own"), "kind": "instruction", "evaluation": "train"}
+        with pytest.raises(UnusableFile, match=word):
+            sampled({"mine": TextSet(**settings)})
+
+
+def test_prompts_that_ask_for_more_words_than_allowed_are_left_out(tmp_path: Path) -> None:
+    put(tmp_path, "own/test.jsonl", lines(ifeval("Why?", ALL_LOW), ifeval("Who?", LONG)))
+    settings = {"repo": str(tmp_path / "own"), "kind": "instruction", "evaluation": "test"}
+    _, evaluation, [counts] = sampled({"mine": TextSet(**settings, asked_words=100)})
+    assert [e.prompt for e in evaluation["mine"]] == ["Why?"] and counts.too_long == 1
+
+
+@pytest.mark.skipif("REPRODUCE_MIRROR" not in os.environ, reason="REPRODUCE_MIRROR is not set")
+def test_ifeval_keeps_its_prompts_and_may_be_limited() -> None:
+    _, evaluation, [counts] = pinned_sets({"ifeval": {"evaluation": 541, "asked_words": 70}}, 0)
+    assert (counts.rows, counts.too_long, len(evaluation["ifeval"])) == (541, 77, 464)
+    assert not any(e.response or e.references for e in evaluation["ifeval"])

@@ -43,6 +43,10 @@ def task(given: str | None, response: str = "La.", key: str = "input") -> dict[s
     return {"instruction": "Sing.", key: given, "output": response, "response": response}
 
 
+RULES = {
+    "instruction_id_list": ["punctuation:no_comma", "length_constraints:number_words"],
+    "kwargs": [{"num_words": None}, {"num_words": 9, "relation": "at least"}],
+}
 ADVERSARIAL = f'Question: "Who is "Tom"?"\n\nContext: "{TEXT}"\n\nAnswer:\n'
 QUOREF = f'Who is "Tom"?\n\nAnswer the above question based on the context below:\n\n{TEXT}\n'
 CRLF = TEXT.replace("\n", "\r\n")
@@ -76,6 +80,7 @@ CRLF = TEXT.replace("\n", "\r\n")
          ("Hello.",)),
         ("mt-bench", turn(reference=["1", "2"]), "One?", ("1",)),
         ("mt-bench", turn(), "One?", ()),
+        ("ifeval", {"prompt": "Sing. ", **RULES}, "Sing.", ()),
     ],
 )  # fmt: skip
 def test_a_row_becomes_an_example(
@@ -177,6 +182,8 @@ def test_conversations_name_their_speakers_in_several_ways(turns: list[dict[str,
         ("alpaca", task(None)),
         ("dolly", {"instruction": "Hi"}),
         ("seed-tasks", {"instruction": "Hi", "instances": []}),
+        ("ifeval", {"prompt": "Sing.", **RULES, "kwargs": [{}]}),
+        ("ifeval", {"prompt": "Sing.", **RULES, "kwargs": [{}, {"num_words": 9}]}),
     ],
 )
 def test_a_row_that_is_not_in_its_format_is_invalid(row_format: str, row: dict[str, Any]) -> None:

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from reproduce.judges.instructions import CHECKERS, bind, check_loose, check_strict
+from reproduce.judges.checkers import CHECKERS
+from reproduce.judges.instructions import bind, check_loose, check_strict
 
 AT_LEAST, AT_MOST = {"relation": "at least"}, {"relation": "at most"}
 # (id, arguments, responses that follow, responses that do not)
@@ -24,6 +25,7 @@ CASES: list[tuple[str, dict[str, Any], list[str], list[str]]] = [
     ("words", {"n": 3}, ["don't stop now", "a - b c!"], ["one two", "a b c d"]),
     ("words", {"n": 2, **AT_LEAST}, ["a b", "a b c"], ["well-known"]),
     ("words", {"n": 2, **AT_MOST}, ["a", "a b"], ["a b c"]),
+    ("words", {"n": 2, "relation": "less than"}, ["a"], ["a b"]),
     ("items", {"n": 3},
      ["red, blue, green.", "- red\n- blue\n\n- green", "* a\n* b\n* c", "a, b, and c"],
      ["red, blue", "red\nblue\ngreen", "Here:\n- a\n- b\n- c", "a, b,,", "a, b and c"]),
@@ -47,11 +49,13 @@ CASES: list[tuple[str, dict[str, Any], list[str], list[str]]] = [
      ["The end is near", "bend", "the end of it"]),
     ("ends_with", {"phrase": "a a"}, ["a a a"], ["a b"]),
     ("ends_with", {"phrase": "?"}, ["Why? "], ["Why"]),
+    ("ends_with", {"phrase": "”"}, ["“Why?”", '"Why?"'], ["Why?"]),
     ("includes", {"words": ["cat", "big dog"]}, ["A Cat; a BIG\ndog."],
      ["cats, big dog", "cat, dog big"]),
     ("includes", {"words": ["river"]}, ["The _river_ is wide.", "**river**", "river_bank"],
      ["rivers", "riverbank"]),
     ("includes", {"words": ["don’t"]}, ["I don't."], ["I do."]),
+    ("includes", {"words": ["café"]}, ["A cafe\u0301.", "Un café"], ["A cafe."]),
     ("excludes", {"words": ["very"]}, ["every", "a verily"], ["It is _very_ wide.", "very"]),
     ("includes", {"words": ["C++"]}, ["I like C++."], ["I like C."]),
     ("excludes", {"words": ["cat", "dog"]}, ["cats", "hotdogs"], ["a CAT", "cat dog"]),
