@@ -13,7 +13,7 @@ PRETRAINED = "pretrained"
 MARKS = set("–—‘’“”•…→←↔⇒−×≤≥≠≈∞")
 """Characters of labels that are neither Latin, Greek nor Cyrillic."""
 
-Experiment = Literal["two-stage", "methods", "data-size", "ablations", "controls"]
+Experiment = Literal["two-stage", "methods", "controls", "data-size", "clean data", "ablations"]
 
 
 class Weights(Strict):
@@ -68,6 +68,7 @@ class Arm(Strict):
         select: the selection of an arm whose source is "scores/ARM".
         interpolation: no training, but weights (1 - a) * start + a * ARM of "models/ARM".
         use_continuation: train with the profile's `continuation`, not with its full schedule.
+        steps, flaws: in place of those of the profile.
         num_intermediate_evals: also evaluate at so many points during training.
     """
 
@@ -79,6 +80,8 @@ class Arm(Strict):
     select: Selection | None = None
     interpolation: Annotated[float, Field(gt=0, lt=1)] | None = None
     use_continuation: bool = False
+    steps: Count | None = None
+    flaws: Annotated[float, Field(ge=0, le=1)] | None = None
     num_intermediate_evals: Annotated[int, Field(ge=0, le=100)] = 0
 
     @property
@@ -115,6 +118,10 @@ class Arm(Strict):
 def training_for(params: Params, arm: Arm) -> Training:
     """Return the training that an arm gets: the profile's, or that of its continuation."""
     changes = params.continuation.model_dump() if arm.use_continuation else {}
+    if arm.steps is not None:
+        changes |= {"steps": arm.steps, "epochs": None}
+    if arm.flaws is not None:
+        changes["flaws"] = arm.flaws
     return params.training.model_copy(update=changes)
 
 

@@ -50,14 +50,22 @@ def load_experiments(path: Path = Path("experiments.yaml")) -> Experiments:
 
 
 def load_claims(path: Path, arms: Arms) -> Claims:
-    """Return the claims; raise ConfigError naming what is wrong, or an arm that does not exist."""
-    claims = _load(Claims, path)
+    """Return the claims, without secondary differences and requirements that name other arms.
+
+    Raises ConfigError naming what is wrong, or an arm of a primary difference that does not exist.
+    """
+    claims, kept = _load(Claims, path), {}
     for claim_id, claim in claims.claims.items():
-        for difference in claim.differences:
+        for difference in claim.primary:
             for arm in (difference.arm, difference.against):
                 if arm not in arms:
                     raise ConfigError(f"{path}: claims.{claim_id}: there is no arm '{arm}'")
-    return claims
+        parts = {
+            name: [d for d in getattr(claim, name) if {d.arm, d.against} <= set(arms)]
+            for name in ("secondary", "requires")
+        }
+        kept[claim_id] = claim.model_copy(update=parts)
+    return claims.model_copy(update={"claims": kept})
 
 
 def load_predictions(path: Path, profile: str) -> dict[str, Prediction]:

@@ -92,9 +92,7 @@ def write_study(study: Study, rate: Rate | None = None) -> Study:
         for name, arm in study.arms.items():
             examples = mix(training, arm.mixture, seed) if arm.mixture else []
             if arm.select:
-                examples = training_examples_from(
-                    prompts, references, candidates, arm.select, seed
-                )
+                examples = training_examples_from(prompts, references, candidates, arm.select, seed)
             folder, steps = study.results_dir(name, seed), range(1, 9 if arm.trains else 1)
             write_records(folder / "evaluation.jsonl", _responses(name, arm, held_out, seed, rate))
             losses = [{"step": n, "loss": 2 / n, "learning_rate": 1e-3 / n} for n in steps]
