@@ -21,7 +21,7 @@ from reproduce.models.load import (
     weight_distance,
 )
 from reproduce.models.tokenization import encode_example
-from reproduce.reset.select import training_examples_from
+from reproduce.reset.select import preferences_from, training_examples_from
 from reproduce.schema import (
     Example,
     JudgedResponse,
@@ -37,6 +37,7 @@ from reproduce.training.launch import (
     remove_checkpoints,
     run_training,
 )
+from reproduce.training.preference import Preference, train_on_preferences
 from reproduce.training.sampler import num_steps
 from reproduce.utils.files import UnusableFile, atomic_dir, write_json
 from reproduce.utils.seeds import for_each_seed, named_seed, set_determinism
@@ -105,7 +106,11 @@ def run_seed(study: Study, name: str, seed: int) -> None:
                 threads=params.hardware.threads, training=training, hardware=params.hardware,
                 num_intermediate_evals=arm.num_intermediate_evals,
             )  # fmt: skip
-            losses = run_training(job, rows)
+            if arm.dpo:
+                losses = train_on_preferences(job, preferences(arm, artifacts / arm.source, seed),
+                                              arm.dpo)  # fmt: skip
+            else:
+                losses = run_training(job, rows)
             trained_on = [e for e, row in zip(examples, encoded, strict=True) if row is not None]
             write_records(model_dir / "train.jsonl", trained_on)
             record |= {
@@ -153,6 +158,14 @@ def training_examples(arm: Arm, source: Path, flaws: float, seed: int) -> list[E
     if not examples:
         raise UnusableFile(f"{source}, seed {seed}: no training examples are left to the arm")
     return examples
+
+
+def preferences(arm: Arm, source: Path, seed: int) -> list[Preference]:
+    """Return the pairs of candidates that an arm prefers one of."""
+    assert arm.select is not None
+    folder = source / f"seed-{seed}"
+    prompts = read_examples(folder / "prompts.jsonl")
+    return preferences_from(prompts, read_candidates(folder / "candidates.jsonl"), arm.select, seed)
 
 
 def evaluate(

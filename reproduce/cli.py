@@ -45,6 +45,7 @@ def running(name: str, arm: str | None = None) -> Iterator[Study]:
     used |= {"deepspeed"} if study.params.hardware.deepspeed else set()
     used |= {"peft"} if study.params.training.lora else set()
     used |= {"scipy"} if name in ("tables", "figures") else set()
+    used |= UNUSED if arm and study.arms[arm].dpo else set()  # TRL imports what is there.
     skip_imports(UNUSED - used)
     with stage(name, stage_order(study.arms)):
         yield replace(study, params=resolve_precision(study.params))

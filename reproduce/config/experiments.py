@@ -67,8 +67,10 @@ class Arm(Strict):
         plain_text: train on the responses of the mixture alone, without their prompts.
         select: the selection of an arm whose source is "scores/ARM".
         interpolation: no training, but weights (1 - a) * start + a * ARM of "models/ARM".
+        dpo: train by direct preference optimisation on the best against the worst candidate of each
+            selected prompt, with this weight (beta) of the distance from the start.
         use_continuation: train with the profile's `continuation`, not with its full schedule.
-        steps, flaws: in place of those of the profile.
+        steps, learning_rate, flaws: in place of those of the profile.
         num_intermediate_evals: also evaluate at so many points during training.
     """
 
@@ -79,8 +81,10 @@ class Arm(Strict):
     plain_text: bool = False
     select: Selection | None = None
     interpolation: Annotated[float, Field(gt=0, lt=1)] | None = None
+    dpo: Annotated[float, Field(gt=0)] | None = None
     use_continuation: bool = False
     steps: Count | None = None
+    learning_rate: Annotated[float, Field(gt=0, lt=1)] | None = None
     flaws: Annotated[float, Field(ge=0, le=1)] | None = None
     num_intermediate_evals: Annotated[int, Field(ge=0, le=100)] = 0
 
@@ -112,6 +116,8 @@ class Arm(Strict):
                 raise ValueError(f"source: '{expected}/ARM' goes with '{name}', and only with it")
         if self.plain_text and self.mixture is None:
             raise ValueError("plain_text: goes with 'mixture'")
+        if self.dpo and (self.select is None or self.select.rule != "best"):
+            raise ValueError("dpo: goes with 'select' and its rule 'best'")
         return self
 
 
@@ -120,8 +126,9 @@ def training_for(params: Params, arm: Arm) -> Training:
     changes = params.continuation.model_dump() if arm.use_continuation else {}
     if arm.steps is not None:
         changes |= {"steps": arm.steps, "epochs": None}
-    if arm.flaws is not None:
-        changes["flaws"] = arm.flaws
+    for name in ("learning_rate", "flaws"):
+        if (value := getattr(arm, name)) is not None:
+            changes[name] = value
     return params.training.model_copy(update=changes)
 
 

@@ -38,8 +38,8 @@ ENTAILMENT_METRICS = ("entailed", "summac")
 
 TableName = Literal[
     "summary", "two-stage", "training-curve", "methods", "secondary-metrics", "data-size",
-    "ablations", "controls", "memorised-errors", "outcomes", "faithfulness-metrics",
-    "instructions", "rewards", "datasets", "seeds", "diagnostics",
+    "ablations", "controls", "levels", "best-of", "memorised-errors", "outcomes",
+    "faithfulness-metrics", "instructions", "rewards", "datasets", "seeds", "diagnostics",
     "judge-validation", "judges-on-responses", "trivial", "predictions", "claims",
 ]  # fmt: skip
 """The tables for readers, in the order of the report."""

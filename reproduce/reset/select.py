@@ -116,6 +116,23 @@ def training_examples_from(
     return chosen
 
 
+def preferences_from(
+    prompts: Sequence[Example], candidates: Sequence[Candidate], selection: Selection, seed: int
+) -> list[tuple[str, str, str]]:
+    """Return (prompt, best, worst candidate) of the selected prompts whose rewards differ."""
+    examples = {example.id: example for example in prompts}
+    complete = complete_candidates(candidates, selection)
+    worst: dict[str, tuple[float, str]] = {}
+    for candidate in complete:
+        value = (reward(judgement_of(candidate), selection.weights), candidate.response)
+        worst[candidate.example] = min(worst.get(candidate.example, value), value)
+    return [
+        (examples[best.example].prompt, best.response, worst[best.example][1])
+        for best, value in select(complete, selection, seed)
+        if value > worst[best.example][0]
+    ]
+
+
 def judgement_of(candidate: Candidate) -> Judgement:
     """Return the judgement of a scored candidate."""
     assert candidate.judgement is not None, "select from the stage `score`, not from `candidates`"

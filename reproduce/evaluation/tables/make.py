@@ -22,6 +22,7 @@ from reproduce.evaluation.tables.render import (
     write_table,
 )
 from reproduce.evaluation.tables.reward_tables import (
+    best_of,
     read_selections,
     reward_distribution,
     rewards,
@@ -56,6 +57,7 @@ def make_tables(study: Study) -> None:
         judge_tables.judges_on_responses(results),
         rewards(selections),
         reward_distribution(selections),
+        best_of(results),
         diagnostics.datasets(study.artifacts),
         diagnostics.seeds(results),
         diagnostics.diagnostics(results),
@@ -75,6 +77,7 @@ def make_tables(study: Study) -> None:
             score_tables.data_size(results),
             score_tables.ablations(results),
             score_tables.controls(results),
+            score_tables.levels(results),
             error_tables.memorised_errors(results),
             error_tables.outcomes(results),
             judge_tables.faithfulness_metrics(results, tested),

@@ -1,12 +1,15 @@
 """Tables of what ReSet and ReSet-S select from the candidates, and of the rewards of these."""
 
 import math
+from collections import defaultdict
 
 import numpy as np
 import pandas as pd
 
+from reproduce.config import Selection, Weights
 from reproduce.evaluation.results import RESET, RESET_S, Results
 from reproduce.evaluation.tables.render import Table, TableRow
+from reproduce.judges.text import has_words
 from reproduce.reset.select import (
     candidate_pool,
     complete_candidates,
@@ -55,6 +58,33 @@ def read_selections(results: Results) -> pd.DataFrame:
             ]
     columns = ["label", "seed", "group", "dataset", "side", "reward"]
     return pd.DataFrame(rows, columns=columns)
+
+
+def best_of(results: Results) -> Table:
+    """Return the mean over prompts of the best reward among their first N candidates.
+
+    One row per sampled arm and N; nothing is trained. Truncated and empty candidates have reward 0.
+    """
+    rows: list[TableRow] = []
+    for arm in results.arms:
+        by_prompt: dict[tuple[int, str], list[float]] = defaultdict(list)
+        for seed in results.seeds:
+            file = results.study.artifacts / "scores" / arm / f"seed-{seed}" / "candidates.jsonl"
+            candidates = read_candidates(file) if file.is_file() else []
+            for candidate in candidate_pool(candidates, Selection()):
+                complete = candidate.finished and has_words(candidate.response)
+                value = reward(judgement_of(candidate), Weights()) if complete else 0.0
+                by_prompt[seed, candidate.example].append(value)
+        most = max(map(len, by_prompt.values()), default=0)
+        for count in (2**power for power in range(most.bit_length())):
+            best = [max(values[:count]) for values in by_prompt.values()]
+            rows.append({**results.names(arm), "candidates": count, "reward": float(np.mean(best))})
+    headers = {"label": "Sampled arm", "candidates": "Candidates", "reward": "Best reward"}
+    return Table(
+        "best-of", rows, headers, "Best reward of N candidates",
+        "How much the best of more candidates is worth to the judges, without any training.",
+        (f"Means over prompts and {numbered(results.seeds)}; strategies take turns.",),
+    )  # fmt: skip
 
 
 def rewards(selections: pd.DataFrame) -> Table:

@@ -21,6 +21,7 @@ from reproduce.evaluation.results import (
 )
 from reproduce.evaluation.tables.render import Table, TableRow, note_on_intervals
 from reproduce.judges.text import SPLITTER_NOTE
+from reproduce.utils.formatting import percent
 
 TITLES = {metric.name: metric.title for metric in OBJECTIVES}
 COMPARED = (INSTRUCTION, FAITHFULNESS, TASK, JOINT_SUCCESS, BOTH)
@@ -185,6 +186,34 @@ def controls(results: Results) -> Table:
         "controls", rows, headers, "Controls", "MTL trained further, with equal steps.",
         ("Summed rate: of learning, over all steps. Distance: |weights − MTL's| / |MTL's|.",
          "Δ: ReSet minus the arm, paired.", note_on_intervals(results, rows)),
+    )  # fmt: skip
+
+
+def levels(results: Results) -> Table:
+    """Return the arms that are there with clean data, too (X and X-0), at both levels of flaws."""
+    rows: list[TableRow] = []
+    for arm in results.arms:
+        clean = f"{arm}-0"
+        if clean not in results.arms:
+            continue
+        row: TableRow = dict(results.names(arm))
+        for metric in (INSTRUCTION, FAITHFULNESS, JOINT_SUCCESS, BOTH):
+            row[f"{metric.name}:flawed"] = results.estimate(metric, arm)
+            row[f"{metric.name}:clean"] = results.estimate(metric, clean)
+        for level, name, base in (("flawed", arm, MTL_AGAIN), ("clean", clean, f"{MTL_AGAIN}-0")):
+            continues = results.arms[arm].use_continuation and name != base
+            row[f"gain:{level}"] = results.estimate(BOTH, name, base) if continues else None
+        rows.append(row)
+    headers = {"label": "Arm"}
+    for metric in (INSTRUCTION, FAITHFULNESS, JOINT_SUCCESS, BOTH):
+        for level in ("flawed", "clean"):
+            headers[f"{metric.name}:{level}"] = f"{metric.title}, {level}"
+    headers |= {f"gain:{level}": f"Δ {BOTH.title}, {level}" for level in ("flawed", "clean")}
+    return Table(
+        "levels", rows, headers, "Flawed and clean training data",
+        f"The same arms with {percent(results.study.params.training.flaws)} flawed training "
+        "responses and with none.",
+        ("Δ: minus MTL again at the same level, paired.", note_on_intervals(results, rows)),
     )  # fmt: skip
 
 

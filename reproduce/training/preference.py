@@ -1,0 +1,58 @@
+"""Direct preference optimisation (DPO, Rafailov et al., 2023) by TRL's trainer."""
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from transformers import PrinterCallback
+
+from reproduce.models.load import load_model, load_tokenizer
+from reproduce.training.launch import Job
+from reproduce.training.trainer import training_arguments
+from reproduce.utils.seeds import set_determinism
+
+Preference = tuple[str, str, str]
+"""A prompt, the response that is preferred, and the one that is not."""
+
+SHARED = ("max_steps", "per_device_train_batch_size", "gradient_accumulation_steps",
+          "learning_rate", "lr_scheduler_type", "warmup_steps", "weight_decay", "adam_beta2",
+          "optim", "seed", "data_seed", "bf16", "logging_steps", "save_strategy", "report_to",
+          "disable_tqdm", "dataloader_pin_memory", "use_cpu")  # fmt: skip
+"""Arguments that both kinds of training have in common."""
+
+
+def train_on_preferences(
+    job: Job, pairs: Sequence[Preference], beta: float
+) -> list[dict[str, float]]:
+    """Train on `pairs`, write the model to `job.output_dir` and return the history of the loss.
+
+    `beta` weighs the distance from the model that training starts from.
+    """
+    from datasets import Dataset
+    from trl import DPOConfig, DPOTrainer
+
+    set_determinism(job.seed, job.threads)
+    start, work = Path(job.start), Path(job.output_dir) / "training"
+    arguments = training_arguments(job.training, job.hardware, job.data_seed, work, len(pairs))
+    config = DPOConfig(
+        output_dir=str(work), beta=beta, max_length=job.training.max_length,
+        gradient_checkpointing=job.hardware.gradient_checkpointing,
+        **{name: getattr(arguments, name) for name in SHARED},
+    )  # fmt: skip
+    roles = (("prompt", "user"), ("chosen", "assistant"), ("rejected", "assistant"))
+    rows = [
+        {key: [{"role": role, "content": text}]
+         for (key, role), text in zip(roles, pair, strict=True)}
+        for pair in pairs
+    ]  # fmt: skip
+    model, tokenizer = load_model(start, job.hardware), load_tokenizer(start)
+    trainer = DPOTrainer(
+        model, args=config, train_dataset=Dataset.from_list(rows), processing_class=tokenizer
+    )
+    trainer.remove_callback(PrinterCallback)
+    trainer.train()
+    model.save_pretrained(job.output_dir)
+    tokenizer.save_pretrained(job.output_dir)
+    shutil.rmtree(work, ignore_errors=True)
+    keys = ("step", "loss", "learning_rate")
+    return [{key: log[key] for key in keys} for log in trainer.state.log_history if "loss" in log]
