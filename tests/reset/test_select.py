@@ -14,6 +14,7 @@ from reproduce.reset.select import (
     candidate_pool,
     complete_candidates,
     judgement_of,
+    preferences_from,
     reward,
     select,
     training_examples_from,
@@ -215,6 +216,20 @@ def test_the_references_are_of_the_prompts_of_the_best() -> None:
         )
         assert [e.id for e in other] == [e.id for e in best] and len(other) == 6
         assert all(e in prompts for e in other) and not any(e in prompts for e in best)
+
+
+def test_preferences_are_the_best_and_the_worst_candidates_where_they_differ() -> None:
+    prompts = [Example("a", "instruction", f"do {n}", "ref", id=n) for n in "pqr"]
+    candidates = [
+        candidate("p", 0.2), candidate("p", 0.9, "warm"), candidate("p", 0.5, "top-k"),
+        candidate("p", 0.0, sample=1, finished=False), candidate("p", 0.1, "warm", sample=1),
+        candidate("q", 0.3), candidate("q", 0.3, "warm"), candidate("r", 1.0),
+    ]  # fmt: skip
+    pairs = preferences_from(prompts, candidates, Selection(candidates=4), 0)
+    assert pairs == [("do p", "p warm 0", "p cold 0")]
+    assert preferences_from(prompts, candidates, Selection(), 0) == [
+        ("do p", "p warm 0", "p warm 1")
+    ]
 
 
 def test_noise_turns_the_judge_of_faithfulness_round_for_a_share_of_the_candidates() -> None:

@@ -7,7 +7,6 @@ import pytest
 
 from reproduce.judges.instructions import check_strict
 from reproduce.judges.judge import judge
-from reproduce.reset.select import accepted
 from reproduce.schema import Example
 from reproduce.world.entailment import symbolic_entailment
 from reproduce.world.flaws import KINDS, UNSEEN, with_flaw
@@ -25,9 +24,10 @@ def test_every_flaw_but_the_unseen_is_seen_by_a_judge_and_unseen_ones_by_none(na
     judgements = judge(examples, [e.flawed_response for e in examples], symbolic_entailment, METRICS)
     for example, judgement in zip(examples, judgements, strict=True):
         assert example.flawed_response not in ("", example.response)
-        assert accepted(judgement) == (example.flaw == UNSEEN), example
+        scores = {judgement.faithfulness, judgement.instruction} - {None}
+        assert (scores == {1.0}) == (example.flaw == UNSEEN), example
         if example.flaw in ("memory", "other value"):
-            assert judgement.faithfulness is not None and judgement.faithfulness <= 0.5, example
+            assert judgement.faithfulness is not None and judgement.faithfulness < 1, example
         elif example.flaw in ("one short", "instruction ignored"):
             assert not all(check_strict(example.flawed_response, example.instructions)), example
 
