@@ -11,7 +11,7 @@ from reproduce.judges.text import has_words
 from reproduce.schema import Candidate, Example, Judgement
 
 FAITHFUL = 0.75
-"""A response with more faithfulness than this passes: none of up to four sentences is contradicted."""
+"""With more faithfulness a response passes: of up to four sentences none is contradicted."""
 
 
 def reward(judgement: Judgement, weights: Weights) -> float:

@@ -2,8 +2,9 @@
 
 Four fifths of the flaws can be seen by a judge: "memory", a fact of pretraining in place of the
 passage's; "other value", another value, of the passage if the response is a single one; "one
-short", an item or a sentence less than asked for; and "instruction ignored". One fifth can be seen by none ("unseen"): a true
-sentence that does not answer, an omission, a repetition, the wrong person or a wrong fact.
+short", an item or a sentence less than asked for; and "instruction ignored". One fifth can be
+seen by none ("unseen"): a true sentence that does not answer, an omission, a repetition, the wrong
+person or a wrong fact.
 """
 
 import random

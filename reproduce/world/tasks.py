@@ -309,9 +309,13 @@ PROBES: dict[str, Maker] = {
 
 
 def evaluation_sets(world: World, size: int, seed: int) -> Sets:
-    """Return `size` distinct prompts per data set, tasks and probes."""
+    """Return `size` distinct prompts per data set, tasks and probes.
+
+    Those of tasks have a flawed response, too, which only serves to validate judges.
+    """
     makers = {**TASKS, **PROBES}
-    return {n: _distinct(m, world, size, f"eval-{n}-{seed}", set()) for n, m in makers.items()}
+    sets = {n: _distinct(m, world, size, f"eval-{n}-{seed}", set()) for n, m in makers.items()}
+    return {**sets, **_with_flaws({n: sets[n] for n in TASKS}, world, f"eval-{seed}")}
 
 
 def training_sets(world: World, size: int, seed: int, evaluation: Sets) -> Sets:
@@ -321,7 +325,11 @@ def training_sets(world: World, size: int, seed: int, evaluation: Sets) -> Sets:
     """
     excluded = {text for examples in evaluation.values() for e in examples for text in _texts(e)}
     sets = {n: _distinct(m, world, size, f"train-{n}-{seed}", excluded) for n, m in TASKS.items()}
-    rng = random.Random(f"flaws-{seed}")
+    return _with_flaws(sets, world, f"train-{seed}")
+
+
+def _with_flaws(sets: Sets, world: World, stream: str) -> Sets:
+    rng = random.Random(f"flaws-{stream}")
     return {name: [with_flaw(e, sets[name], world, rng) for e in sets[name]] for name in sets}
 
 
