@@ -197,6 +197,8 @@ class Training(Strict):
         epochs, steps: how long it lasts; exactly one of them is given.
         batch_size: the effective batch, over devices and accumulation.
         micro_batch_size: what one device takes at once.
+        window: batches that are sorted by length together. With 1 every batch mixes data sets; more
+            save padding.
         warmup: share of the steps.
         schedule_options: {"decay": share of the steps} of warmup_stable_decay.
         max_length: tokens of prompt and response together; longer examples are left out.
@@ -209,6 +211,7 @@ class Training(Strict):
     steps: Count | None = None
     batch_size: Count
     micro_batch_size: Count
+    window: Count = 1
     learning_rate: Annotated[float, Field(gt=0, lt=1)]
     schedule: Literal["cosine", "linear", "constant_with_warmup", "warmup_stable_decay"]
     schedule_options: dict[str, float] = Field(default={})

@@ -23,6 +23,8 @@ Variant = Literal["right", "same passage", "other passage", "negated", "best con
 
 CONSTANTS = 40
 """Training prompts per data set whose references are tried as constant responses."""
+UNFAITHFUL_FLAWS = ("memory", "other value")
+"""Of the synthetic task: another value than the passage's (world.flaws)."""
 NEGATED_SHARE = 0.3
 """Share of the answers with a negated pair: a model needs few to learn what "not" does."""
 SWAPPED_SHARE = 0.7
@@ -176,7 +178,8 @@ def _wrong_responses(
     if example.kind == "extractive":
         wrong["same passage"] = rng.choice(others) if others else None
     elif example.kind == "abstractive":
-        wrong["same passage"] = swap_entity(example.response, example.context, rng)
+        known = example.flawed_response if example.flaw in UNFAITHFUL_FLAWS else None
+        wrong["same passage"] = known or swap_entity(example.response, example.context, rng)
     if example.kind != "instruction":
         wrong["negated"] = negate(example.response)
     return {variant: text for variant, text in wrong.items() if text}

@@ -10,8 +10,8 @@ from reproduce.config import Selection, Weights
 from reproduce.judges.text import has_words
 from reproduce.schema import Candidate, Example, Judgement
 
-FAITHFUL = 0.5
-"""A response with more faithfulness than this is rather entailed than contradicted."""
+FAITHFUL = 0.75
+"""With more faithfulness a response passes: of up to four sentences none is contradicted."""
 
 
 def reward(judgement: Judgement, weights: Weights) -> float:
@@ -33,7 +33,7 @@ def reward(judgement: Judgement, weights: Weights) -> float:
 def accepted(judgement: Judgement) -> bool:
     """Return whether the judges accept a response.
 
-    It must be more faithful than not and follow all instructions, as far as these apply.
+    It must have more faithfulness than FAITHFUL and follow all instructions, as far as these apply.
     """
     faithfulness, instruction = judgement.faithfulness, judgement.instruction
     return (faithfulness is None or faithfulness > FAITHFUL) and instruction in (None, 1.0)

@@ -155,4 +155,5 @@ def run_job(job: Job, rows: Sequence[TokenRow], work: Path) -> None:
     )  # fmt: skip
     if lora:
         model = add_adapter(model, lora)
-    train(model, rows, pad_id, arguments, job.title, job.num_intermediate_evals)
+    window = job.training.window
+    train(model, rows, pad_id, arguments, job.title, job.num_intermediate_evals, window)

@@ -7,16 +7,18 @@ from collections.abc import Iterator, Sequence
 from reproduce.config import Training
 
 
-class MixedBatches:
-    """A sampler that visits rows in random order, a new one per epoch.
+class Batches:
+    """A sampler that visits rows in random batches, in a new order per epoch.
 
-    Every batch of an optimiser step is a random choice, so it mixes data sets and sides. Within a
-    batch rows are sorted by length, so that its micro-batches hold rows of like length.
+    With a `window` of 1 every batch of an optimiser step is a random choice, so it mixes data sets.
+    A wider window sorts so many batches by length before it cuts them, and saves padding. Rows of
+    a batch are sorted by length, so that its micro-batches hold rows of like length.
     """
 
-    def __init__(self, lengths: Sequence[int], batch_size: int, seed: int) -> None:
+    def __init__(self, lengths: Sequence[int], batch_size: int, window: int, seed: int) -> None:
         """Start with epoch 0 of the random streams that `seed` names."""
-        self.lengths, self.batch_size, self.seed, self.epoch = lengths, batch_size, seed, 0
+        self.lengths, self.batch_size, self.window = lengths, batch_size, window
+        self.seed, self.epoch = seed, 0
 
     def __len__(self) -> int:
         """Return the number of rows."""
@@ -27,12 +29,18 @@ class MixedBatches:
         self.epoch = epoch
 
     def __iter__(self) -> Iterator[int]:
-        """Yield the rows of the epoch."""
-        order = random.Random(self.seed + self.epoch).sample(range(len(self)), len(self))
-        for start in range(0, len(order), self.batch_size):
-            yield from sorted(
-                order[start : start + self.batch_size], key=lambda row: self.lengths[row]
-            )
+        """Yield the rows of the epoch; those that fill no batch are a random choice, at the end."""
+        rng, size = random.Random(self.seed + self.epoch), self.batch_size
+        order = rng.sample(range(len(self)), len(self))
+        full = len(order) // size * size
+        batches: list[list[int]] = []
+        for start in range(0, full, size * self.window):
+            rows = order[start : min(start + size * self.window, full)]
+            rows.sort(key=lambda row: self.lengths[row])
+            batches += [rows[i : i + size] for i in range(0, len(rows), size)]
+        rng.shuffle(batches)
+        for batch in [*batches, order[full:]]:
+            yield from batch
 
 
 def num_steps(num_rows: int, settings: Training) -> int:

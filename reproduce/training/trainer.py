@@ -22,7 +22,7 @@ from transformers import (
 
 from reproduce.config import ConfigError, Hardware, Training
 from reproduce.models.tokenization import IGNORED, TokenRow
-from reproduce.training.sampler import MixedBatches, num_steps
+from reproduce.training.sampler import Batches, num_steps
 
 TRAINER_STATE = "trainer_state.json"
 """The last file of a checkpoint that the Trainer writes: without it the checkpoint is cut off."""
@@ -39,11 +39,13 @@ def train(
     arguments: TrainingArguments,
     title: str,
     num_intermediate_evals: int = 0,
+    window: int = 1,
 ) -> None:
     """Train `model` in place and leave its last checkpoint in the arguments' output_dir.
 
     `checkpoint-N` of the last step N stays there, and one for each intermediate evaluation. A run
     that was stopped goes on from its newest checkpoint. Every process of the run has to call this.
+    `window` is that of `Batches`.
 
     Raises FloatingPointError, with `title`, at the first loss that is not a number.
     """
@@ -55,6 +57,7 @@ def train(
         data_collator=partial(pad_rows, pad_id=pad_id),
         callbacks=[_Checkpoints(title, arguments.max_steps, num_intermediate_evals)],
     )
+    trainer.window = window
     trainer.remove_callback(PrinterCallback)
     checkpoint = last_checkpoint(output_dir)
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
@@ -156,13 +159,15 @@ def _step(checkpoint: Path) -> int:
 
 
 class _Trainer(Trainer):  # type: ignore[misc]
-    """A Trainer whose batches mix data sets."""
+    """A Trainer that visits rows in the order of `Batches`."""
 
-    def _get_train_sampler(self, *_: Any) -> MixedBatches:
+    window = 1
+
+    def _get_train_sampler(self, *_: Any) -> Batches:
         lengths = [len(row["input_ids"]) for row in self.train_dataset]
         micro_batches = self.args.gradient_accumulation_steps * self.args.world_size
         batch_size = self.args.per_device_train_batch_size * micro_batches
-        return MixedBatches(lengths, batch_size, self.args.data_seed)
+        return Batches(lengths, batch_size, self.window, self.args.data_seed)
 
     def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
         """Start a warm-up with its second step: at the first the learning rate is 0."""

@@ -1,13 +1,26 @@
-"""Pretraining texts: facts to remember, passages stated twice, plain stories and lists."""
+"""Pretraining texts: facts, passages stated twice or asked about, plain stories and lists."""
 
 import random
 
-from reproduce.world.people import VALUES, Facts, World, in_order, pick_attributes, statements
+from reproduce.world.people import (
+    QUESTIONS,
+    VALUES,
+    Facts,
+    World,
+    in_order,
+    pick_attributes,
+    statement,
+    statements,
+)
 from reproduce.world.tasks import listing, story
 
-# Shares of the kinds of text. Retellings teach to read from the context, biographies give
-# something to remember; both abilities must exist before fine-tuning chooses between them.
-SHARES = {"biography": 0.35, "retelling": 0.35, "quotation": 0.1, "story": 0.1, "list": 0.1}
+# Shares of the kinds of text. Retellings and questions teach to read from the context, biographies
+# give something to remember; both abilities must exist before fine-tuning chooses between them.
+# Without questions some base models never learned to answer from a passage, whatever the tuning.
+SHARES = {
+    "biography": 0.3, "retelling": 0.3, "questions": 0.2, "quotation": 0.05, "story": 0.075,
+    "list": 0.075,
+}  # fmt: skip
 
 
 def pretraining_texts(world: World, count: int, seed: int) -> list[str]:
@@ -30,6 +43,14 @@ def _text(kind: str, world: World, rng: random.Random) -> str:
         name = rng.choice(list(world))
         passage = " ".join(statements(name, _random_facts(rng.choice((2, 3)), rng), rng))
         return f"{passage}\n{passage}"
+    if kind == "questions":
+        people, attributes = rng.sample(list(world), 2), pick_attributes(rng, 6)
+        stated = [(name, a, rng.choice(VALUES[a]))
+                  for name, a in zip(people * 2, attributes, strict=False)]  # fmt: skip
+        lines = [" ".join(statement(*fact, rng.randrange(3)) for fact in stated)]
+        for name, attribute, value in rng.sample(stated, 2):
+            lines.append(f"{rng.choice(QUESTIONS[attribute]).format(n=name)} {value}")
+        return "\n".join(lines)
     first: list[str] = []
     second: list[str] = []
     for name in rng.sample(list(world), rng.choice((1, 1, 2))):

@@ -1,9 +1,10 @@
 """Flawed reference responses, as the training data of real tasks have them.
 
 Four fifths of the flaws can be seen by a judge: "memory", a fact of pretraining in place of the
-passage's; "other value", another value of the passage; "one short", an item or a sentence less
-than asked for; and "instruction ignored". One fifth can be seen by none ("unseen"): a true
-sentence that does not answer, an omission, a repetition, the wrong person or a wrong fact.
+passage's; "other value", another value, of the passage if the response is a single one; "one
+short", an item or a sentence less than asked for; and "instruction ignored". One fifth can be
+seen by none ("unseen"): a true sentence that does not answer, an omission, a repetition, the wrong
+person or a wrong fact.
 """
 
 import random
@@ -37,8 +38,9 @@ def with_flaw(
         name = _mentioned(world, example.prompt.removeprefix(example.context))[0]
         flawed = _other_value(example, list(world[name].values()), rng)
     elif kind == "other value":
-        passage = _mentioned(_all_values(), example.context)
-        flawed = _other_value(example, passage, rng)
+        is_answer = example.kind == "extractive"
+        values = _mentioned(_all_values(), example.context) if is_answer else _all_values()
+        flawed = _other_value(example, values, rng)
     elif kind == "one short":
         flawed = _one_short(example, rng)
     elif kind == "instruction ignored":
@@ -60,8 +62,7 @@ def _mentioned(words: Sequence[str] | World, text: str) -> list[str]:
 def _other_value(example: Example, values: Sequence[str], rng: random.Random) -> str:
     """Return the response with a value replaced by another, of the same attribute if possible."""
     stated = _mentioned(_all_values(), example.response)
-    others = [v for v in values if v not in stated] or sorted({*_all_values()} - {*stated})
-    pairs = [(old, new) for old in stated for new in others]
+    pairs = [(old, new) for old in stated for new in values if new not in stated]
     alike = [pair for pair in pairs if any(set(pair) <= set(v) for v in VALUES.values())]
     old, new = rng.choice(alike or pairs)
     return re.sub(rf"\b{old}\b", new, example.response)
