@@ -21,6 +21,7 @@ from reproduce.evaluation.results import (
     load_results,
     missing_arms,
 )
+from reproduce.reset.select import FAITHFUL
 from reproduce.schema import Judgement, read_trials, write_records
 from reproduce.study import Study
 from reproduce.utils.files import UnusableFile, read_json, write_json
@@ -154,7 +155,7 @@ def test_what_tables_need_of_the_arms_is_named(tmp_path) -> None:
 
 def test_a_faithful_answer_is_entailed_and_states_the_reference(results: Results, final) -> None:
     responses = final("IF", "answers-a")
-    faithful = [r.judgement.faithfulness > 0.5 for r in responses]
+    faithful = [r.judgement.faithfulness > FAITHFUL for r in responses]
     stated = [r.judgement.details["states_answer"] == 1 for r in responses]
     both = sum(a and b for a, b in zip(faithful, stated, strict=True)) / len(responses)
     estimate = results.estimate(FAITHFUL_ANSWER, "IF", datasets=["answers-a"])
@@ -165,7 +166,7 @@ def test_a_faithful_answer_is_entailed_and_states_the_reference(results: Results
 def test_joint_success_is_faithful_and_follows_all_instructions(results: Results, final) -> None:
     responses = final("IF", "joined")
     succeeds = [
-        r.judgement.faithfulness > 0.5 and r.judgement.details["prompt_strict"] == 1
+        r.judgement.faithfulness > FAITHFUL and r.judgement.details["prompt_strict"] == 1
         for r in responses
     ]
     estimate = results.estimate(JOINT_SUCCESS, "IF")

@@ -7,6 +7,7 @@ import pytest
 
 from reproduce.judges.instructions import check_strict
 from reproduce.judges.judge import judge
+from reproduce.reset.select import accepted
 from reproduce.schema import Example
 from reproduce.world.entailment import symbolic_entailment
 from reproduce.world.flaws import KINDS, UNSEEN, with_flaw
@@ -25,7 +26,7 @@ def test_every_flaw_but_the_unseen_is_seen_by_a_judge_and_unseen_ones_by_none(na
     for example, judgement in zip(examples, judgements, strict=True):
         assert example.flawed_response not in ("", example.response)
         scores = {judgement.faithfulness, judgement.instruction} - {None}
-        assert (scores == {1.0}) == (example.flaw == UNSEEN), example
+        assert (scores == {1.0}) == accepted(judgement) == (example.flaw == UNSEEN), example
         if example.flaw in ("memory", "other value"):
             assert judgement.faithfulness is not None and judgement.faithfulness < 1, example
         elif example.flaw in ("one short", "instruction ignored"):
