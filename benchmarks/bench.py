@@ -44,7 +44,7 @@ from reproduce.models.tokenization import IGNORED, TokenRow, encode_example, pro
 from reproduce.schema import Example, read_judged, read_sets
 from reproduce.study import Study, load_study
 from reproduce.training import trainer
-from reproduce.training.sampler import LengthBatches, num_steps
+from reproduce.training.sampler import Batches, num_steps
 from reproduce.training.trainer import pad_rows
 from reproduce.utils.files import UnusableFile, read_json, write_csv, write_json
 from reproduce.utils.hardware import environment, resolve_precision, use_one_gpu
@@ -99,10 +99,10 @@ class Task:
         """Return the number of optimiser steps."""
         return num_steps(len(self.rows), self.settings)
 
-    def sampler(self) -> LengthBatches:
+    def sampler(self) -> Batches:
         """Return the order in which this package visits the rows."""
         lengths = [len(row["input_ids"]) for row in self.rows]
-        return LengthBatches(lengths, self.settings.micro_batch_size, self.seed)
+        return Batches(lengths, self.settings.batch_size, self.settings.window, self.seed)
 
     def batch(self, rows: Sequence[TokenRow]) -> dict[str, torch.Tensor]:
         """Return padded tensors with the arguments that every causal language model has."""
@@ -116,7 +116,8 @@ def ours(task: Task) -> float:
         task.settings, task.hardware, task.seed, task.folder, len(task.rows)
     )
     pad_id = task.tokenizer.pad_token_id or 0
-    trainer.train(task.model, task.rows, pad_id, arguments, "benchmark")
+    window = task.settings.window
+    trainer.train(task.model, task.rows, pad_id, arguments, "benchmark", window=window)
     state = read_json(task.folder / f"checkpoint-{task.steps}" / trainer.TRAINER_STATE)
     return float([log["loss"] for log in state["log_history"] if "loss" in log][-1])
 
@@ -124,10 +125,10 @@ def ours(task: Task) -> float:
 def group_by_length(task: Task) -> float:
     """Train with the length grouping of transformers instead of ours."""
 
-    def sampler(lengths: list[int], batch_size: int, _: int) -> LengthGroupedSampler:
+    def sampler(lengths: list[int], batch_size: int, *_: int) -> LengthGroupedSampler:
         return LengthGroupedSampler(batch_size, lengths=lengths)
 
-    with patch.object(trainer, "LengthBatches", sampler):
+    with patch.object(trainer, "Batches", sampler):
         return ours(task)
 
 
@@ -151,7 +152,7 @@ def bare_loop(task: Task) -> float:
         schedule.step()
     sampler, size, micro = task.sampler(), settings.batch_size, settings.micro_batch_size
     batches: list[list[TokenRow]] = []
-    for epoch in range(math.ceil(settings.epochs)):
+    for epoch in range(math.ceil(task.steps / math.ceil(len(task.rows) / size))):
         sampler.set_epoch(epoch)
         order = [task.rows[index] for index in sampler]
         batches += [order[begin : begin + size] for begin in range(0, len(order), size)]
@@ -183,7 +184,7 @@ def trl(task: Task, as_it_comes: bool = False) -> float:
     from trl import SFTConfig, SFTTrainer
 
     class SameBatches(SFTTrainer):  # type: ignore[misc]
-        def _get_train_sampler(self, *_: Any) -> LengthBatches:
+        def _get_train_sampler(self, *_: Any) -> Batches:
             return task.sampler()
 
     arguments = trainer.training_arguments(

@@ -36,9 +36,7 @@ def test_a_mixture_or_selection_that_comes_out_empty_is_an_error(tmp_path: Path)
     write_records(tmp_path / "seed-0" / "prompts.jsonl", [example])
     write_records(tmp_path / "seed-0" / "candidates.jsonl", [empty])
     write_records(tmp_path / "seed-0" / "references.jsonl", [replace(empty, strategy="reference")])
-    selection = Arm(
-        experiment="methods", start="MTL", source="scores/MTL", select=Selection()
-    )
+    selection = Arm(experiment="methods", start="MTL", source="scores/MTL", select=Selection())
     with pytest.raises(UnusableFile):
         training_examples(selection, tmp_path, 0.0, 0)
 

@@ -154,7 +154,10 @@ def test_an_arm_of_one_name_is_the_same_in_all_profiles_of_the_world(profile: st
 
 
 def test_an_arm_may_have_its_own_steps_and_flaws() -> None:
-    params, arms = load_params(ROOT / "params.yaml"), load_experiments(ROOT / "experiments.yaml").arms
+    params, arms = (
+        load_params(ROOT / "params.yaml"),
+        load_experiments(ROOT / "experiments.yaml").arms,
+    )
     changed = arms["MTL-again"].model_copy(update={"steps": 7, "flaws": 0.0})
     own, whole, usual = (
         training_for(params, arm) for arm in (changed, arms["MTL"], arms["MTL-again"])

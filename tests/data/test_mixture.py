@@ -13,7 +13,9 @@ KINDS = {"b-list": "instruction", "a-story": "instruction", "c-bio": "instructio
          "qa": "extractive", "digest": "abstractive"}  # fmt: skip
 SIZES = {"b-list": 40, "a-story": 20, "c-bio": 10, "qa": 30, "digest": 8, "joint": 12}
 SETS = {
-    name: [Example(name, kind, f"{name} {i}", "", is_joint=name == "joint") for i in range(SIZES[name])]
+    name: [
+        Example(name, kind, f"{name} {i}", "", is_joint=name == "joint") for i in range(SIZES[name])
+    ]
     for name, kind in KINDS.items()
 }
 
@@ -76,7 +78,9 @@ def flawed_in(examples: list[Example], share: float, seed: int) -> set[str]:
 
 
 def test_the_same_examples_are_flawed_in_all_arms_of_a_seed_and_nested_in_the_share() -> None:
-    examples = [Example("a", "instruction", f"{n}", "", flawed_response="flawed") for n in range(600)]
+    examples = [
+        Example("a", "instruction", f"{n}", "", flawed_response="flawed") for n in range(600)
+    ]
     some, more = (flawed_in(examples, share, 0) for share in (0.3, 0.6))
     assert some < more and flawed_in(examples, 0, 0) == set()
     assert len(flawed_in(examples, 1, 0)) == 600

@@ -160,8 +160,8 @@ def test_random_selection_ignores_the_scores() -> None:
 
 @pytest.mark.parametrize(
     ("faithfulness", "instruction", "expected"),
-    [(0.76, 1.0, True), (0.75, 1.0, False), (0.76, 0.99, False), (None, 1.0, True), (1.0, None, True),
-     (None, None, True), (None, 0.5, False)],
+    [(0.76, 1.0, True), (0.75, 1.0, False), (0.76, 0.99, False), (None, 1.0, True),
+     (1.0, None, True), (None, None, True), (None, 0.5, False)],
 )  # fmt: skip
 def test_the_judges_accept_what_is_faithful_and_follows_all_instructions(
     faithfulness: float | None, instruction: float | None, expected: bool

@@ -52,9 +52,15 @@ def synthetic_study(folder: Path, seeds: Sequence[int] = (0, 1, 2)) -> Study:
     """
     study = load_study(ROOT)
     others = {n: load_study(ROOT / "profiles" / n) for n in ("core", "ablations")}
-    more = [("ablations", "no-task"), ("core", "MTL-0"), ("core", "MTL-again-0"), ("core", "ReSet-0")]
+    more = [
+        ("ablations", "no-task"),
+        ("core", "MTL-0"),
+        ("core", "MTL-again-0"),
+        ("core", "ReSet-0"),
+    ]
     arms, labels = (
-        getattr(study, part) | {name: getattr(others[profile], part)[name] for profile, name in more}
+        getattr(study, part)
+        | {name: getattr(others[profile], part)[name] for profile, name in more}
         for part in ("arms", "labels")
     )
     prediction = Prediction(

@@ -22,7 +22,9 @@ SETS = training_sets(WORLD, 150, 5, {})
 @pytest.mark.parametrize("name", TASKS)
 def test_every_flaw_but_the_unseen_is_seen_by_a_judge_and_unseen_ones_by_none(name: str) -> None:
     examples = SETS[name]
-    judgements = judge(examples, [e.flawed_response for e in examples], symbolic_entailment, METRICS)
+    judgements = judge(
+        examples, [e.flawed_response for e in examples], symbolic_entailment, METRICS
+    )
     for example, judgement in zip(examples, judgements, strict=True):
         assert example.flawed_response not in ("", example.response)
         scores = {judgement.faithfulness, judgement.instruction} - {None}
