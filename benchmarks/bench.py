@@ -455,6 +455,9 @@ def main(words: Sequence[str]) -> None:
             f"--methods: no {min(unknown)}; there are {', '.join(known or default.split())}"
         )
     runs: dict[str, list[Measurement]] = {method: [] for method in methods}
+    about = provenance(shlex.join(["python", "benchmarks/bench.py", *words]))
+    suffix = "" if options.profile.resolve() == ROOT else f"-{options.profile.resolve().name}"
+    output = options.output or RESULTS / f"{options.benchmark}{suffix}.csv"
     for repeat in range(options.repeats):
         for method in methods:
             context = multiprocessing.get_context("spawn")
@@ -462,11 +465,8 @@ def main(words: Sequence[str]) -> None:
                 runs[method].append(pool.submit(measure, method, options).result())
             seconds = runs[method][-1].seconds
             print(f"{repeat + 1}/{options.repeats} {method}: {seconds:.2f} s", flush=True)
-    about = provenance(shlex.join(["python", "benchmarks/bench.py", *words]))
-    rows = summarise(runs, unit)
-    suffix = "" if options.profile.resolve() == ROOT else f"-{options.profile.resolve().name}"
-    output = options.output or RESULTS / f"{options.benchmark}{suffix}.csv"
-    write_csv(output, [{**row, **about} for row in rows])
+        rows = summarise(runs, unit)
+        write_csv(output, [{**row, **about} for row in rows])
     print(pd.DataFrame(rows).to_string(index=False))
 
 
