@@ -1,5 +1,9 @@
 """The benchmarks compare equal work and report medians."""
 
+import json
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -54,3 +58,16 @@ def test_the_methods_of_a_benchmark_do_the_same(
         assert all(0 < float(row["peak_memory_gib"]) < 8 for row in rows.values())
     else:
         assert all(float(row["equal_outputs"]) == 1.0 for row in rows.values())
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("g++") is None, reason="DeepSpeed compiles its CPU transport")
+def test_every_part_for_a_gpu_runs_in_tiny_shapes(tmp_path: Path) -> None:
+    command = [sys.executable, str(ROOT / "benchmarks" / "gpu.py"), "measure", "--tiny"]
+    limits = ["--seconds", "1800", "--part-seconds", "300"]
+    subprocess.run([*command, "--output", str(tmp_path), *limits], check=True)
+    rows = {row["part"]: row for row in json.loads((tmp_path / "gpu.json").read_text())}
+    assert {name: row["error"] for name, row in rows.items() if "error" in row} == {}
+    assert len(rows) == 9 and all(row["tokens_per_second"] > 0 for row in rows.values())
+    compared = [row["loss_difference"] for row in rows.values() if row["loss_difference"] != ""]
+    assert len(compared) == 2 and max(compared) < 1e-2
