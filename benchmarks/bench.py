@@ -54,7 +54,7 @@ from reproduce.models.tokenization import IGNORED, TokenRow, encode_example, pro
 from reproduce.schema import Example, read_judged, read_sets
 from reproduce.study import Study, load_study
 from reproduce.training import trainer
-from reproduce.training.sampler import LengthBatches, num_steps
+from reproduce.training.sampler import Batches, num_steps
 from reproduce.training.trainer import pad_rows
 from reproduce.utils.files import UnusableFile, read_json, write_csv, write_json
 from reproduce.utils.hardware import environment, resolve_precision, use_one_gpu
@@ -109,10 +109,10 @@ class Task:
         """Return the number of optimiser steps."""
         return num_steps(len(self.rows), self.settings)
 
-    def sampler(self) -> LengthBatches:
+    def sampler(self) -> Batches:
         """Return the order in which this package visits the rows."""
         lengths = [len(row["input_ids"]) for row in self.rows]
-        return LengthBatches(lengths, self.settings.micro_batch_size, self.seed)
+        return Batches(lengths, self.settings.batch_size, self.settings.window, self.seed)
 
     def batch(self, rows: Sequence[TokenRow]) -> dict[str, torch.Tensor]:
         """Return padded tensors with the arguments that every causal language model has."""
@@ -140,10 +140,10 @@ def lora(task: Task, targets: Any = "all-linear") -> float:
 def group_by_length(task: Task) -> float:
     """Train with the length grouping of transformers instead of ours."""
 
-    def sampler(lengths: list[int], batch_size: int, _: int) -> LengthGroupedSampler:
+    def sampler(lengths: list[int], batch_size: int, *_: int) -> LengthGroupedSampler:
         return LengthGroupedSampler(batch_size, lengths=lengths)
 
-    with patch.object(trainer, "LengthBatches", sampler):
+    with patch.object(trainer, "Batches", sampler):
         return ours(task)
 
 
@@ -167,7 +167,7 @@ def bare_loop(task: Task) -> float:
         schedule.step()
     sampler, size, micro = task.sampler(), settings.batch_size, settings.micro_batch_size
     batches: list[list[TokenRow]] = []
-    for epoch in range(math.ceil(settings.epochs)):
+    for epoch in range(math.ceil(task.steps * settings.batch_size / len(task.rows))):
         sampler.set_epoch(epoch)
         order = [task.rows[index] for index in sampler]
         batches += [order[begin : begin + size] for begin in range(0, len(order), size)]
