@@ -126,7 +126,8 @@ def ours(task: Task) -> float:
         task.settings, task.hardware, task.seed, task.folder, len(task.rows)
     )
     pad_id = task.tokenizer.pad_token_id or 0
-    trainer.train(task.model, task.rows, pad_id, arguments, "benchmark")
+    window = task.settings.window
+    trainer.train(task.model, task.rows, pad_id, arguments, "benchmark", window=window)
     state = read_json(task.folder / f"checkpoint-{task.steps}" / trainer.TRAINER_STATE)
     return float([log["loss"] for log in state["log_history"] if "loss" in log][-1])
 
@@ -167,7 +168,7 @@ def bare_loop(task: Task) -> float:
         schedule.step()
     sampler, size, micro = task.sampler(), settings.batch_size, settings.micro_batch_size
     batches: list[list[TokenRow]] = []
-    for epoch in range(math.ceil(task.steps * settings.batch_size / len(task.rows))):
+    for epoch in range(math.ceil(task.steps / math.ceil(len(task.rows) / size))):
         sampler.set_epoch(epoch)
         order = [task.rows[index] for index in sampler]
         batches += [order[begin : begin + size] for begin in range(0, len(order), size)]

@@ -42,8 +42,8 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 SAMPLES, SAMPLES_PER_DATASET = "samples.json", 5
-STAGES = {PRETRAINED: "pretrain", "judges": "judges", "rewards": "score"}
-"""Runs that are no arm -> the stage that made them."""
+STAGES = {PRETRAINED: "pretrain", "judges": "judges"}
+"""Runs that are no arm -> the stage that made them; next to these "score/ARM" of sampled arms."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class RunRecord:
     """What MLflow holds of a run.
 
     Attributes:
-        arm: name of an arm, or of a run in STAGES.
+        arm: name of an arm, or of a run that is no arm.
         seed: None for the judges, and for a base model that all seeds share.
         metrics: name, value and optimiser step of every measurement.
         datasets: path below the profile's folder, and start of the SHA-256, of the files read.
@@ -83,7 +83,8 @@ def track(study: Study) -> None:
     """
     arms = [name for name in study.arms if (study.artifacts / "results" / name).is_dir()]
     published = read_run_records(study.paper / "runs.jsonl")
-    records = {c: record for c, record in published.items() if record.arm in {*STAGES, *study.arms}}
+    known = {*STAGES, *study.arms, *(f"score/{name}" for name in study.arms)}
+    records = {cell: record for cell, record in published.items() if record.arm in known}
     records |= {record.cell: record for record in (run_records(study, arms) if arms else [])}
     if not records:
         raise UnusableFile(f"{study.artifacts / 'results'}: no results; run `dvc repro`")
@@ -234,7 +235,7 @@ def _stage_records(study: Study) -> list[RunRecord]:
         metrics = [(f"auc/{name}", auc.mean, 0) for name, auc in aucs.items() if auc]
         settings = flat({key: params[key] for key in ("judging", "validation")})
         records.append(RunRecord("judges", None, "pipeline", settings, metrics))
-    for path in sorted((artifacts / "scores").glob("seed-*/candidates.jsonl")):
+    for path in sorted((artifacts / "scores").glob("*/seed-*/candidates.jsonl")):
         values: dict[str, list[float]] = defaultdict(list)
         for candidate in read_candidates(path):
             for objective in OBJECTIVES:
@@ -244,7 +245,8 @@ def _stage_records(study: Study) -> list[RunRecord]:
         metrics = [(name, fmean(scores), 0) for name, scores in sorted(values.items())]
         seed = int(path.parent.name.removeprefix("seed-"))
         settings = flat({"candidates": params["candidates"]})
-        records.append(RunRecord("rewards", seed, "pipeline", settings, metrics))
+        arm = path.parents[1].name
+        records.append(RunRecord(f"score/{arm}", seed, "pipeline", settings, metrics))
     return records
 
 

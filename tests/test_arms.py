@@ -1,6 +1,7 @@
 """Arms: what they train on, what they leave behind, and what a stop costs."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -29,16 +30,15 @@ def test_a_mixture_or_selection_that_comes_out_empty_is_an_error(tmp_path: Path)
         experiment="methods", start="pretrained", source="data/training", mixture={"IF": 0.2}
     )
     with pytest.raises(UnusableFile):
-        training_examples(mixture, tmp_path, 3)
+        training_examples(mixture, tmp_path, 0.0, 3)
     example = Example("a", "instruction", "Do it.", "done")
     empty = Candidate("a", example.id, "warm", 0, "", True, Judgement(0.0, None, 0.0))
     write_records(tmp_path / "seed-0" / "prompts.jsonl", [example])
     write_records(tmp_path / "seed-0" / "candidates.jsonl", [empty])
-    selection = Arm(
-        experiment="methods", start="MTL", source="scores", select=Selection(keep_fraction=1.0)
-    )
+    write_records(tmp_path / "seed-0" / "references.jsonl", [replace(empty, strategy="reference")])
+    selection = Arm(experiment="methods", start="MTL", source="scores/MTL", select=Selection())
     with pytest.raises(UnusableFile):
-        training_examples(selection, tmp_path, 0)
+        training_examples(selection, tmp_path, 0.0, 0)
 
 
 def test_an_arm_has_a_model_and_results_per_seed(nano_study: Study) -> None:
@@ -68,6 +68,47 @@ def test_an_arm_without_training_has_only_results(nano_study: Study) -> None:
     assert read_judged(nano_study.results_dir("base", 0) / "evaluation.jsonl")
 
 
+def test_plain_text_is_the_responses_of_a_mixture_without_their_prompts(
+    nano_study: Study,
+) -> None:
+    for seed in nano_study.params.seeds:
+        plain, usual = (
+            read_examples(nano_study.model_dir(arm, seed) / "train.jsonl")
+            for arm in ("CD-text", "CD-IF")
+        )
+        assert {(e.prompt, e.is_completion) for e in plain} == {("", True)}
+        assert {e.id: e.response for e in usual}.items() <= {
+            e.id: e.response for e in plain
+        }.items()
+        assert all(e.prompt for e in usual)
+
+
+def test_the_same_references_are_flawed_in_all_arms_of_a_seed(nano_study: Study) -> None:
+    for seed in nano_study.params.seeds:
+        seen: dict[str, set[tuple[str, str]]] = {}
+        for arm in ("IF", "CD", "MTL", "MTL-again"):
+            for e in read_examples(nano_study.model_dir(arm, seed) / "train.jsonl"):
+                assert (e.response == e.flawed_response) == bool(e.clean_response)
+                seen.setdefault(e.id, set()).add((e.response, e.clean_response))
+        assert all(len(versions) == 1 for versions in seen.values())
+        flawed = sum(bool(clean) for versions in seen.values() for _, clean in versions)
+        assert 0.1 < flawed / len(seen) < 0.6
+
+
+def test_an_interpolation_is_the_mean_of_two_models_and_is_not_trained(nano_study: Study) -> None:
+    one, other, between = (
+        load_file(nano_study.model_dir(arm, 1) / "model.safetensors")
+        for arm in ("IF", "CD", "between")
+    )
+    for name, weight in between.items():
+        assert weight.allclose((one[name] + other[name]) / 2, atol=1e-7)
+    assert not (nano_study.model_dir("between", 1) / "train.jsonl").exists()
+    results = nano_study.results_dir("between", 1)
+    record = json.loads((results / "record.json").read_text())
+    assert (record["examples"], record["steps"]) == (0, 0)
+    assert {r.train_fraction for r in read_judged(results / "evaluation.jsonl")} == {1.0}
+
+
 def test_the_same_arm_again_gives_the_same_bytes(nano_study: Study) -> None:
     def content() -> dict[str, bytes]:
         return {
@@ -88,7 +129,7 @@ def test_a_stop_in_evaluation_costs_no_training(
     """At scale evaluation takes longer than training, and a judge may run out of its budget."""
     hardware = nano_study.params.hardware.model_copy(update={"workers": 1, "save_every": 2})
     params = nano_study.params.model_copy(update={"seeds": [0], "hardware": hardware})
-    study = Study(params, nano_study.arms, nano_study.labels, nano_study.claims)
+    study = replace(nano_study, params=params)
 
     def stopped(*_: Any) -> Any:
         raise UnusableFile("the budget is spent")

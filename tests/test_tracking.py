@@ -89,12 +89,14 @@ def small_study(folder: Path) -> Study:
         {name: whole.arms[name] for name in ARMS},
         whole.labels,
         whole.claims,
+        whole.predictions,
         folder,
     )
     for name in KINDS:
         path = study.artifacts / "data" / "evaluation" / f"{name}.jsonl"
         write_records(path, [e for e in EXAMPLES if e.dataset == name])
     right, wrong = (Judgement(0, 0, None, {"entailed": score}) for score in (1.0, 0.0))
+    write_records(study.artifacts / "judges" / "validation" / "trivial.jsonl", [])
     write_records(study.artifacts / "judges" / "validation" / "trials.jsonl", [
         JudgedTrial("answers", "extractive", f"{n}", variant, "", given)
         for n in range(30)
@@ -106,7 +108,7 @@ def small_study(folder: Path) -> Study:
         for name in ARMS:
             with log_run(name, seed, folder):
                 write_arm(study, name, seed)
-        write_records(study.artifacts / "scores" / f"seed-{seed}" / "candidates.jsonl", [
+        write_records(study.artifacts / "scores" / "MTL" / f"seed-{seed}" / "candidates.jsonl", [
             Candidate("orders", f"{n}", "cold", 0, "", True, Judgement(None, None, n / 2))
             for n in range(3)
         ])  # fmt: skip
@@ -159,7 +161,7 @@ def test_a_run_holds_settings_scores_and_losses(tracked: Study) -> None:
 
     assert history("task/mean") == [(20, 0.25), (40, 0.5)]
     assert history("loss") == [(n, pytest.approx(1 / n)) for n in range(1, 41)]
-    assert run.data.params["arm.mixture.CD"] == "0.5"
+    assert run.data.params["arm.mixture.CD"] == "0.25"
     assert float(run.data.params["training.learning_rate"]) == 2e-3
     assert run.data.params["parameters"] == "99"
 
@@ -195,7 +197,7 @@ def test_texts_of_others_are_left_out(tracked: Study) -> None:
 
 def test_stages_that_are_no_arm_have_runs(tracked: Study) -> None:
     assert the_run(tracked, "judges").data.metrics == {"auc/answers": 1.0}
-    assert the_run(tracked, "rewards/seed-1").data.metrics == {"instruction/cold": 0.5}
+    assert the_run(tracked, "score/MTL/seed-1").data.metrics == {"instruction/cold": 0.5}
     pretrained = the_run(tracked, "pretrained/seed-0")
     assert pretrained.data.params["base.tiny.layers"] == "3"
     assert pretrained.info.end_time - pretrained.info.start_time < 60_000
@@ -219,7 +221,7 @@ def test_means_are_those_of_the_tables(tmp_path: Path) -> None:
     study = small_study(tmp_path)
     answers = [e.id for e in EXAMPLES if e.dataset == "answers"]
     change_scores(study, "CD/seed-0", answers[:1], None)
-    change_scores(study, "CD/seed-1", answers[:1], -1.0)
+    change_scores(study, "CD/seed-1", answers[:1], 0.5)
     change_scores(study, "CD/seed-1", answers[1:2], 0.0)
     # The first prompt lacks a score for seed 0, so it counts for neither seed.
     expected = 0.75 * (len(answers) - 2) / (len(answers) - 1)

@@ -92,10 +92,10 @@ class TestOutcome:
     ("changes", "agrees"),
     [
         ({}, True),
-        ({"effect": "-0.3", "verdict": "undecided"}, True),
+        ({"effect": "-0.3", "verdict": "inconclusive"}, True),
         ({"effect": "-0.1"}, True),
         ({"effect": "-0.09", "effect_low": "-0.15", "effect_high": "-0.02"}, True),
-        ({"effect": "-0.09", "effect_low": "-0.15", "verdict": "undecided"}, False),
+        ({"effect": "-0.09", "effect_low": "-0.15", "verdict": "inconclusive"}, False),
         ({"effect": "0.1", "effect_low": "0.0", "effect_high": "0.2"}, False),
         ({"effect": "", "effect_low": "", "effect_high": ""}, False),
         ({"judge": "coverage (a)"}, False),

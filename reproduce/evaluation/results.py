@@ -384,5 +384,5 @@ def _read_scores(folders: Mapping[int, Path], prompts: pd.DataFrame) -> pd.DataF
     answers = faithful & (scores["states_answer"] == 1)
     succeeds = faithful & (scores["prompt_strict"] == 1)
     scores["faithful_answer"] = answers.where(scores["states_answer"].notna())
-    scores["joint_success"] = succeeds.where(scores["is_joint"])
+    scores["joint_success"] = succeeds.where(scores["is_joint"] & scores["prompt_strict"].notna())
     return scores.astype(dict.fromkeys(("finished", *COLUMNS), float))

@@ -276,7 +276,8 @@ def plan_stages(params: Params, arms: Arms, size: ModelSize, nodes: int) -> "Dat
         checkpoint = 12 * size.adapter
     if not hardware.save_every:
         checkpoint = model
-    frame["disk"] = COPIES * model * trains * frame["seeds"]
+    has_model = trains | frame["stage"].isin({name for name, arm in arms.items() if arm.has_model})
+    frame["disk"] = COPIES * model * has_model * frame["seeds"]
     if not params.base.tiny:
         download = size.parameters * (2 if params.base.published else 4)
         frame.loc[frame["stage"] == "pretrain", "disk"] = (1 + COPIES) * download

@@ -244,8 +244,8 @@ def losses(tables: Path) -> Figure:
         3.4,
         "Training losses of the main arms",
         f"Mean over {plural(rows['seed'].nunique(), 'seed')} of the loss per response token since "
-        "the point before. Batches hold examples of similar length, so often of one task, and "
-        "tasks differ in loss. Arms differ in their number of steps (losses.csv).",
+        "the point before. Tasks differ in loss, and arms may differ in their number of steps "
+        "(losses.csv).",
     )
     for arm, run in rows.groupby("arm", sort=False):
         # The seeds of an arm may log at steps that differ by one: average their n-th points.

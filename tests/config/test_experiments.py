@@ -6,11 +6,11 @@ import pytest
 import yaml
 from support.profiles import GONE, ROOT, Patch, change, config_error, default_profile
 
-from reproduce.config import load_experiments, load_params
+from reproduce.config import load_experiments, load_params, training_for
 from reproduce.data.mixture import mix
 from reproduce.schema import Example
 from reproduce.study import load_study
-from reproduce.world.tasks import TASKS
+from reproduce.world.tasks import SIDES
 
 
 @pytest.fixture
@@ -26,26 +26,34 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (("arms.MTL.mixture", {"IF": 0}), ["arms.MTL.mixture.IF", "greater than 0"]),
         (("arms.MTL.mixture", {"IF": 1.5}), ["arms.MTL.mixture.IF", "1"]),
         (("arms.MTL.mixture", {}), ["arms.MTL.mixture", "at least 1"]),
-        (("arms.MTL.source", "scores"), ["arms.MTL", "'select'"]),
+        (("arms.MTL.source", "scores"), ["arms.MTL.source", "scores"]),
+        (("arms.MTL.source", "scores/MTL"), ["arms.MTL", "'select'"]),
+        (("arms.MTL.source", "models/MTL"), ["arms.MTL", "'interpolation'"]),
+        (("arms.MTL.interpolation", 0.5), ["arms.MTL", "'mixture'", "'interpolation'"]),
+        (("arms.base.interpolation", 1), ["arms.base.interpolation", "less than 1"]),
+        (("arms.MTL.steps", 0), ["arms.MTL.steps", "greater than"]),
+        (("arms.MTL.flaws", 1.5), ["arms.MTL.flaws", "1"]),
         (("arms.MTL.start", "base"), ["arms.MTL.start", "'base' trains nothing"]),
         (("arms.MTL.start", "MTL"), ["arms.MTL.start", "circular"]),
         (("arms.IF.start", "IF-CD"), ["start", "circular"]),
         (("arms.MTL.num_intermediate_evals", -1), ["arms.MTL.num_intermediate_evals", "0"]),
         (("arms.MTL.experiment", "method"), ["arms.MTL.experiment", "methods"]),
         (("arms.ReSet.select.keep_fraction", 0), ["ReSet.select.keep_fraction", "greater than 0"]),
-        (("arms.ReSet.select.keep_fraction", GONE), ["ReSet.select.keep_fraction"]),
-        (("arms.ReSet.select.pool_fraction", 0), ["ReSet.select.pool_fraction", "greater than 0"]),
-        (("arms.ReSet.select.rule", "worst"), ["ReSet.select.rule", "shuffled"]),
-        (("arms.ReSet.select.strategies", []), ["ReSet.select.strategies"]),
-        (("arms.ReSet.select.strategies", ["warm", "warm"]), ["ReSet.select", "warm"]),
+        (("arms.ReSet.select.candidates", 0), ["ReSet.select.candidates", "greater than"]),
+        (("arms.ReSet.select.rule", "worst"), ["ReSet.select.rule", "repaired"]),
+        (("arms.ReSet.select.noise", 1.1), ["ReSet.select.noise", "1"]),
+        (("arms.ReSet.plain_text", True), ["arms.ReSet", "plain_text", "'mixture'"]),
         (("arms.ReSet.select.weights", {"task": -1}), ["weights.task", "0"]),
         (("arms.ReSet.select.weights", {"task": float("inf")}), ["weights.task"]),
         (
             ("arms.ReSet.select.weights", {"task": 0, "faithfulness": 0, "instruction": 0}),
             ["ReSet.select.weights", "0"],
         ),
-        (("arms.ReSet.source", "data/training"), ["arms.ReSet", "'scores'"]),
-        (("arms.ReSet.mixture", {"IF": 1}), ["arms.ReSet", "not on both"]),
+        (("arms.ReSet.source", "data/training"), ["arms.ReSet", "'scores/ARM'"]),
+        (("arms.ReSet.mixture", {"IF": 1}), ["arms.ReSet", "'mixture'", "'select'"]),
+        (("arms.ReSet.source", "scores/IF"), ["arms.ReSet.source", "scores/IF", "['MTL']"]),
+        (("sampled", ["MTL", "base"]), ["sampled", "'base'"]),
+        (("sampled", ["MLT"]), ["sampled", "'MLT'"]),
         (("arms.ReSet.start", "MLT"), ["arms.ReSet.start", "'MLT'"]),
         (("labels.ReSet", GONE), ["labels", "'ReSet'"]),
         (("labels.ReSet", "MTL"), ["labels", "'MTL'"]),
@@ -68,13 +76,19 @@ def test_wrong_arms_are_rejected(folder: Path, patch: Patch, parts: list[str]) -
         ("experiments.yaml", [("arms.MTL.mixture", {"IF/4": 1})], ["arms.MTL", "IF/4"]),
         (
             "experiments.yaml",
-            [("arms.ReSet.select.strategies", ["cold", "beam"])],
-            ["arms.ReSet.select.strategies", "'beam'", "['cold', 'top-k', 'top-p', 'warm']"],
+            [("arms.ReSet.select.candidates", 17)],
+            ["arms.ReSet.select.candidates", "17", "16"],
         ),
         (
             "experiments.yaml",
-            [("arms.ReSet.select.strategies", ["cold"]), ("arms.ReSet.select.pool_fraction", 0.3)],
-            ["arms.ReSet.select.pool_fraction", "0.3", "16", "4"],
+            [("arms.clean.steps", 100)],
+            ["claims.C4", "clean", "MTL-again", "440", "680"],
+        ),
+        ("experiments.yaml", [("arms.IF.steps", 7)], ["claims.C3", "MTL", "IF", "340", "7"]),
+        (
+            "params.yaml",
+            [("continuation.steps", GONE), ("continuation.epochs", 1)],
+            ["claims.C4", "ReSet", "MTL-again", "'epochs'"],
         ),
         (
             "params.yaml",
@@ -103,19 +117,60 @@ def test_every_arm_can_be_trained_on_the_synthetic_task() -> None:
         load_experiments(ROOT / "experiments.yaml").arms,
     )
     assert params.data.world
-    kinds = {"qa-single": "extractive", "qa-pair": "extractive", "describe": "abstractive"}
+    kinds = {"CD": "extractive", "IF": "instruction", "both": "abstractive"}
     sets = {
         name: [
-            Example(name, kinds.get(name, "instruction"), f"{number}", "")
+            Example(name, kinds[side], f"{number}", "", is_joint=side == "both")
             for number in range(params.data.world.train)
         ]
-        for name in TASKS
+        for name, side in SIDES.items()
     }
     for arm in arms.values():
         if arm.mixture:
             assert len(mix(sets, arm.mixture, 0)) >= params.training.batch_size
         if arm.select:
             assert arm.select.keep_fraction * params.candidates.prompts >= 1
+
+
+@pytest.mark.parametrize("profile", ["core", "ablations"])
+def test_an_arm_of_one_name_is_the_same_in_all_profiles_of_the_world(profile: str) -> None:
+    one, other = (load_study(ROOT / folder) for folder in (".", f"profiles/{profile}"))
+    common = one.arms.keys() & other.arms.keys()
+    assert {"MTL", "ReSet"} <= common
+    for name in common:
+        assert other.arms[name] == one.arms[name], name
+        assert other.labels[name] == one.labels[name], name
+        assert training_for(other.params, other.arms[name]) == training_for(
+            one.params, one.arms[name]
+        )
+        selections = [(study, study.arms[name].select) for study in (one, other)]
+        pools = {
+            s.candidates or sum(d.samples for d in study.params.candidates.strategies.values())
+            for study, s in selections if s
+        }  # fmt: skip
+        assert len(pools) <= 1, f"{name} chooses from {pools} candidates"
+    for part in ("data", "base", "generation", "judging", "validation", "statistics"):
+        assert getattr(other.params, part) == getattr(one.params, part), part
+
+
+def test_an_arm_may_have_its_own_steps_and_flaws() -> None:
+    params, arms = (
+        load_params(ROOT / "params.yaml"),
+        load_experiments(ROOT / "experiments.yaml").arms,
+    )
+    changed = arms["MTL-again"].model_copy(update={"steps": 7, "flaws": 0.0})
+    own, whole, usual = (
+        training_for(params, arm) for arm in (changed, arms["MTL"], arms["MTL-again"])
+    )
+    assert (own.steps, own.flaws, own.learning_rate) == (7, 0.0, params.continuation.learning_rate)
+    assert (usual.steps, usual.flaws) == (params.continuation.steps, params.training.flaws)
+    assert whole == params.training
+    by_epochs = params.model_copy(
+        update={"training": params.training.model_copy(update={"steps": None, "epochs": 3})}
+    )
+    assert training_for(by_epochs, arms["MTL"]).epochs == 3
+    own = training_for(by_epochs, changed)
+    assert (own.epochs, own.steps) == (None, 7)
 
 
 def test_arms_of_single_data_sets_are_labelled_by_them() -> None:

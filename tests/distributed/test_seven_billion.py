@@ -31,7 +31,7 @@ def small_params(hub: Path, vocabulary: int, judge: str) -> Params:
     params["base"]["published"] |= {
         "model": str(hub), "revision": None, "shape": {**SHAPE, "vocabulary": vocabulary}
     }  # fmt: skip
-    params["training"] |= {"batch_size": 8, "micro_batch_size": 2, "max_length": 160}
+    params["training"] |= {"batch_size": 8, "micro_batch_size": 2, "max_length": 160, "steps": 6}
     params["generation"] = {"max_new_tokens": 8, "batch_size": 64}
     params["judging"]["max_empty_share"] = 1.0  # Nothing is learnt here.
     params["servers"]["judge"]["url"] = judge
@@ -59,10 +59,10 @@ def test_an_arm_goes_from_the_published_model_to_judged_responses(
         for dataset, examples in sets.items():
             path = tmp_path / "artifacts" / "data" / name / f"{dataset}.jsonl"
             write_records(path, examples[:count])
-    arms = load_experiments(ROOT / "experiments.yaml").arms
+    arms = load_experiments(PROFILE / "experiments.yaml").arms
     with misbehaving_server.running(misbehaving_server.say("Rating: [[7]]")) as server:
         params = small_params(hub, len(tokenizer), server.url)
-        study = Study(params, arms, {}, None, tmp_path)  # type: ignore[arg-type]
+        study = Study(params, arms, {}, None, {}, tmp_path)  # type: ignore[arg-type]
         pretrain(study)
         run_arm(study, "CD")
     model, results = study.model_dir("CD", 0), study.results_dir("CD", 0)

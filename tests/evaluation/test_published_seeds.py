@@ -12,7 +12,7 @@ def test_a_published_seed_joins_the_tables(nano_study: Study) -> None:
     publish_results(nano_study)
     for folder in (nano_study.artifacts / "results").glob("*/seed-1"):
         shutil.rmtree(folder)
-    shutil.rmtree(nano_study.artifacts / "scores" / "seed-1")
+    shutil.rmtree(nano_study.artifacts / "scores" / "MTL" / "seed-1")
     make_tables(nano_study)
     with (nano_study.artifacts / "tables" / "claims.csv").open(encoding="utf-8") as stream:
         assert {row["seeds"] for row in csv.DictReader(stream)} == {"2"}

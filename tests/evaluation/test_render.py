@@ -1,6 +1,5 @@
 """Cells of tables as readers and as programs see them."""
 
-from reproduce.bootstrap import Interval
 from reproduce.evaluation.results import Estimate
 from reproduce.evaluation.tables.render import (
     Table,
@@ -9,6 +8,7 @@ from reproduce.evaluation.tables.render import (
     spread_estimates,
     write_table,
 )
+from reproduce.intervals import Interval
 
 INTERVAL = Interval(-0.0001, -0.25, 0.125, 10, 3)
 

@@ -11,14 +11,17 @@ from support.synthetic_study import rewrite, synthetic_study
 from reproduce.config import ConfigError
 from reproduce.evaluation.results import (
     BOTH,
+    FAITHFUL_ANSWER,
     FAITHFULNESS,
     INSTRUCTION,
+    JOINT_SUCCESS,
     TASK,
     Results,
     check_comparable,
     load_results,
     missing_arms,
 )
+from reproduce.reset.select import FAITHFUL
 from reproduce.schema import Judgement, read_trials, write_records
 from reproduce.study import Study
 from reproduce.utils.files import UnusableFile, read_json, write_json
@@ -45,8 +48,8 @@ def test_estimates_are_macro_averages_without_probes(results: Results, final) ->
 
 
 def test_both_gives_each_objective_half_the_weight(results: Results, final) -> None:
-    faithfulness = (macro(final("MTL"), "faithfulness", CD_SETS) + 1) / 2  # was from -1 to 1
-    expected = (macro(final("MTL"), "instruction", IF_SETS) + faithfulness) / 2
+    instruction = macro(final("MTL"), "instruction", IF_SETS)
+    expected = (instruction + macro(final("MTL"), "faithfulness", CD_SETS)) / 2
     estimate = results.estimate(BOTH, "MTL")
     assert estimate and estimate.interval.mean == pytest.approx(expected)
 
@@ -137,25 +140,41 @@ def test_an_invalid_metric_is_not_used_for_claims(partial_study: Study) -> None:
 
 
 def test_a_label_names_the_data_sets_of_training(results: Results) -> None:
-    assert results.labels["CD-IF2"] == "CD → orders-b"
+    assert results.labels["CD-IF23"] == "CD → orders-b, orders-c"
 
 
-@pytest.mark.parametrize(
-    ("arm", "changes", "expected"),
-    [
-        ("CD-IF", {"num_intermediate_evals": 0}, "CD-IF.num_intermediate_evals"),
-        ("ReSet-11", {"select": {"pool_fraction": 0.5}}, "ReSet-11.select.pool_fraction"),
-    ],
-)
-def test_what_tables_need_of_the_arms_is_named(tmp_path, arm: str, changes, expected: str) -> None:
+def test_what_tables_need_of_the_arms_is_named(tmp_path) -> None:
     arms = dict(synthetic_study(tmp_path).arms)
     check_comparable(arms)
     assert missing_arms(arms) == []
     assert missing_arms({name: arms[name] for name in arms if name != "MTL"}) == ["MTL"]
-    if "select" in changes:
-        select = arms[arm].select.model_copy(update=changes["select"])
-        arms[arm] = arms[arm].model_copy(update={"select": select})
-    else:
-        arms[arm] = arms[arm].model_copy(update=changes)
-    with pytest.raises(ConfigError, match=expected):
+    arms["CD-IF"] = arms["CD-IF"].model_copy(update={"num_intermediate_evals": 0})
+    with pytest.raises(ConfigError, match="CD-IF.num_intermediate_evals"):
         check_comparable(arms)
+
+
+def test_a_faithful_answer_is_entailed_and_states_the_reference(results: Results, final) -> None:
+    responses = final("IF", "answers-a")
+    faithful = [r.judgement.faithfulness > FAITHFUL for r in responses]
+    stated = [r.judgement.details["states_answer"] == 1 for r in responses]
+    both = sum(a and b for a, b in zip(faithful, stated, strict=True)) / len(responses)
+    estimate = results.estimate(FAITHFUL_ANSWER, "IF", datasets=["answers-a"])
+    assert estimate and estimate.interval.mean == pytest.approx(both)
+    assert results.datasets(FAITHFUL_ANSWER) == ["answers-a", "answers-b"]
+
+
+def test_joint_success_is_faithful_and_follows_all_instructions(results: Results, final) -> None:
+    responses = final("IF", "joined")
+    succeeds = [
+        r.judgement.faithfulness > FAITHFUL and r.judgement.details["prompt_strict"] == 1
+        for r in responses
+    ]
+    estimate = results.estimate(JOINT_SUCCESS, "IF")
+    assert estimate and estimate.interval.mean == pytest.approx(sum(succeeds) / len(responses))
+    assert 0 < sum(succeeds) < len(responses) and results.datasets(JOINT_SUCCESS) == ["joined"]
+    # Prompts of both sides count in no objective of one side.
+    assert "joined" not in results.datasets(BOTH) + results.datasets(TASK)
+
+
+def test_the_steps_of_an_arm_count_from_the_pretrained_model(results: Results) -> None:
+    assert [results.total_steps(arm) for arm in ("base", "MTL", "ReSet", "CD-IF")] == [0, 8, 16, 16]

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from reproduce.evaluation.results import INSTRUCTION, Results
+from reproduce.evaluation.results import BOTH, INSTRUCTION, Results
 from reproduce.evaluation.tables.score_tables import share_followed
 
 
@@ -26,15 +26,44 @@ def test_scores_are_the_same_in_all_tables(table, results: Results, final) -> No
 
 
 @pytest.mark.parametrize(
-    ("control", "method"),
-    [("random", "ReSet"), ("random-S", "ReSet-S"), ("more-MTL", "ReSet"), ("full-MTL", "full")],
-)
-def test_a_control_is_compared_with_its_method(table, results, control: str, method: str) -> None:
-    (row,) = table("controls", arm=control)
-    difference = results.estimate(INSTRUCTION, method, control)
-    assert row["method"] == results.labels[method]
-    expected = pytest.approx(difference.interval.mean, abs=1e-6)
-    assert float(row["instruction_difference"]) == expected
+    ("name", "arm"),
+    [("controls", "random"), ("controls", "MTL-again"), ("controls", "ReSet-S"),
+     ("ablations", "no-task")],
+)  # fmt: skip
+def test_controls_and_ablations_are_taken_from_reset(table, results, name: str, arm: str) -> None:
+    (row,) = table(name, arm=arm)
+    for metric in (INSTRUCTION, BOTH):
+        difference = results.estimate(metric, "ReSet", arm)
+        expected = pytest.approx(difference.interval.mean, abs=1e-6)
+        assert float(row[f"{metric.name}_difference"]) == expected
+
+
+def test_controls_have_their_dose(table) -> None:
+    (row,) = table("controls", arm="ReSet")
+    assert row["both_difference"] == ""
+    doses = [float(row[name]) for name in ("steps", "rate", "distance")]
+    assert doses == [8, 0.01, 0.1]
+
+
+def test_both_levels_of_flaws_are_side_by_side(table, results) -> None:
+    rows = {row["arm"]: row for row in table("levels")}
+    assert set(rows) == {"MTL", "MTL-again", "ReSet"}
+    gains = [
+        results.estimate(BOTH, f"ReSet{level}", f"MTL-again{level}").interval.mean
+        for level in ("", "-0")
+    ]
+    shown = [float(rows["ReSet"][f"gain:{level}"]) for level in ("flawed", "clean")]
+    assert shown == pytest.approx(gains, abs=1e-6)
+    assert rows["MTL-again"]["gain:flawed"] == rows["MTL"]["gain:clean"] == ""
+    (clean,) = table("scores", arm="MTL-0", dataset="mean", measure="faithfulness")
+    assert rows["MTL"]["faithfulness:clean"] == clean["mean"]
+
+
+def test_trivial_responses_have_scores(table, results) -> None:
+    (row,) = table("trivial", response="best constant")
+    # "yes" follows one of two instructions.
+    assert float(row["instruction"]) == 0.5 and float(row["joint_success"]) == 0.0
+    assert 0 <= float(row["faithfulness"]) <= 1
 
 
 def test_a_training_curve_begins_with_the_final_score_of_its_start(table) -> None:
@@ -49,14 +78,13 @@ def test_sizes_are_means_over_seeds_next_to_their_method(table, results: Results
     (row,) = table("data-size", arm="ReSet")
     runs = results.training[results.training["arm"] == "ReSet"]
     assert float(row["examples"]) == pytest.approx(sum(runs["examples"]) / 3, abs=1e-6)
-    assert table("data-size", arm="ReSet-S-7")[0]["method"] == "ReSet-S"
+    assert table("data-size", arm="ReSet-S-quarter")[0]["method"] == "ReSet-S"
+    assert table("data-size", arm="ReSet-quarter")[0]["method"] == "ReSet"
 
 
-@pytest.mark.parametrize("name", ["data-size", "ablations", "controls"])
-def test_a_table_begins_with_the_base_model(table, name: str) -> None:
-    (base,), row = table("methods", arm="base"), table(name)[0]
+def test_data_sizes_begin_with_the_base_model(table) -> None:
+    (base,), row = table("methods", arm="base"), table("data-size")[0]
     assert row["arm"] == "base" and row["faithfulness_low"] == base["faithfulness_low"]
-    assert row.get("instruction_difference", "") == ""
 
 
 def test_an_instruction_counts_the_same_whatever_prompt_it_is_of(results: Results, final) -> None:

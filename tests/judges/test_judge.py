@@ -54,7 +54,7 @@ def test_an_extractive_answer_is_judged_together_with_its_question() -> None:
     assert judgement.task == pytest.approx(2 / 3)
     assert judgement.instruction is None
     assert model.calls == [[(premise, "Where? the red mat") for premise in CONTEXT_SENTENCES]]
-    assert judgement.faithfulness == judgement.details["entailed"] == -0.25
+    assert (judgement.faithfulness, judgement.details["entailed"]) == (0.375, -0.25)
     assert set(judgement.details) == ANSWER
     assert judgement.details["coverage"] == judgement.details["density"] == pytest.approx(2 / 3)
     assert judgement.details["k_precision"] == 0.5
@@ -79,10 +79,10 @@ def test_abstractive() -> None:
     judgement = judge_one(ABSTRACTIVE, "The cat sat on the mat.", Equal())
     # "cat sat" of 6 and of 3 tokens.
     assert judgement.task == judgement.details["rouge_l"] == pytest.approx(4 / 9)
-    assert judgement.faithfulness == judgement.details["summac"] == 0.75
+    assert (judgement.faithfulness, judgement.details["summac"]) == (0.875, 0.75)
     assert set(judgement.details) == SPAN | {"rouge_l", "summac"}
     # SummaC-ZS scores no sentence of this length.
-    assert judge_one(ABSTRACTIVE, "Cat sat.").faithfulness == 0.0
+    assert judge_one(ABSTRACTIVE, "Cat sat.").faithfulness == 0.5
 
 
 def test_instructions_are_judged_strictly_loosely_and_one_by_one() -> None:
@@ -109,7 +109,7 @@ def test_a_context_dependent_example_with_instructions_has_all_three_scores() ->
     rules = ({"id": "uppercase"},)
     example = Example("qa", "extractive", "Q", "mat", CONTEXT, ("mat",), instructions=rules)
     judgement = judge_one(example, "MAT", Equal())
-    assert (judgement.task, judgement.faithfulness, judgement.instruction) == (1.0, -0.25, 1.0)
+    assert (judgement.task, judgement.faithfulness, judgement.instruction) == (1.0, 0.375, 1.0)
     assert ANSWER | {"instruction_strict", "followed_0"} <= set(judgement.details)
 
 

@@ -5,7 +5,15 @@ import random
 import pytest
 
 from reproduce.judges.faithfulness import LABELS, question_of, sentences
-from reproduce.judges.trials import distractors, make_trials, negate, swap_entity, training_pairs
+from reproduce.judges.instructions import check_strict
+from reproduce.judges.trials import (
+    distractors,
+    make_trials,
+    negate,
+    swap_entity,
+    training_pairs,
+    trivial_responses,
+)
 from reproduce.schema import Example, Sets
 from reproduce.world.entailment import read_fact
 
@@ -129,7 +137,7 @@ def test_trials_leave_out_probes_and_are_at_most_as_many_as_requested(held_out: 
     trials = make_trials(held_out, 5, 0)
     right = [trial for trial in trials if trial.variant == "right"]
     assert not any(trial.example.is_probe for trial in trials)
-    assert len(right) == 5 * len({trial.example.dataset for trial in trials}) == 5 * 6
+    assert len(right) == 5 * len({trial.example.dataset for trial in trials}) == 5 * 7
     assert trials == make_trials(held_out, 5, 0)
 
 
@@ -141,3 +149,35 @@ def test_wrong_answers_of_the_synthetic_task_are_wrong(held_out: Sets) -> None:
             question = question_of(example.prompt, example.context)
             is_right = read_fact(f"{question} {trial.response}") in facts
             assert is_right == (trial.variant == "right"), trial
+
+
+def test_trivial_responses_need_no_model(training: Sets, held_out: Sets) -> None:
+    trials = trivial_responses(training, held_out)
+    tasks = [e for members in held_out.values() for e in members if not e.is_probe]
+    groups = {
+        variant: [t for t in trials if t.variant == variant]
+        for variant in ("best constant", "first sentence", "memorised value")
+    }
+    assert sum(map(len, groups.values())) == len(trials)
+    assert [t.example for t in groups["best constant"]] == tasks
+    assert [t.example for t in groups["first sentence"]] == [e for e in tasks if e.context]
+    for trial in groups["first sentence"]:
+        assert trial.response == sentences(trial.example.context)[0]
+    questions = [e for e in tasks if e.kind == "extractive"]
+    assert [t.response for t in groups["memorised value"]] == [
+        e.parametric_answer for e in questions
+    ]
+
+
+def test_the_best_constant_follows_most_instructions(training: Sets, held_out: Sets) -> None:
+    (constant,) = {
+        t.response for t in trivial_responses(training, held_out) if t.variant == "best constant"
+    }
+
+    def followed(text: str) -> float:
+        rated = [e for s in held_out.values() for e in s if e.side == "IF"]
+        shares = [check_strict(text, e.instructions) for e in rated]
+        return sum(sum(share) / len(share) for share in shares)
+
+    others = ["yes", *(e.response for name in ("lists", "stories") for e in training[name][:40])]
+    assert followed(constant) >= max(map(followed, others))

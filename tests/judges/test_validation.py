@@ -19,7 +19,14 @@ from reproduce.judges.validation import (
     valid_datasets,
     validity,
 )
-from reproduce.schema import Example, JudgedTrial, Judgement, Sets, read_trials
+from reproduce.schema import (
+    Example,
+    JudgedTrial,
+    Judgement,
+    Sets,
+    read_trials,
+    write_records,
+)
 
 PASSAGE = "The river rises in Norway. In 1904 the bridge was built by Anna Berg. It is long."
 QUESTIONS = {"Where does the river rise?": "Norway", "Who built the bridge?": "Anna Berg"}
@@ -39,6 +46,14 @@ def nano_params(**changes: Any) -> Any:
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+
+
+def judges_for(params: Any, folder: Path, training: Sets, held_out: Sets) -> None:
+    """Make the judges of data sets that lie where the stage `data` writes them."""
+    for part, sets in (("training", training), ("evaluation", held_out)):
+        for name, examples in sets.items():
+            write_records(folder / "data" / part / f"{name}.jsonl", examples)
+    make_judges(params, folder, training, held_out)
 
 
 def trial(dataset: str, example: str, variant: str, score: float) -> JudgedTrial:
@@ -67,21 +82,26 @@ def test_the_auc_is_over_examples_with_both_responses() -> None:
 
 
 def test_a_metric_is_valid_with_enough_trials_and_auc() -> None:
-    params = nano_params(validation__trials=3, validation__min_trials=2, validation__min_auc=0.8)
+    params = nano_params(validation__trials=40, validation__min_trials=15, validation__min_auc=0.75)
     judged = (
-        trials("good", [1.0, 1.0], [0.0, 0.0])
-        + trials("blind", [1.0, 1.0], [1.0, 1.0])
-        + trials("few", [1.0], [0.0])
+        trials("good", [1.0] * 20, [0.0] * 20)
+        + trials("blind", [1.0] * 20, [1.0] * 20)
+        + trials("few", [1.0] * 10, [0.0] * 10)
+        + trials("unsure", [1.0] * 20, [0.0] * 12 + [1.0] * 8)
     )
-    results = {name: validity(i, params) for name, i in faithfulness_auc(judged, params).items()}
-    assert results["good"] == VALID and "0.8" in results["blind"] and "2" in results["few"]
+    areas = faithfulness_auc(judged, params)
+    results = {name: validity(interval, params) for name, interval in areas.items()}
+    assert results["good"] == VALID and "0.75" in results["blind"] and "15" in results["few"]
+    # The area is high enough, the lower end of its interval is not.
+    unsure = areas["unsure"]
+    assert unsure and unsure.low < 0.75 < unsure.mean and results["unsure"] == results["blind"]
     assert valid_datasets(judged, params) == ["good"]
     with pytest.raises(JudgeNotValid, match="blind"):
         valid_datasets([t for t in judged if t.dataset != "good"], params)
 
 
-def test_the_stage_judges_every_trial(held_out: Sets, tmp_path: Path) -> None:
-    make_judges(nano_params(), tmp_path, {}, held_out)
+def test_the_stage_judges_every_trial(training: Sets, held_out: Sets, tmp_path: Path) -> None:
+    judges_for(nano_params(), tmp_path, training, held_out)
     assert list((tmp_path / "judges" / "model").iterdir()) == []
     judged = read_trials(tmp_path / "judges" / "validation" / "trials.jsonl")
     assert {t.kind for t in judged} == {"extractive", "abstractive", "instruction"}
@@ -90,14 +110,22 @@ def test_the_stage_judges_every_trial(held_out: Sets, tmp_path: Path) -> None:
             assert t.judgement.faithfulness == t.judgement.details["entailed"] == 1.0
         elif t.kind == "extractive" and t.variant == "same passage":
             assert t.judgement.details["entailed"] <= 0
+    trivial = read_trials(tmp_path / "judges" / "validation" / "trivial.jsonl")
+    for t in trivial:
+        if t.variant == "first sentence":
+            assert t.judgement.faithfulness is not None and t.judgement.faithfulness >= 0.5
+        elif t.variant == "memorised value":
+            assert t.judgement.faithfulness == 0.0
 
 
-def test_judges_that_see_nothing_are_rejected(held_out: Sets, tmp_path: Path) -> None:
+def test_judges_that_see_nothing_are_rejected(
+    training: Sets, held_out: Sets, tmp_path: Path
+) -> None:
     params = nano_params(
         judging__extractive="coverage", judging__abstractive="coverage", validation__min_auc=0.99
     )
     with pytest.raises(JudgeNotValid, match=r"qa-pair.*judging\.extractive"):
-        make_judges(params, tmp_path, {}, held_out)
+        judges_for(params, tmp_path, training, held_out)
     assert list((tmp_path / "judges").iterdir()) == []
 
 
@@ -108,7 +136,7 @@ def test_a_profile_may_train_its_own_model(tmp_path: Path, monkeypatch: pytest.M
     judging = Judging(entailment="trained", training=training, **BY_MODEL)  # type: ignore[arg-type]
     params = nano_params().model_copy(update={"judging": judging})
     monkeypatch.setattr(validation, "valid_datasets", lambda *_: ["any"])
-    make_judges(params, tmp_path, REAL, REAL)
+    judges_for(params, tmp_path, REAL, REAL)
     names = {path.name for path in (tmp_path / "judges" / "model").iterdir()}
     assert {"model.safetensors", "tokenizer.json", "history.json"} <= names
     assert not names & {"start", "work"}
@@ -122,7 +150,7 @@ def test_a_profile_may_use_a_published_model(tmp_path: Path) -> None:
         entailment="published", abstractive="k_precision", max_empty_share=1, **settings
     )
     params = nano_params().model_copy(update={"judging": judging})
-    make_judges(params, tmp_path, {}, REAL)
+    judges_for(params, tmp_path, REAL, REAL)
     assert (tmp_path / "judges" / "model" / "model.safetensors").is_file()
     judged = read_trials(tmp_path / "judges" / "validation" / "trials.jsonl")
     assert any(0 < abs(t.judgement.details["entailed"]) < 1 for t in judged)

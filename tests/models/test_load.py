@@ -7,7 +7,13 @@ import pytest
 import torch
 
 from reproduce.config import Hardware
-from reproduce.models.load import count_parameters, find_checkpoint, load_model
+from reproduce.models.load import (
+    count_parameters,
+    find_checkpoint,
+    interpolate,
+    load_model,
+    weight_distance,
+)
 from reproduce.utils.files import UnusableFile
 
 
@@ -52,3 +58,25 @@ def test_a_model_generates_in_the_precision_of_the_profile(
     assert model.dtype == dtype
     # Rounded to bf16, the frequencies would put words where training has not put them.
     assert model.model.rotary_emb.inv_freq.dtype == torch.float32
+
+
+@pytest.mark.parametrize("shard", ["5GB", "20KB"])
+def test_interpolated_weights_are_means_and_distances_are_those_of_all_weights(
+    make_model: Any, hardware: Hardware, tmp_path: Path, shard: str
+) -> None:
+    folders = [tmp_path / name for name in ("start", "other", "between")]
+    models = [make_model(seed) for seed in (0, 1)]
+    for model, folder in zip(models, folders, strict=False):
+        model.save_pretrained(folder, max_shard_size=shard)
+    (folders[0] / "train.jsonl").touch()
+    interpolate(*folders[:2], 0.25, folders[2])
+    assert {path.name for path in folders[2].iterdir()} == {
+        path.name for path in folders[0].iterdir()
+    } - {"train.jsonl"}
+    start, other, between = (load_model(folder, hardware).state_dict() for folder in folders)
+    for name, weight in between.items():
+        assert torch.allclose(weight, 0.75 * start[name] + 0.25 * other[name], atol=1e-7), name
+    one, two = (torch.cat([p.flatten() for p in model.parameters()]) for model in models)
+    distance = float(((two - one).norm() / one.norm()).detach())
+    assert weight_distance(folders[1], folders[0]) == pytest.approx(distance, rel=1e-5)
+    assert weight_distance(folders[2], folders[0]) == pytest.approx(distance / 4, rel=1e-5)

@@ -49,7 +49,9 @@ def commit(folder: Path, message: str) -> None:
 def test_a_run_writes_only_artifacts_logs_the_lock_and_the_database(study: Path) -> None:
     assert all((study / path).exists() for path in checksums(study))
     assert (study / "mlflow.db").exists() and (study / "logs" / "runs.jsonl").exists()
-    assert {path.name for path in (study / "paper").iterdir()} == {"results", "claims.yaml"}
+    assert {path.name for path in (study / "paper").iterdir()} == {
+        "results", "claims.yaml", "predictions.yaml",
+    }  # fmt: skip
     assert run(study, "git", "status", "--porcelain").stdout == ""
 
 
@@ -92,7 +94,9 @@ def test_another_label_reruns_no_arm(study: Path) -> None:
 
 def test_stages_give_the_same_bytes_again(study: Path) -> None:
     before = checksums(study)
-    stages = ("pretrain", "arm@CD", "candidates", "score", "arm@random", "tables", "figures")
+    stages = (
+        "pretrain", "arm@CD", "candidates@MTL", "score@MTL", "arm@random", "tables", "figures",
+    )  # fmt: skip
     dvc(study, "repro", "--force", "--no-run-cache", "--single-item", *stages)
     assert checksums(study) == before
 

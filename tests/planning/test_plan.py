@@ -20,8 +20,11 @@ from reproduce.utils.files import read_json
 LLAMA = ModelSize(6_738_415_616, 32000 * 4096, 2 * 32 * 4096)
 
 
-def arms() -> dict[str, Arm]:
-    return load_experiments(ROOT / "experiments.yaml").arms
+def arms(profile: str = ".") -> dict[str, Arm]:
+    return load_experiments(ROOT / profile / "experiments.yaml").arms
+
+
+LLAMA_ARMS = arms("profiles/llama-7b")
 
 
 def llama(**changes: Any) -> Params:
@@ -59,21 +62,21 @@ def test_counts_are_those_of_a_finished_study(shared_nano_study: Path) -> None:
 
 def test_counts_of_the_default_study_by_hand() -> None:
     counts = count_stages(load_params(ROOT / "params.yaml"), arms()).set_index("stage")
-    assert counts["examples"][["MTL", "ReSet", "CD-IF1"]].tolist() == [6 * 300, 6 * 135, 300]
-    assert counts["steps"][["ReSet", "base"]].tolist() == [51, 0]
-    assert counts["tokens"]["MTL"] == 6 * 300 * 3 * 128
-    assert counts["responses"][["IF", "candidates"]].tolist() == [3 * 9 * 80, 16 * 900]
-    assert counts["judgements"][["IF", "score"]].tolist() == [3 * 6 * 80, 16 * 450]
+    assert counts["examples"][["MTL", "ReSet", "CD-IF23"]].tolist() == [7 * 300, 7 * 150, 2 * 450]
+    assert counts["steps"][["ReSet", "base"]].tolist() == [340, 0]
+    assert counts["tokens"]["MTL"] == 340 * 16 * 128
+    assert counts["responses"][["IF", "candidates@MTL"]].tolist() == [3 * 10 * 80, 16 * 7 * 150]
+    # Sides CD and both, three probes among them.
+    assert counts["judgements"][["IF", "score@MTL"]].tolist() == [3 * 7 * 80, 16 * 4 * 150]
     assert counts["seeds"][["data", "pretrain", "MTL"]].tolist() == [1, 3, 3]
     assert not counts["ratings"].any()
 
 
 def test_an_llm_judge_rates_open_ended_responses_once() -> None:
-    counts = count_stages(llama(), arms()).set_index("stage")
-    ratings = counts["ratings"][["IF", "score", "judges", "candidates"]].tolist()
+    counts = count_stages(llama(), LLAMA_ARMS).set_index("stage")
+    ratings = counts["ratings"][["IF", "score@MTL", "judges", "candidates@MTL"]].tolist()
     assert ratings == [3 * 4 * 200, 16 * 4 * 1270, 2 * 4 * 200, 0]
-    # 90 % of 1,270 prompts of each of seven data sets.
-    assert counts["examples"][["MTL", "ReSet"]].tolist() == [17_500, 7 * 1143]
+    assert counts["examples"][["MTL", "ReSet"]].tolist() == [17_500, 7 * 1270]
 
 
 def test_no_more_models_are_evaluated_than_a_run_has_steps() -> None:
@@ -116,7 +119,7 @@ def test_generation_holds_weights_keys_and_values() -> None:
 
 
 def test_the_disk_holds_models_twice_and_checkpoints_for_a_while() -> None:
-    frame = plan.plan_stages(llama(), arms(), LLAMA, 1).set_index("stage")
+    frame = plan.plan_stages(llama(), LLAMA_ARMS, LLAMA, 1).set_index("stage")
     half = 2 * LLAMA.parameters
     assert frame["disk"]["MTL"] == 2 * half and frame["disk"]["pretrain"] == 3 * half
     assert frame["temporary"]["MTL"] == 2 * 16 * LLAMA.parameters
@@ -146,12 +149,12 @@ def test_hours_follow_from_the_throughput(
     monkeypatch.chdir(ROOT / "profiles" / "llama-7b")
     speeds = ("--training-speed", "1000", "--generation-speed", "100", "--judgement-speed", "5")
     hours = planned(monkeypatch, capsys, *speeds, "--rating-seconds", "2")
-    training = 17_500 * 3 * 1536 / (8 * 1000)
+    training = 411 * 128 * 1536 / (8 * 1000)
     evaluation = 1700 * 512 / (8 * 100) + 900 / (8 * 5) + 800 * 2 / 64
     assert hours["MTL"] == pytest.approx((training + evaluation + 240) / 3600, abs=0.01)
     sampling = 16 * 7 * 1270 * 512 / (8 * 100)
-    assert hours["candidates"] == pytest.approx((sampling + 240) / 3600, abs=0.01)
-    assert set(arms()) < set(hours)
+    assert hours["candidates@MTL"] == pytest.approx((sampling + 240) / 3600, abs=0.01)
+    assert set(LLAMA_ARMS) < set(hours)
 
 
 def test_a_profile_for_cpus_takes_what_was_measured(

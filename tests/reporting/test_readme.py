@@ -17,6 +17,7 @@ from reproduce.reporting.readme import (
 )
 from reproduce.study import Study
 from reproduce.utils.files import UnusableFile, write_csv
+from reproduce.utils.formatting import interval
 from reproduce.utils.stage_log import PREPARING
 from reproduce.verify import primary_claims
 
@@ -42,7 +43,7 @@ def test_each_claim_and_each_control_has_a_line(studies: list[Study]) -> None:
             assert f"| {row['claim']} | {row['comparison']}, " in text
             assert f"| {row['verdict']} |" in text
         for row in control_differences(tables):
-            assert f"| {row['method']} − {row['label']} |" in text
+            assert f"| {row['label']} | {interval(row, 'instruction_difference')} |" in text
 
 
 def test_a_claim_costs_the_stages_that_it_needs(studies: list[Study], tmp_path: Path) -> None:
@@ -64,7 +65,9 @@ def test_an_arm_needs_its_start_and_the_candidates_that_it_selects_from(
     arms, always = studies[0].arms, set(PREPARING)
     assert needed_stages(["base"], arms) == always | {"base"}
     assert needed_stages(["CD-IF"], arms) == always | {"CD-IF", "CD"}
-    assert needed_stages(["ReSet"], arms) == always | {"MTL", "candidates", "score", "ReSet"}
+    assert needed_stages(["ReSet"], arms) == always | {
+        "MTL", "candidates@MTL", "score@MTL", "ReSet"
+    }  # fmt: skip
 
 
 def test_only_the_text_between_markers_changes(studies: list[Study]) -> None:

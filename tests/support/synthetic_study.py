@@ -9,10 +9,7 @@ from typing import Any
 import numpy as np
 from support.profiles import ROOT
 
-from reproduce.config import (
-    Arm,
-    training_for,
-)
+from reproduce.config import Arm, Prediction, training_for
 from reproduce.data.mixture import mix
 from reproduce.evaluation.tables.judge_tables import VALIDATED_SCORES
 from reproduce.judges.judge import Rate, judge
@@ -49,14 +46,37 @@ _JUDGEMENTS: dict[tuple[str, str, Rate | None], Judgement] = {}
 
 
 def synthetic_study(folder: Path, seeds: Sequence[int] = (0, 1, 2)) -> Study:
-    """Return the default profile in `folder`, with few resamples and trials and a remark."""
+    """Return the default profile in `folder`, with few trials and a remark.
+
+    It also has an ablation, a few arms with clean data, and a prediction.
+    """
     study = load_study(ROOT)
+    others = {n: load_study(ROOT / "profiles" / n) for n in ("core", "ablations")}
+    more = [
+        ("ablations", "no-task"),
+        ("core", "MTL-0"),
+        ("core", "MTL-again-0"),
+        ("core", "ReSet-0"),
+    ]
+    arms, labels = (
+        getattr(study, part)
+        | {name: getattr(others[profile], part)[name] for profile, name in more}
+        for part in ("arms", "labels")
+    )
+    prediction = Prediction(
+        statement="ReSet gains.", profile="tiny", arm="ReSet", against="MTL", metric="both",
+        expected=[0.0, 0.2], refuted_below=-0.1,
+    )  # fmt: skip
     changes = {
         "seeds": list(seeds),
         "captions": {"controls": "Mind the gap."},
         "validation": study.params.validation.model_copy(update={"min_trials": PROMPTS}),
     }
-    return replace(study, params=study.params.model_copy(update=changes), folder=folder)
+    params = study.params.model_copy(update=changes)
+    return replace(
+        study, params=params, arms=arms, labels=labels, predictions={"P1": prediction},
+        folder=folder,
+    )  # fmt: skip
 
 
 def write_study(study: Study, rate: Rate | None = None) -> Study:

@@ -28,15 +28,16 @@ TIMINGS = "stage,seconds,memory_mb\na,60,10\nb,480,\nc,60,10\n"
 
 def test_sampling_comes_before_the_first_arm_that_needs_it() -> None:
     arms: Any = {
-        "MTL": SimpleNamespace(source="data/training"),
-        "ReSet": SimpleNamespace(source="scores"),
-        "other": SimpleNamespace(source="scores"),
+        "MTL": SimpleNamespace(select=None),
+        "ReSet": SimpleNamespace(select=True, made_from="MTL"),
+        "other": SimpleNamespace(select=True, made_from="MTL"),
+        "round-2": SimpleNamespace(select=True, made_from="ReSet"),
     }
     assert stage_order(arms) == [
-        "data", "judges", "pretrain", "MTL", "candidates", "score", "ReSet", "other", "tables",
-        "figures", "tracking",
+        "data", "judges", "pretrain", "MTL", "candidates@MTL", "score@MTL", "ReSet", "other",
+        "candidates@ReSet", "score@ReSet", "round-2", "tables", "figures", "tracking",
     ]  # fmt: skip
-    del arms["ReSet"], arms["other"]
+    del arms["ReSet"], arms["other"], arms["round-2"]
     last = ["tables", "figures", "tracking"]
     assert stage_order(arms) == ["data", "judges", "pretrain", "MTL", *last]
 

@@ -43,16 +43,15 @@ def diagnostics(results: Results) -> Table:
         training, losses = (
             frame[frame["arm"] == arm] for frame in (results.training, results.losses)
         )
-        is_context = final["side"] == "CD"
-        # The task judge applies where the example has references, as CD examples must.
-        unscored = (is_context & final[["task", "faithfulness"]].isna().any(axis=1)) | (
-            ~is_context & final["instruction"].isna()
-        )
+        # The task judge applies where the example has references, as examples with a context must.
+        unscored = (
+            (final["side"] != "IF") & final[["task", "faithfulness"]].isna().any(axis=1)
+        ) | ((final["side"] != "CD") & final["instruction"].isna())
         row: TableRow = {
             **results.names(arm),
             "responses": len(final), "empty": float(final["empty"].mean()),
             "cut": 1 - float(final["finished"].mean()),
-            "words": f"{final[~is_context]['response'].map(_num_words).median():g}",
+            "words": f"{final[final['side'] == 'IF']['response'].map(_num_words).median():g}",
             "unscored": int(unscored.sum()),
             "examples": results.num_examples(arm) or None,
             "too_long": int(training["too_long"].sum()) if len(training) else None,
@@ -73,8 +72,7 @@ def diagnostics(results: Results) -> Table:
         "shares of the responses. Words: median of a response to an IF prompt. Unscored: "
         "responses that a judge gave no score.",
         "Training examples: mean over seeds. Too long: left out of training, summed over seeds.",
-        "Losses: means over the first and the last tenth of the steps, as batches hold examples "
-        "of similar length.",
+        "Losses: means over the first and the last tenth of the steps.",
     ]
     if results.has_ratings:
         headers |= {"rated": "Rated", "unrated": "Rating unreadable"}

@@ -106,12 +106,15 @@ def main_arms(results: Results) -> list[str]:
 def metrics(results: Results, tested: Claims) -> dict[str, dict[str, dict[str, float]]]:
     """Return the effects that decide the claims and the scores of the main arms, by name.
 
-    A claim with several primary differences has one entry for each, "C3-instruction".
+    A claim with several primary differences has one entry for each, named after what they differ
+    in: "C3-instruction", "C4-MTL-again".
     """
     effects, scores = {}, {}
     for claim_id, claim in tested.claims.items():
+        several = {difference.metric for difference in claim.primary}
         for difference in claim.primary:
-            name = claim_id if len(claim.primary) == 1 else f"{claim_id}-{difference.metric}"
+            part = difference.metric if len(several) > 1 else difference.against
+            name = claim_id if len(claim.primary) == 1 else f"{claim_id}-{part}"
             metric = CLAIM_METRICS[difference.metric]
             if not {difference.arm, difference.against} <= results.arms.keys():
                 continue
