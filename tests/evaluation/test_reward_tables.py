@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from reproduce.config import Weights
 from reproduce.evaluation.results import Results
 from reproduce.evaluation.tables.reward_tables import read_selections, rewards
-from reproduce.config import Weights
 from reproduce.reset.select import judgement_of, reward
 from reproduce.schema import read_candidates
 from reproduce.study import Study
