@@ -10,6 +10,7 @@ import datetime
 import math
 import multiprocessing
 import random
+import resource
 import shlex
 import statistics
 import subprocess
@@ -35,10 +36,19 @@ from transformers import (
 from transformers.trainer_pt_utils import LengthGroupedSampler
 
 from reproduce.arms import training_examples
-from reproduce.config import ConfigError, Decoding, Generation, Hardware, Training, training_for
+from reproduce.config import (
+    ConfigError,
+    Decoding,
+    Generation,
+    Hardware,
+    LoRA,
+    Training,
+    training_for,
+)
 from reproduce.generation import generate as generation
 from reproduce.judges import nli
 from reproduce.judges.judge import JudgePanel
+from reproduce.models.adapter import add_adapter
 from reproduce.models.load import find_checkpoint, load_model, load_tokenizer
 from reproduce.models.tokenization import IGNORED, TokenRow, encode_example, prompt_ids
 from reproduce.schema import Example, read_judged, read_sets
@@ -122,6 +132,12 @@ def ours(task: Task) -> float:
     return float([log["loss"] for log in state["log_history"] if "loss" in log][-1])
 
 
+def lora(task: Task, targets: Any = "all-linear") -> float:
+    """Train an adapter in place of all weights."""
+    adapter = LoRA(rank=16, alpha=32, target_modules=targets)
+    return ours(replace(task, model=add_adapter(task.model, adapter)))
+
+
 def group_by_length(task: Task) -> float:
     """Train with the length grouping of transformers instead of ours."""
 
@@ -179,36 +195,37 @@ def bare_loop(task: Task) -> float:
 
 
 def trl(task: Task, as_it_comes: bool = False) -> float:
-    """Train with TRL's SFTTrainer, on the same batches unless it runs as it comes."""
+    """Train with TRL's SFTTrainer, on the same batches and schedule unless it runs as it comes."""
     from datasets import Dataset
     from trl import SFTConfig, SFTTrainer
 
-    class SameBatches(SFTTrainer):  # type: ignore[misc]
-        def _get_train_sampler(self, *_: Any) -> Batches:
-            return task.sampler()
+    class SameBatches(trainer._Trainer, SFTTrainer):  # type: ignore[misc]
+        """SFTTrainer with our order of the rows and start of the warm-up."""
 
     arguments = trainer.training_arguments(
         task.settings, task.hardware, task.seed, task.folder, len(task.rows)
     )
-    shared = ("output_dir", "max_steps", "per_device_train_batch_size", "learning_rate",
-              "gradient_accumulation_steps", "lr_scheduler_type", "warmup_steps", "weight_decay",
-              "adam_beta2", "optim", "seed", "bf16", "logging_steps", "save_strategy", "report_to",
-              "disable_tqdm", "use_cpu")  # fmt: skip
-    changes = {} if as_it_comes else {"gradient_checkpointing": False}
+    shared = ["output_dir", "max_steps", "per_device_train_batch_size", "learning_rate",
+              "gradient_accumulation_steps", "lr_scheduler_type", "lr_scheduler_kwargs",
+              "warmup_steps", "weight_decay", "adam_beta2", "optim", "seed", "data_seed", "bf16",
+              "logging_steps", "save_strategy", "save_only_model", "report_to", "disable_tqdm",
+              "use_cpu", "dataloader_pin_memory"]  # fmt: skip
+    if not as_it_comes:
+        shared += ["activation_checkpointing", "activation_checkpointing_kwargs"]
     config = SFTConfig(
         **{name: getattr(arguments, name) for name in shared},
         max_length=task.settings.max_length,
         dataset_kwargs={"skip_prepare_dataset": True},
-        **changes,
     )
     columns = [{name: row[name] for name in ("input_ids", "labels")} for row in task.rows]
+    # Logs the last loss and saves the model, as our own training does.
+    callbacks = [trainer._Checkpoints("trl", task.steps, 0)]
     sft = (SFTTrainer if as_it_comes else SameBatches)(
         task.model, config, train_dataset=Dataset.from_list(columns),
-        processing_class=task.tokenizer,
+        processing_class=task.tokenizer, callbacks=callbacks,
     )  # fmt: skip
     sft.remove_callback(PrinterCallback)
     sft.train()
-    task.model.save_pretrained(task.folder)
     return float([log["loss"] for log in sft.state.log_history if "loss" in log][-1])
 
 
@@ -219,14 +236,18 @@ TRAINING: dict[str, Callable[[Task], float]] = {
     "trl-as-it-comes": partial(trl, as_it_comes=True),
     "group-by-length": group_by_length,
     "all-logits": all_logits,
+    "lora": lora,
+    "lora-attention": partial(lora, targets=["q_proj", "v_proj"]),
 }
 
 
 def measure_training(method: str, options: argparse.Namespace) -> Measurement:
     """Time the training of all seeds of an arm."""
     study = load_profile(options.profile)
-    changes = {"workers": options.workers or study.params.hardware.workers}
+    changes = {name: getattr(options, name) for name in ("workers", "threads")}
+    changes = {name: value for name, value in changes.items() if value}
     hardware = study.params.hardware.model_copy(update=changes)
+    study = replace(study, params=study.params.model_copy(update={"hardware": hardware}))
     if method.startswith("trl"):
         import trl.trainer.sft_trainer  # noqa: F401
     seeds = study.params.seeds
@@ -237,6 +258,8 @@ def measure_training(method: str, options: argparse.Namespace) -> Measurement:
     real, padded = (sum(report[name] for report in reports) for name in ("real", "padded"))
     loss = statistics.mean(report["loss"] for report in reports)
     numbers = {"padding_share": 1 - real / padded, "last_loss": loss,
+               "cpu_seconds": sum(report["cpu_seconds"] for report in reports),
+               "peak_memory_gib": max(report["peak_memory_gib"] for report in reports),
                "processes": hardware.workers, "threads": hardware.threads}  # fmt: skip
     return Measurement(seconds, real, numbers)
 
@@ -248,7 +271,9 @@ def _train_seed(
     settings = training_for(study.params, arm)
     set_determinism(named_seed(options.arm, seed), hardware.threads)
     start = find_checkpoint(study.artifacts / "models" / arm.start, seed)
-    model, tokenizer = load_model(start, hardware), load_tokenizer(start)
+    # Frozen weights may be in half the bits, as in the study.
+    model = load_model(start, hardware, half=method.startswith("lora"))
+    tokenizer = load_tokenizer(start)
     examples = training_examples(arm, study.artifacts / arm.source, seed)
     count = min(options.size or len(examples), len(examples))
     encoded = [
@@ -261,13 +286,24 @@ def _train_seed(
         tokens["real"] += int(inputs["attention_mask"].sum())
         tokens["padded"] += inputs["attention_mask"].numel()
 
-    model.register_forward_pre_hook(count_tokens, with_kwargs=True)
+    # Not of the model itself, which an adapter calls without its hooks.
+    model.base_model.register_forward_pre_hook(count_tokens, with_kwargs=True)
     rows = [row for row in encoded if row is not None]
     task = Task(model, tokenizer, rows, settings, hardware, seed, folder / f"seed-{seed}")
-    began = time.time()
+    began, cpu = time.time(), time.process_time()
     loss = TRAINING[method](task)
-    report = {**tokens, "loss": loss, "start": began, "end": time.time()}
+    report = {
+        **tokens, "loss": loss, "start": began, "end": time.time(),
+        "cpu_seconds": time.process_time() - cpu, "peak_memory_gib": peak_memory_gib(),
+    }  # fmt: skip
     write_json(folder / f"{seed}.json", report)
+
+
+def peak_memory_gib() -> float:
+    """Return the most memory of the GPU that this process has held, or of the machine without."""
+    if torch.cuda.is_available():
+        return torch.cuda.max_memory_allocated() / 2**30
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
 
 
 # ---- sampling and evaluation
@@ -406,6 +442,7 @@ def main(words: Sequence[str]) -> None:
     parser.add_argument("--size", type=int, help=size_help)
     parser.add_argument("--samples", type=int, default=4, help="responses per prompt (sampling)")
     parser.add_argument("--workers", type=int, help="seeds at once (training)")
+    parser.add_argument("--threads", type=int, help="of each process (training)")
     parser.add_argument("--methods", help="comma-separated; the others are compared with the first")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument(
@@ -419,6 +456,9 @@ def main(words: Sequence[str]) -> None:
             f"--methods: no {min(unknown)}; there are {', '.join(known or default.split())}"
         )
     runs: dict[str, list[Measurement]] = {method: [] for method in methods}
+    about = provenance(shlex.join(["python", "benchmarks/bench.py", *words]))
+    suffix = "" if options.profile.resolve() == ROOT else f"-{options.profile.resolve().name}"
+    output = options.output or RESULTS / f"{options.benchmark}{suffix}.csv"
     for repeat in range(options.repeats):
         for method in methods:
             context = multiprocessing.get_context("spawn")
@@ -426,11 +466,8 @@ def main(words: Sequence[str]) -> None:
                 runs[method].append(pool.submit(measure, method, options).result())
             seconds = runs[method][-1].seconds
             print(f"{repeat + 1}/{options.repeats} {method}: {seconds:.2f} s", flush=True)
-    about = provenance(shlex.join(["python", "benchmarks/bench.py", *words]))
-    rows = summarise(runs, unit)
-    suffix = "" if options.profile.resolve() == ROOT else f"-{options.profile.resolve().name}"
-    output = options.output or RESULTS / f"{options.benchmark}{suffix}.csv"
-    write_csv(output, [{**row, **about} for row in rows])
+        rows = summarise(runs, unit)
+        write_csv(output, [{**row, **about} for row in rows])
     print(pd.DataFrame(rows).to_string(index=False))
 
 
