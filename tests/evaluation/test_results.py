@@ -159,7 +159,7 @@ def test_a_faithful_answer_is_entailed_and_states_the_reference(results: Results
     stated = [r.judgement.details["states_answer"] == 1 for r in responses]
     both = sum(a and b for a, b in zip(faithful, stated, strict=True)) / len(responses)
     estimate = results.estimate(FAITHFUL_ANSWER, "IF", datasets=["answers-a"])
-    assert estimate and estimate.interval.mean == pytest.approx(both)
+    assert estimate and estimate.interval.mean == pytest.approx(both) and 0 < both < 1
     assert results.datasets(FAITHFUL_ANSWER) == ["answers-a", "answers-b"]
 
 

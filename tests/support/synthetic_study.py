@@ -204,10 +204,11 @@ def _trivial(held_out: Sets, rate: Rate | None) -> list[JudgedTrial]:
 
 
 def _entailment(pairs: Any) -> Any:
-    # The larger the share of the hypothesis's words in the premise, the more it is entailed.
+    # The larger the share of the hypothesis's words in the premise, the more it is entailed. The
+    # words of a question ("Which hue?") do not count.
     shares = []
     for premise, hypothesis in pairs:
-        words = set(hypothesis.lower().rstrip(".").split())
+        words = set(hypothesis.lower().rstrip(".").rpartition("?")[2].split())
         shares.append(len(words & set(premise.lower().rstrip(".").split())) / max(1, len(words)))
     shared = 0.9 * np.array(shares)
     return np.stack([shared, np.full_like(shared, 0.1), 0.9 - shared], axis=1)

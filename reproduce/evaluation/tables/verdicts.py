@@ -86,8 +86,10 @@ def claims(results: Results, tested: Claims) -> Table:
         "direction": "Claimed", "effect": "Effect", "second": "Faithful and answers", "p": "p",
         "verdict": "Verdict", "base": "Score of Base", "steps": "Steps",
     }  # fmt: skip
+    shown = dict.fromkeys(str(row["claim"]) for row in rows)
     requirements = {claim.claim: [comparison(results, r) for r in claim.requires]
-                    for claim in tested.claims.values() if claim.requires}  # fmt: skip
+                    for claim in tested.claims.values()
+                    if claim.requires and claim.claim in shown}  # fmt: skip
     return Table(
         "claims", rows, headers,
         "Verdicts on the paper's claims",
