@@ -151,6 +151,15 @@ def test_wrong_answers_of_the_synthetic_task_are_wrong(held_out: Sets) -> None:
             assert is_right == (trial.variant == "right"), trial
 
 
+def test_known_flaws_of_descriptions_are_wrong_responses(held_out: Sets) -> None:
+    wrong = {t.example.id: t.response for t in make_trials(held_out, 30, 0)
+             if t.variant == "same passage"}  # fmt: skip
+    flawed = [e for name in ("describe", "joint") for e in held_out[name]
+              if e.flaw in ("memory", "other value")]  # fmt: skip
+    assert len(flawed) > 20
+    assert {e.id: e.flawed_response for e in flawed}.items() <= wrong.items()
+
+
 def test_trivial_responses_need_no_model(training: Sets, held_out: Sets) -> None:
     trials = trivial_responses(training, held_out)
     tasks = [e for members in held_out.values() for e in members if not e.is_probe]
