@@ -71,7 +71,7 @@ def mean_interval(values: Sequence[Grid], confidence: float) -> Interval:
     total = sum(grid.shape[1] for grid in values)
     interval = Interval(centre, centre - reach, centre + reach, total, seeds)
     low, high = 0.0, 1.0  # The level at which the interval just reaches 0, by bisection.
-    for _ in range(40):
+    for _ in range(24):
         level = (low + high) / 2
         low, high = (level, high) if half_width(level) < abs(centre) else (low, level)
     return replace(interval, p=1 - low)

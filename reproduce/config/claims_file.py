@@ -42,14 +42,14 @@ class Prediction(Pair):
 
     Attributes:
         statement: the prediction in words.
-        profile: whose results are compared with it.
+        profiles: whose results are compared with it.
         expected: the range in which the mean should lie.
         refuted_above, refuted_below: it is refuted if the whole interval lies beyond this number;
             one of the two is given.
     """
 
     statement: str
-    profile: str
+    profiles: Annotated[list[str], Field(min_length=1)]
     expected: Annotated[list[float], Field(min_length=2, max_length=2)]
     refuted_above: float | None = None
     refuted_below: float | None = None

@@ -71,7 +71,7 @@ def load_claims(path: Path, arms: Arms) -> Claims:
 def load_predictions(path: Path, profile: str) -> dict[str, Prediction]:
     """Return the predictions of a profile by name; raise ConfigError naming what is wrong."""
     predictions = _load(Predictions, path).predictions
-    return {name: p for name, p in predictions.items() if p.profile == profile}
+    return {name: p for name, p in predictions.items() if profile in p.profiles}
 
 
 def check_steps(params: Params, arms: Arms, claims: Claims) -> None:

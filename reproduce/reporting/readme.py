@@ -55,18 +55,20 @@ def results(study: Study) -> str:
         )
     note = (
         f"In brackets: {intervals(tables)}. Supported: the effect is at least "
-        f"{percent(study.claims.minimum_effect)} of the metric's range, and its p-value small "
-        "enough for the number of comparisons. Ruled out: the interval excludes such an effect. "
-        "Inconclusive: neither. Depends on the metric: another metric of faithfulness gives "
-        "another verdict. Not testable: a model that should be better by design is not."
+        f"{percent(study.claims.minimum_effect)} of the metric's range, and its p-value, adjusted "
+        "for the number of comparisons, is below 0.05. Ruled out: the interval excludes such an "
+        "effect. Inconclusive: neither. Depends on the metric: a second metric of faithfulness "
+        "says otherwise. Not testable: a model that should be better by design is not."
     )
     controls = ["| ReSet minus | instruction following | faithfulness | mean of both |",
                 "|---|---|---|---|"]  # fmt: skip
     for row in control_differences(tables):
-        names = ("instruction", "faithfulness", "both")
-        cells = [interval(row, f"{name}_difference") for name in names]
+        cells = [
+            interval(row, f"{name}_difference") for name in ("instruction", "faithfulness", "both")
+        ]
         controls.append(f"| {row['label']} | {' | '.join(cells)} |")
-    return "\n".join([*claims, "", note, "", *controls, ""])
+    key = "All have as many steps from MTL on as ReSet."
+    return "\n".join([*claims, "", note, "", *controls, "", key, ""])
 
 
 def costs(study: Study) -> str:

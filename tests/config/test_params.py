@@ -251,7 +251,7 @@ def test_differences_that_are_not_primary_may_name_arms_of_other_profiles(folder
     assert [d.arm for d in claim.secondary] == [d.arm for d in claim.requires] == ["ReSet-S"]
 
 
-PREDICTION = {"statement": "s", "profile": "tiny", "arm": "ReSet", "against": "MTL",
+PREDICTION = {"statement": "s", "profiles": ["tiny"], "arm": "ReSet", "against": "MTL",
               "metric": "both", "expected": [0, 0.1], "refuted_above": 0.2}  # fmt: skip
 
 
@@ -269,7 +269,7 @@ def test_a_prediction_that_cannot_be_refuted_is_rejected(
     folder: Path, changes: dict[str, Any], part: str
 ) -> None:
     path = folder / "paper" / "predictions.yaml"
-    change(path, ("predictions", {"P1": PREDICTION, "P2": {**PREDICTION, "profile": "core"}}))
+    change(path, ("predictions", {"P1": PREDICTION, "P2": {**PREDICTION, "profiles": ["core"]}}))
     assert list(load_study().predictions) == ["P1"]
     change(path, ("predictions.P2", {**PREDICTION, **changes}))
     message = config_error(lambda: load_predictions(path, "tiny"))
