@@ -18,7 +18,7 @@ from reproduce.utils.stage_log import LoggedRun, stage_order
 
 
 @pytest.fixture
-def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Study:
+def study(shared_nano_study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Study:
     """Return a profile with finished local tables and a README; its runs are two made-up ones."""
     for name in ("params.yaml", "experiments.yaml", "timings.csv"):
         shutil.copy(ROOT / name, tmp_path / name)
@@ -26,7 +26,7 @@ def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Study:
     (tmp_path / "README.md").write_text(block.format("begin") + block.format("end"))
     shutil.copytree(ROOT / "paper", tmp_path / "paper")
     for name in ("tables", "figures"):
-        shutil.copytree(ROOT / "paper" / name, tmp_path / "artifacts" / name)
+        shutil.copytree(shared_nano_study / "artifacts" / name, tmp_path / "artifacts" / name)
     for name in ("claims.csv", "controls.csv"):
         path = tmp_path / "artifacts" / "tables" / name
         write_csv(path, [row | {"label": "local"} if "label" in row else row | {"verdict": "local"}

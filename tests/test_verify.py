@@ -24,12 +24,12 @@ PUBLISHED = {"judge": "entailed (a)", "seeds": "3", "effect": "-0.2", "effect_lo
 
 
 @pytest.fixture
-def study(tmp_path: Path) -> Study:
-    """Return the default study in a folder where its published results are also the local ones."""
+def study(shared_nano_study: Path, tmp_path: Path) -> Study:
+    """Return a study in a folder where its published results are also the local ones."""
     (tmp_path / "artifacts").mkdir()
     for name in ("tables", "figures"):
         for folder in ("paper", "artifacts"):
-            shutil.copytree(ROOT / "paper" / name, tmp_path / folder / name)
+            shutil.copytree(shared_nano_study / "artifacts" / name, tmp_path / folder / name)
     study = replace(load_study(ROOT), folder=tmp_path)
     package = str(ROOT / "reproduce")
     return replace(study, params=study.params.model_copy(update={"package": package}))

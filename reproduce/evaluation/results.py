@@ -185,10 +185,16 @@ class Results:
         runs = self.training[self.training["arm"] == arm]
         return float(runs[column].mean()) if len(runs) else None
 
-    def total_steps(self, arm: str) -> float:
-        """Return the optimiser steps from the pretrained model to an arm."""
-        start = self.start_arm(arm)
-        return (self.mean_of(arm, "steps") or 0.0) + (self.total_steps(start) if start else 0.0)
+    def total_steps(self, arm: str) -> float | None:
+        """Return the optimiser steps from the pretrained model to an arm.
+
+        None if there are no results of an arm on the way.
+        """
+        if arm not in self.arms:
+            return None
+        start = self.arms[arm].start
+        before = 0.0 if start == PRETRAINED else self.total_steps(start)
+        return None if before is None else before + (self.mean_of(arm, "steps") or 0.0)
 
     def trivial_score(self, metric: Metric, variant: str) -> float | None:
         """Return a metric of a trivial response, a mean over data sets; None without a score."""

@@ -82,9 +82,9 @@ def test_wrong_arms_are_rejected(folder: Path, patch: Patch, parts: list[str]) -
         (
             "experiments.yaml",
             [("arms.clean.steps", 100)],
-            ["claims.C4", "clean", "MTL-again", "440", "680"],
+            ["claims.C4", "clean", "MTL-again", "780", "1020"],
         ),
-        ("experiments.yaml", [("arms.IF.steps", 7)], ["claims.C3", "MTL", "IF", "340", "7"]),
+        ("experiments.yaml", [("arms.IF.steps", 7)], ["claims.C3", "MTL", "IF", "680", "7"]),
         (
             "params.yaml",
             [("continuation.steps", GONE), ("continuation.epochs", 1)],

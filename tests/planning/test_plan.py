@@ -62,9 +62,9 @@ def test_counts_are_those_of_a_finished_study(shared_nano_study: Path) -> None:
 
 def test_counts_of_the_default_study_by_hand() -> None:
     counts = count_stages(load_params(ROOT / "params.yaml"), arms()).set_index("stage")
-    assert counts["examples"][["MTL", "ReSet", "CD-IF23"]].tolist() == [7 * 300, 7 * 150, 2 * 450]
+    assert counts["examples"][["MTL", "ReSet", "IF"]].tolist() == [7 * 300, 7 * 150, 900]
     assert counts["steps"][["ReSet", "base"]].tolist() == [340, 0]
-    assert counts["tokens"]["MTL"] == 340 * 16 * 128
+    assert counts["tokens"]["MTL"] == 680 * 16 * 128
     assert counts["responses"][["IF", "candidates@MTL"]].tolist() == [3 * 10 * 80, 16 * 7 * 150]
     # Sides CD and both, three probes among them.
     assert counts["judgements"][["IF", "score@MTL"]].tolist() == [3 * 7 * 80, 16 * 4 * 150]

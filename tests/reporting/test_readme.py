@@ -15,7 +15,7 @@ from reproduce.reporting.readme import (
     results,
     updated,
 )
-from reproduce.study import Study
+from reproduce.study import Study, load_study
 from reproduce.utils.files import UnusableFile, write_csv
 from reproduce.utils.formatting import interval
 from reproduce.utils.stage_log import PREPARING
@@ -23,16 +23,21 @@ from reproduce.verify import primary_claims
 
 
 @pytest.fixture(scope="module")
-def studies() -> list[Study]:
-    return published_studies(ROOT)
+def studies(shared_nano_study: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Study]:
+    """Return two studies with published tables: "nano", and the same again as "other"."""
+    folder = tmp_path_factory.mktemp("published")
+    shutil.copytree(shared_nano_study / "artifacts" / "tables", folder / "paper" / "tables")
+    study = replace(load_study(shared_nano_study), folder=folder)
+    return [study, replace(study, params=study.params.model_copy(update={"profile": "other"}))]
 
 
 def block(name: str, text: str) -> str:
     return f"<!-- {name}: begin -->\n{text}<!-- {name}: end -->\n"
 
 
-def test_published_profiles_are_found(studies: list[Study]) -> None:
-    assert [study.params.profile for study in studies] == ["tiny", "smollm2"]
+def test_published_profiles_are_found() -> None:
+    names = [path.parents[2].name for path in sorted(ROOT.glob("profiles/*/paper/tables"))]
+    assert [study.folder.name for study in published_studies(ROOT)] == [ROOT.name, *names]
 
 
 def test_each_claim_and_each_control_has_a_line(studies: list[Study]) -> None:
@@ -65,17 +70,18 @@ def test_an_arm_needs_its_start_and_the_candidates_that_it_selects_from(
     arms, always = studies[0].arms, set(PREPARING)
     assert needed_stages(["base"], arms) == always | {"base"}
     assert needed_stages(["CD-IF"], arms) == always | {"CD-IF", "CD"}
+    assert needed_stages(["between"], arms) == always | {"between", "IF", "CD"}
     assert needed_stages(["ReSet"], arms) == always | {
         "MTL", "candidates@MTL", "score@MTL", "ReSet"
     }  # fmt: skip
 
 
 def test_only_the_text_between_markers_changes(studies: list[Study]) -> None:
-    text = "# Title\n" + block("costs of tiny", "old\n") + "between\n"
-    text += block("results of smollm2", "") + block("notes of tiny", "kept\n") + "rest\n"
-    expected = "# Title\n" + block("costs of tiny", costs(studies[0])) + "between\n"
-    expected += block("results of smollm2", results(studies[1]))
-    expected += block("notes of tiny", "kept\n") + "rest\n"
+    text = "# Title\n" + block("costs of nano", "old\n") + "between\n"
+    text += block("results of other", "") + block("notes of nano", "kept\n") + "rest\n"
+    expected = "# Title\n" + block("costs of nano", costs(studies[0])) + "between\n"
+    expected += block("results of other", results(studies[1]))
+    expected += block("notes of nano", "kept\n") + "rest\n"
     assert updated(text, studies) == expected
     assert updated(expected, studies) == expected
 

@@ -48,23 +48,19 @@ _JUDGEMENTS: dict[tuple[str, str, Rate | None], Judgement] = {}
 def synthetic_study(folder: Path, seeds: Sequence[int] = (0, 1, 2)) -> Study:
     """Return the default profile in `folder`, with few trials and a remark.
 
-    It also has an ablation, a few arms with clean data, and a prediction.
+    It also has an ablation, arms with less and with clean data, and a prediction.
     """
     study = load_study(ROOT)
     others = {n: load_study(ROOT / "profiles" / n) for n in ("core", "ablations")}
-    more = [
-        ("ablations", "no-task"),
-        ("core", "MTL-0"),
-        ("core", "MTL-again-0"),
-        ("core", "ReSet-0"),
-    ]
+    core = ("CD-IF23", "ReSet-quarter", "ReSet-S-quarter", "MTL-0", "MTL-again-0", "ReSet-0")
+    more = [("ablations", "no-task"), *(("core", name) for name in core)]
     arms, labels = (
         getattr(study, part)
         | {name: getattr(others[profile], part)[name] for profile, name in more}
         for part in ("arms", "labels")
     )
     prediction = Prediction(
-        statement="ReSet gains.", profile="tiny", arm="ReSet", against="MTL", metric="both",
+        statement="ReSet gains.", profiles=["tiny"], arm="ReSet", against="MTL", metric="both",
         expected=[0.0, 0.2], refuted_below=-0.1,
     )  # fmt: skip
     changes = {

@@ -1,5 +1,7 @@
 """The synthetic tasks: seeded, consistent with the judges, and in conflict with pretraining."""
 
+from dataclasses import replace
+
 import pytest
 
 from reproduce.judges.faithfulness import sentences
@@ -51,7 +53,11 @@ def asked_for(example: Example) -> tuple[str, str]:
 def test_examples_depend_on_the_seed_and_not_on_their_number(world: World) -> None:
     few, again, many = (evaluation_sets(world, size, 0) for size in (5, 5, 20))
     assert few == again != evaluation_sets(world, 5, 1)
-    assert all(many[name][:5] == few[name] for name in few)
+    # A flaw may borrow a part of any other example.
+    for name in few:
+        assert [replace(e, flaw="", flawed_response="") for e in many[name][:5]] == [
+            replace(e, flaw="", flawed_response="") for e in few[name]
+        ]
 
 
 def test_sizes_kinds_and_sides(training: Sets, held_out: Sets) -> None:
@@ -103,7 +109,7 @@ def test_descriptions_are_no_copies_and_contradict_pretraining(examples: list[Ex
     from_memory = []
     for example in described:
         facts = facts_in(example.response)
-        assert facts < facts_in(example.context)
+        assert facts <= facts_in(example.context)
         if example.dataset == "describe":
             assert not set(sentences(example.response)) & set(sentences(example.context))
         from_memory.append(" ".join(statement(n, a, BIG_WORLD[n][a], 0) for n, a, _ in facts))

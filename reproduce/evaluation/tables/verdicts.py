@@ -77,7 +77,9 @@ def claims(results: Results, tested: Claims) -> Table:
             "p": adjusted[n], "judge": _judges(results, metric),
             "n": effect.interval.prompts if effect else 0, "seeds": len(results.seeds),
             "examples": " against ".join(f"{results.num_examples(arm):.0f}" for arm in arms),
-            "steps": " against ".join(f"{results.total_steps(arm):.0f}" for arm in arms),
+            "steps": " against ".join(
+                "–" if steps is None else f"{steps:.0f}" for steps in map(results.total_steps, arms)
+            ),
             "smallest": f"{tested.minimum_effect:g}",
             "verdict": decided,
         })  # fmt: skip
@@ -189,8 +191,9 @@ def _judges(results: Results, metric: Metric) -> str:
     if metric is TASK:
         return "token_f1; rouge_l"
     sets: dict[str, list[str]] = {}
-    for name, score in results.faithfulness_metrics.items():
-        sets.setdefault(score, []).append(name)
+    for name in results.datasets(metric):
+        if score := results.faithfulness_metrics.get(name):
+            sets.setdefault(score, []).append(name)
     faithfulness = "; ".join(f"{score} ({', '.join(names)})" for score, names in sets.items())
     instruction = "rating" if results.has_ratings else "instruction_strict"
     parts = {INSTRUCTION: instruction, FAITHFULNESS: faithfulness}
