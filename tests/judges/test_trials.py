@@ -1,11 +1,20 @@
 """Labelled pairs and trials: right ones are right, wrong ones are wrong, by hand and by rule."""
 
 import random
+from typing import Any
 
 import pytest
 
 from reproduce.judges.faithfulness import LABELS, question_of, sentences
-from reproduce.judges.trials import distractors, make_trials, negate, swap_entity, training_pairs
+from reproduce.judges.instructions import check_strict
+from reproduce.judges.trials import (
+    distractors,
+    make_trials,
+    negate,
+    swap_entity,
+    training_pairs,
+    trivial_responses,
+)
 from reproduce.schema import Example, Sets
 from reproduce.world.entailment import read_fact
 
@@ -129,7 +138,7 @@ def test_trials_leave_out_probes_and_are_at_most_as_many_as_requested(held_out: 
     trials = make_trials(held_out, 5, 0)
     right = [trial for trial in trials if trial.variant == "right"]
     assert not any(trial.example.is_probe for trial in trials)
-    assert len(right) == 5 * len({trial.example.dataset for trial in trials}) == 5 * 6
+    assert len(right) == 5 * len({trial.example.dataset for trial in trials}) == 5 * 7
     assert trials == make_trials(held_out, 5, 0)
 
 
@@ -141,3 +150,30 @@ def test_wrong_answers_of_the_synthetic_task_are_wrong(held_out: Sets) -> None:
             question = question_of(example.prompt, example.context)
             is_right = read_fact(f"{question} {trial.response}") in facts
             assert is_right == (trial.variant == "right"), trial
+
+
+def test_the_best_constant_follows_most_instructions_of_any_prompt() -> None:
+    def asked(n: int, *instructions: dict[str, Any], response: str = "") -> Example:
+        return Example("chat", "instruction", f"Why {n}?", response, instructions=instructions)
+
+    long = {"id": "words", "n": 40, "relation": "at least"}
+    listed = {"id": "bullets", "n": 3}
+    short = {"id": "words", "n": 5, "relation": "at most"}
+    special = {"id": "includes", "words": ["zebra"]}
+    training = {"chat": [asked(9, special, response="A zebra.")]}
+    for rules in ([long], [listed, {"id": "no_comma"}], [short, {"id": "quoted"}], [special]):
+        trials = trivial_responses(training, {"chat": [asked(n, *rules) for n in range(3)]})
+        constants = {t.response for t in trials if t.variant == "best constant"}
+        assert len(constants) == 1 and all(check_strict(*constants, rules))
+        assert {t.response for t in trials if t.variant == "prompt"} == {
+            "Why 0?",
+            "Why 1?",
+            "Why 2?",
+        }
+
+
+def test_a_passage_may_be_copied_and_a_prompt_without_one_repeated(sets: Sets) -> None:
+    trials = trivial_responses(sets, sets)
+    copied = {t.response for t in trials if t.variant == "first sentence"}
+    assert copied == {"The river rises in Norway.", "The lake lies in Finland."}
+    assert {t.example.dataset for t in trials if t.variant == "prompt"} == {"chat"}
