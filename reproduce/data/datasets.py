@@ -15,7 +15,7 @@ from typing import Any, Literal
 from tqdm import tqdm
 
 from reproduce.config import TextSet
-from reproduce.data.constraints import constrain
+from reproduce.data.constraints import can_need_content, constrain
 from reproduce.data.overlap import dedup_keys, overlap, training_ngrams
 from reproduce.data.parsers import FORMATS, Parser, Row, Skipped, own_row
 from reproduce.download import fetch, hub_error
@@ -47,17 +47,26 @@ LENGTHS: Mapping[str, Callable[[Example], int]] = {
 class PinnedSet:
     """A data set in files of manifest.yaml, by what these may serve for.
 
-    The groups of the files in `split` are divided between training and evaluation.
+    The groups of the files in `split` are divided between training and evaluation. A set that is
+    `joint_of` another one is for evaluation: other questions on the other's passages, each with
+    instructions.
     """
 
     format: str
     split: tuple[str, ...] = ()
     train: tuple[str, ...] = ()
     evaluation: tuple[str, ...] = ()
+    joint_of: str = ""
+
+    @property
+    def can_train(self) -> bool:
+        """Return whether training may use it; otherwise its responses may be missing."""
+        return bool(self.split or self.train) and not self.joint_of
 
 
 PINNED_SETS: Mapping[str, PinnedSet] = {
     "squad": PinnedSet("squad", split=("squad-dev",)),
+    "squad-joint": PinnedSet("squad", split=("squad-dev",), joint_of="squad"),
     "adversarial-qa": PinnedSet(
         "t0-adversarial-qa",
         split=("adversarial-qa-dbert", "adversarial-qa-dbidaf", "adversarial-qa-droberta"),
@@ -120,13 +129,13 @@ RealText = tuple[Sets, Sets, list[Counts]]
 
 def check_limits(sets: Mapping[str, Limits]) -> None:
     """Raise ValueError for a pinned data set, or a limit of one, that does not exist."""
-    allowed = ("train", "evaluation", *LENGTHS)
+    allowed = ("train", "evaluation", "draws", *LENGTHS)
     for name, limits in sets.items():
         if name not in PINNED_SETS:
             raise ValueError(f"unknown data set {name!r}; allowed: {', '.join(PINNED_SETS)}")
         if unknown := sorted(set(limits) - set(allowed)):
             raise ValueError(f"{name}: unknown {unknown}; allowed: {', '.join(allowed)}")
-        if limits.get("train") and not (PINNED_SETS[name].split or PINNED_SETS[name].train):
+        if limits.get("train") and not PINNED_SETS[name].can_train:
             raise ValueError(f'{name}: for evaluation only; set its "train" to 0')
 
 
@@ -134,15 +143,18 @@ def pinned_sets(sets: Mapping[str, Limits], seed: int) -> RealText:
     """Return a random sample of pinned data sets, of at most as many examples as `sets` says.
 
     No group, context or prompt (before its constraints) is on both sides, across all of `sets`.
-    IF prompts without instructions get constraints. The split is the same for every seed. Raises
-    UnusableFile for a file that cannot be had, or with too many invalid rows.
+    IF prompts without instructions get some, and so do those of joint sets. The limit "draws" lets
+    a training prompt occur as many times, with other instructions. The split is the same for every
+    seed. Raises UnusableFile for a file that cannot be had, or with too many invalid rows.
     """
     pools, counts = pinned_pools(sets)
     train: Sets = {}
     evaluation: Sets = {}
-    for name, (train_pool, evaluation_pool) in pools.items():
-        train[name] = _sample(name, "train", train_pool, sets[name], seed)
-        evaluation[name] = _sample(name, "evaluation", evaluation_pool, sets[name], seed)
+    for name, (train_pool, evaluation_pool) in pools.items():  # "squad" before "squad-joint".
+        asked = {e.prompt for e in evaluation.get(PINNED_SETS[name].joint_of, [])}
+        evaluation_pool = [e for e in evaluation_pool if e.prompt not in asked]
+        train[name] = _sample("train", train_pool, sets[name], seed, counts[name])
+        evaluation[name] = _sample("evaluation", evaluation_pool, sets[name], seed, counts[name])
     _count(counts, train, evaluation)
     return train, evaluation, list(counts.values())
 
@@ -156,7 +168,7 @@ def pinned_pools(sets: Mapping[str, Limits]) -> tuple[Pools, dict[str, Counts]]:
         divided = _read(source.split, source.format, counts[name])
         hashes = sorted({_group_hash(example) for example in divided})
         held_out = set(hashes[: round(EVALUATION_SHARE * len(hashes))])
-        train = [example for example in divided if _group_hash(example) not in held_out]
+        train = [e for e in divided if source.can_train and _group_hash(e) not in held_out]
         evaluation = [example for example in divided if _group_hash(example) in held_out]
         train += _read(source.train, source.format, counts[name])
         evaluation += _read(source.evaluation, source.format, counts[name])
@@ -354,12 +366,20 @@ def _distinct_stream(
             repeated[example.id] = _joined(example, repeated.get(example.id))
 
 
-def _sample(name: str, part: Part, pool: list[Example], limits: Limits, seed: int) -> list[Example]:
-    rng = random.Random(f"{seed}/{name}/{part}")
+def _sample(
+    part: Part, pool: list[Example], limits: Limits, seed: int, counts: Counts
+) -> list[Example]:
+    source = PINNED_SETS[counts.dataset]
+    rng = random.Random(f"{seed}/{counts.dataset}/{part}")
+    if source.can_train:
+        fitting = [e for e in pool if e.side == "CD" or can_need_content(e)]
+        if len(fitting) < len(pool):
+            counts.left_out["response that fits no instruction"] += len(pool) - len(fitting)
+        pool = fitting * (limits.get("draws", 1) if part == "train" else 1)
     sample = rng.sample(pool, min(limits.get(part, 0), len(pool)))
-    # Of sets for evaluation only, some rows have no response.
-    any_response = not (PINNED_SETS[name].split or PINNED_SETS[name].train)
-    return [constrain(example, rng, any_response) for example in sample]
+    made = [constrain(replace(e, is_joint=bool(source.joint_of)), rng, not source.can_train)
+            for e in sample]  # fmt: skip
+    return list({example.id: example for example in made}.values())
 
 
 def _first_hashed(

@@ -32,8 +32,13 @@ LABELS = ("entailment", "contradiction", "neutral")
 
 
 def question_of(prompt: str, context: str) -> str:
-    """Return a prompt without its context and the label "Question:"."""
-    return prompt.replace(context, "", 1).strip().removeprefix("Question:").strip()
+    """Return a prompt without its context and the label "Question:".
+
+    What follows a labelled question after an empty line is an instruction, no part of it.
+    """
+    text = prompt.replace(context, "", 1).strip()
+    _, label, question = text.partition("Question:")
+    return question.strip().partition("\n\n")[0] if label and text.startswith(label) else text
 
 
 def statements(prompt: str, context: str, answer: str) -> list[str]:

@@ -8,7 +8,7 @@ another answer or name of the same passage, an answer about another passage, a n
 import random
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -18,13 +18,20 @@ from reproduce.judges.text import sentences
 from reproduce.schema import Example, Sets
 
 Label = Literal["entailment", "contradiction", "neutral"]
-Variant = Literal["right", "same passage", "other passage", "negated", "best constant",
+Variant = Literal["right", "same passage", "other passage", "negated", "best constant", "prompt",
                   "first sentence", "memorised value"]  # fmt: skip
 
 CONSTANTS = 40
 """Training prompts per data set whose references are tried as constant responses."""
 UNFAITHFUL_FLAWS = ("memory", "other value")
 """Of the synthetic task: another value than the passage's (world.flaws)."""
+GENERIC = (
+    "well there are many things to consider here and each of them matters in its own way",
+    "some people look at the details first while others like to see the whole picture",
+    "it depends on what you need and on how much time you have",
+    "a simple plan is the best way to start and that is all",
+)
+"""Sentences that fit every prompt and say nothing, in the form that follows most instructions."""
 NEGATED_SHARE = 0.3
 """Share of the answers with a negated pair: a model needs few to learn what "not" does."""
 SWAPPED_SHARE = 0.7
@@ -142,12 +149,13 @@ def make_trials(sets: Sets, count: int, seed: int) -> list[Trial]:
 def trivial_responses(training: Sets, evaluation: Sets) -> list[Trial]:
     """Return responses to all evaluation prompts that need no model.
 
-    These are one constant response to all prompts; the first sentence of the passage; and the
-    answer that is remembered from pretraining, where it is known. The constant is the one of the
-    references of the first training prompts, and of "yes", that follows most instructions.
+    These are one constant response to all prompts; the prompt itself, where it has no passage; the
+    first sentence of the passage; and the answer that is remembered from pretraining, where it is
+    known. The constant is the one that follows most instructions: of "yes", of prose and lists that
+    fit every prompt, and of the references of the first training prompts.
     """
     examples = [e for members in evaluation.values() for e in members if not e.is_probe]
-    constants = ["yes", '"yes"']
+    constants = ["yes", '"yes"', *_generic_texts()]
     constants += [e.response for s in training.values() for e in s[:CONSTANTS] if e.instructions]
 
     def followed(constant: str) -> float:
@@ -158,10 +166,20 @@ def trivial_responses(training: Sets, evaluation: Sets) -> list[Trial]:
 
     constant = max(dict.fromkeys(constants), key=followed)
     trials = [Trial(e, constant, "best constant") for e in examples]
+    trials += [Trial(e, e.prompt, "prompt") for e in examples if not e.context]
     trials += [Trial(e, sentences(e.context)[0], "first sentence") for e in examples if e.context]
     return trials + [
         Trial(e, e.parametric_answer, "memorised value") for e in examples if e.parametric_answer
     ]
+
+
+def _generic_texts() -> Iterator[str]:
+    """Yield the first sentences of GENERIC and its last as prose, in quotes and as lists."""
+    for n in range(1, len(GENERIC)):
+        parts = [f"{part}." for part in (*GENERIC[:n], GENERIC[-1])]
+        yield from (prose := " ".join(parts), f'"{prose}"')
+        yield "\n".join(f"- {part}" for part in parts)
+        yield "\n".join(f"{number}. {part}" for number, part in enumerate(parts, 1))
 
 
 def _wrong_responses(

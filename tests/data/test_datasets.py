@@ -1,10 +1,12 @@
 """Real text: read, counted, split, sampled; no group, context or prompt is on both sides."""
 
 import http.server
+import itertools
 import json
 import os
 import threading
 import tracemalloc
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,7 @@ from reproduce.config import TextSet
 from reproduce.data import datasets
 from reproduce.data.datasets import Counts, RealText, file_rows, parse_rows, pinned_sets, text_sets
 from reproduce.judges.instructions import check_strict
+from reproduce.judges.trials import trivial_responses
 from reproduce.utils.files import UnusableFile
 
 # Reading.
@@ -104,7 +107,8 @@ def mirror(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
             for q in range(4)]}]}
         for n in range(1, 11)
     ]  # fmt: skip
-    tasks = [{"instruction": f"Name {n} things.", "input": "", "output": "Ok."} for n in range(40)]
+    tasks = [{"instruction": f"Name {n} things.", "input": "", "output": "Some bread, butter."}
+             for n in range(40)]  # fmt: skip
     turns = [{"category": "generic", "turns": [text]} for text in ("name  7 things.", "Why?")]
     files = {
         "squad-dev": ("squad.json", json.dumps({"data": squad})),
@@ -151,9 +155,10 @@ def test_pinned_samples_depend_on_the_seed_and_not_on_the_order_of_names(mirror:
 def test_the_real_files_give_disjoint_sets_with_right_responses() -> None:
     everything = {"train": 10**6, "evaluation": 10**6, "context_words": 300}
     limits = {
-        name: everything if source.split or source.train else {"evaluation": 10**6}
+        name: everything if source.can_train else {"evaluation": 10**6}
         for name, source in datasets.PINNED_SETS.items()
     }
+    limits["squad"] = {**everything, "evaluation": 900}  # The others are for joint prompts.
     train, evaluation, counts = pinned_sets(limits, seed=0)
     contexts = {e.context for sets in evaluation.values() for e in sets} - {""}
     assert contexts.isdisjoint(e.context for sets in train.values() for e in sets)
@@ -163,6 +168,58 @@ def test_the_real_files_give_disjoint_sets_with_right_responses() -> None:
         for example in train[name] + evaluation[name]:
             assert all(check_strict(example.response, example.instructions))
     assert all(row.evaluation > 0 for row in counts)
+
+
+def test_joint_prompts_are_other_questions_on_passages_that_training_has_not(mirror: None) -> None:
+    limits = {"squad": {"train": 99, "evaluation": 4}, "squad-joint": {"evaluation": 99}}
+    train, evaluation, _ = pinned_sets(limits, seed=1)
+    joint, single = evaluation["squad-joint"], evaluation["squad"]
+    assert (len(joint), len(single), train["squad-joint"]) == (5, 4, [])  # 3 titles of 3 questions.
+    assert not [j for j in joint for e in single if j.prompt.startswith(e.prompt)]
+    assert {e.side for e in joint} == {"both"} and all(e.references == ("one",) for e in joint)
+    groups = {e.split_group for e in train["squad"]}
+    assert groups and groups.isdisjoint(e.split_group for e in joint)
+    assert pinned_sets({"squad": limits["squad"]}, seed=1)[1]["squad"] == single
+    with pytest.raises(ValueError, match="squad-joint.*evaluation only"):
+        datasets.check_limits({"squad-joint": {"train": 1}})
+
+
+def test_a_prompt_may_be_drawn_again_with_other_instructions(mirror: None) -> None:
+    train, _, [counts] = pinned_sets({"alpaca": {"train": 60, "draws": 3}}, seed=1)
+    assert 28 < counts.train == len({e.id for e in train["alpaca"]}) <= 60
+    assert len({e.split_group for e in train["alpaca"]}) <= 28
+
+
+def test_a_response_that_fits_no_instruction_is_left_out(
+    mirror: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [{"instruction": f"Name {n}.", "input": "", "output": output}
+            for n, output in enumerate(["Ok."] * 10 + ["Some bread, butter."] * 10)]  # fmt: skip
+    text = json.dumps(rows)
+    manifest = {"alpaca-demo": entry(text.encode(), name="alpaca-demo", path="alpaca.json")}
+    put(tmp_path, "alpaca.json", text)
+    monkeypatch.setattr(download, "entries", lambda: manifest)
+    _, _, [counts] = pinned_sets({"alpaca": {"train": 99, "evaluation": 99}}, seed=1)
+    assert counts.train + counts.evaluation == 10
+    assert counts.columns()["left_out"] == "10 response that fits no instruction"
+
+
+@pytest.mark.skipif("REPRODUCE_MIRROR" not in os.environ, reason="REPRODUCE_MIRROR is not set")
+def test_training_and_evaluation_ask_for_the_same_and_no_constant_will_do() -> None:
+    limits = {
+        "alpaca": {"train": 700, "evaluation": 99, "draws": 5, "response_words": 120},
+        **{name: {"evaluation": 99} for name in ("vicuna", "mt-bench", "user-oriented")},
+    }
+    train, evaluation, _ = pinned_sets(limits, seed=0)
+    shares = []
+    for sets in (train, evaluation):
+        asked = [each for e in itertools.chain(*sets.values()) for each in e.instructions]
+        kinds = Counter((each["id"], each.get("relation")) for each in asked)
+        shares.append({kind: count / len(asked) for kind, count in kinds.items()})
+    assert all(abs(shares[0][kind] - shares[1][kind]) < 0.06 for kind in shares[0] | shares[1])
+    constant = [t for t in trivial_responses(train, evaluation) if t.variant == "best constant"]
+    followed = [check_strict(t.response, t.example.instructions) for t in constant]
+    assert sum(sum(each) / len(each) for each in followed) / len(followed) < 0.35
 
 
 # Data sets of the Hub, from local folders.

@@ -11,6 +11,7 @@ from reproduce.judges.faithfulness import (
     aggregate,
     coverage_tokens,
     k_precision,
+    question_of,
     scored_sentences,
     span_coverage,
     summac_zs,
@@ -41,6 +42,18 @@ class ByLength:
         rows = [(1, 0, 0) if a == b else (0, share, 1 - share)
                 for (a, b), share in zip(pairs, shares, strict=True)]  # fmt: skip
         return np.array(rows, dtype=np.float32)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "question"),
+    [
+        (f"{CAT}\n\nQuestion: Who sat?", "Who sat?"),
+        (f'{CAT}\n\nQuestion: Who sat?\n\nBegin with "Well". Use 8 words.', "Who sat?"),
+        (f"{CAT}\n\nTell me:\n\nWho sat?", "Tell me:\n\nWho sat?"),
+    ],
+)
+def test_instructions_are_no_part_of_the_question(prompt: str, question: str) -> None:
+    assert question_of(prompt, CAT) == question
 
 
 def test_aggregate_takes_separate_maxima() -> None:

@@ -1,6 +1,7 @@
 """Labelled pairs and trials: right ones are right, wrong ones are wrong, by hand and by rule."""
 
 import random
+from typing import Any
 
 import pytest
 
@@ -165,7 +166,7 @@ def test_trivial_responses_need_no_model(training: Sets, held_out: Sets) -> None
     tasks = [e for members in held_out.values() for e in members if not e.is_probe]
     groups = {
         variant: [t for t in trials if t.variant == variant]
-        for variant in ("best constant", "first sentence", "memorised value")
+        for variant in ("best constant", "prompt", "first sentence", "memorised value")
     }
     assert sum(map(len, groups.values())) == len(trials)
     assert [t.example for t in groups["best constant"]] == tasks
@@ -190,3 +191,30 @@ def test_the_best_constant_follows_most_instructions(training: Sets, held_out: S
 
     others = ["yes", *(e.response for name in ("lists", "stories") for e in training[name][:40])]
     assert followed(constant) >= max(map(followed, others))
+
+
+def test_the_best_constant_follows_most_instructions_of_any_prompt() -> None:
+    def asked(n: int, *instructions: dict[str, Any], response: str = "") -> Example:
+        return Example("chat", "instruction", f"Why {n}?", response, instructions=instructions)
+
+    long = {"id": "words", "n": 40, "relation": "at least"}
+    listed = {"id": "bullets", "n": 3}
+    short = {"id": "words", "n": 5, "relation": "at most"}
+    special = {"id": "includes", "words": ["zebra"]}
+    training = {"chat": [asked(9, special, response="A zebra.")]}
+    for rules in ([long], [listed, {"id": "no_comma"}], [short, {"id": "quoted"}], [special]):
+        trials = trivial_responses(training, {"chat": [asked(n, *rules) for n in range(3)]})
+        constants = {t.response for t in trials if t.variant == "best constant"}
+        assert len(constants) == 1 and all(check_strict(*constants, rules))
+        assert {t.response for t in trials if t.variant == "prompt"} == {
+            "Why 0?",
+            "Why 1?",
+            "Why 2?",
+        }
+
+
+def test_a_passage_may_be_copied_and_a_prompt_without_one_repeated(sets: Sets) -> None:
+    trials = trivial_responses(sets, sets)
+    copied = {t.response for t in trials if t.variant == "first sentence"}
+    assert copied == {"The river rises in Norway.", "The lake lies in Finland."}
+    assert {t.example.dataset for t in trials if t.variant == "prompt"} == {"chat"}
