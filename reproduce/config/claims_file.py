@@ -18,7 +18,9 @@ class Pair(Strict):
 
     arm: str
     against: str
-    metric: Literal["instruction", "faithfulness", "task", "both", "joint_success"]
+    metric: Literal[
+        "instruction", "faithfulness", "faithful_answer", "task", "both", "joint_success"
+    ]
 
     @model_validator(mode="after")
     def _two_arms(self) -> "Pair":
