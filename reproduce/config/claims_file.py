@@ -1,5 +1,6 @@
 """The schemas of paper/claims.yaml (what the paper claims) and paper/predictions.yaml."""
 
+from datetime import date
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
@@ -73,7 +74,7 @@ class Prediction(Pair):
 class Change(Strict):
     """A change of the predictions after their registration."""
 
-    date: str
+    date: date
     reason: str
 
 
