@@ -1,7 +1,7 @@
 """The results of a study as tidy frames, and the estimates that tables are made of."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -227,6 +227,8 @@ class Results:
             return None
         dropped = sum(a.shape[1] - b.shape[1] for a, b in zip(grids, complete, strict=True))
         interval = mean_interval(complete, self.confidence)
+        if against is None:  # Scores are from 0 to 1; an interval of few seeds may reach further.
+            interval = replace(interval, low=max(0.0, interval.low), high=min(1.0, interval.high))
         return Estimate(interval, dropped, against is not None)
 
     def _paired(
