@@ -6,7 +6,6 @@ states. It reads a question once for all responses, and a whole passage, not one
 """
 
 import math
-import re
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,6 +17,8 @@ from reproduce.judges.tuned import WEIGHTS, load_tuned
 if TYPE_CHECKING:
     import torch
 
+READER = WEIGHTS / "reader.safetensors"
+
 Span = tuple[float, list[str]]
 """The probability that a span of the passage is the answer, and its normalised tokens."""
 
@@ -28,9 +29,6 @@ MAX_QUESTION, MAX_SPAN, TOP = 64, 24, 20
 BATCH_SIZE, PAD_MULTIPLE = 32, 16
 """The shapes in which a passage is read, as in `nli`: rounding does not depend on the others."""
 MASKED = -1e4
-WANTED = "who or what"
-"""What stands for a name or number in a sentence that is turned into a question."""
-_ENTITY = re.compile(r"#\w+#|\b[A-Z][\w-]+(?: [A-Z][\w-]+)*|\b\d[\d.,:]*\b")
 
 FRAME = frozenset(
     "is are was were be been being am do does did has have had will would can could may might must "
@@ -48,7 +46,7 @@ NEGATIONS = frozenset("not no never none neither nor cannot cant wont nothing no
 class Reader:
     """A reader of English passages."""
 
-    def __init__(self, folder: Path, tuned: Path = WEIGHTS / "reader.safetensors") -> None:
+    def __init__(self, folder: Path, tuned: Path = READER) -> None:
         """Load the encoder and tokenizer in `folder` with the tuned tensors on top.
 
         Raises UnusableFile if `tuned` is missing, broken or of another encoder.
@@ -68,7 +66,7 @@ class Reader:
         distinct = list(dict.fromkeys(pairs))
         spans = dict(zip(distinct, self.spans(distinct), strict=True))
         return [
-            sum(p * credit(span, pair[0], answer) for p, span in spans[pair])
+            min(1.0, sum(p * credit(span, pair[0], answer) for p, span in spans[pair]))
             for pair, answer in zip(pairs, answers, strict=True)
         ]
 
@@ -133,17 +131,6 @@ def credit(span: Sequence[str], question: str, answer: str) -> float:
         if token not in FRAME and token not in asked and token not in span
     )
     return 2 * shared / (wanted.total() + shared + more)
-
-
-def clozes(sentence: str) -> list[tuple[str, str]]:
-    """Return (question, answer) for each name and number: the sentence with WANTED in its place."""
-    found = []
-    for match in _ENTITY.finditer(sentence):
-        entity = match[0].rstrip(".,:")
-        if entity.lower() not in FRAME and normalise(entity):
-            end = match.start() + len(entity)
-            found.append((f"{sentence[: match.start()]}{WANTED}{sentence[end:]}", entity))
-    return found
 
 
 def encode(tokenizer: Any, pairs: Sequence[tuple[str, str]]) -> Any:

@@ -8,6 +8,7 @@ too. One reading of the passage weighs all its spans, right and wrong, against e
 
 import random
 import re
+import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -18,20 +19,24 @@ from tqdm import tqdm
 
 from reproduce.data.datasets import file_rows, pinned_pools
 from reproduce.download import fetch
+from reproduce.judges.cloze import clozes
 from reproduce.judges.faithfulness import question_of
 from reproduce.judges.reader import (
     FRAME,
     MAX_SPAN,
     PAD_MULTIPLE,
-    clozes,
+    READER,
     encode,
     span_scores,
 )
 from reproduce.judges.text import sentences
 from reproduce.judges.tuned import load_encoder, save_tuned
+from reproduce.models.pretrained import import_minilm
 from reproduce.schema import Sets
 from reproduce.utils.seeds import named_seed, set_determinism
 
+THREADS = 2
+"""Other numbers of threads round differently."""
 SETS = ("squad", "adversarial-qa", "dialogsum", "samsum", "xsum")
 
 
@@ -89,17 +94,20 @@ def unanswerable(titles: set[str]) -> list[Reading]:
     ]
 
 
-def train_judges(start: Path, threads: int, target: Path) -> None:
-    """Write the tuned tensors of a reader to `target`, trained on the pinned files.
+def train_judges(target: Path = READER) -> None:
+    """Write the tuned tensors of the reader to `target`, trained on the pinned files.
 
-    Of these only the examples that arms may train on are read. `start` holds the encoder.
+    Of these only the examples that arms may train on are read. Raises UnusableFile for one that
+    cannot be had.
     """
     pools, _ = pinned_pools({name: {} for name in SETS})
     training = {name: train for name, (train, _) in pools.items()}
     found = readings(training)
     found += unanswerable({example.split_group for example in training["squad"]})
-    set_determinism(named_seed("reader"), threads)
-    train_reader(start, found, ReaderTraining(), target)
+    set_determinism(named_seed("reader"), THREADS)
+    with tempfile.TemporaryDirectory() as folder:
+        import_minilm(Path(folder))
+        train_reader(Path(folder), found, ReaderTraining(), target)
 
 
 def train_reader(

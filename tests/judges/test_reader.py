@@ -7,7 +7,8 @@ import pytest
 from safetensors.torch import load_file, save_file
 from support.classifiers import WORDS, write_classifier
 
-from reproduce.judges.reader import TOP, Reader, clozes, credit
+from reproduce.judges.cloze import UNKNOWN, PassageEntailment, clozes
+from reproduce.judges.reader import TOP, Reader, credit
 from reproduce.judges.reader_training import ReaderTraining, Reading, train_reader
 from reproduce.judges.task import normalise
 from reproduce.judges.trials import negate
@@ -115,6 +116,14 @@ def test_long_passages_are_read_in_windows(folders: tuple[Path, Path]) -> None:
     assert ["red"] in [span for _, span in spans]
     assert reader.score(["the " * 300], ["[SEP] red [CLS]"], ["red"])[0] > 0
     assert reader.score(["what"], [""], ["red"]) == [0]
+
+
+def test_a_statement_is_as_supported_as_its_weakest_name(folders: tuple[Path, Path]) -> None:
+    judge = PassageEntailment(*folders)
+    asked = [question for question, _ in clozes("Red is Blue.")]
+    weakest = min(judge.reader.score(asked, [TEXT] * 2, ["Red", "Blue"]))
+    statements = ["Red is Blue.", "Tokyo is red.", "it is long.", "..."]
+    assert judge.score([TEXT] * 4, statements) == [pytest.approx(weakest, abs=1e-6), 0, UNKNOWN, 0]
 
 
 def break_file(path: Path) -> None:
