@@ -7,11 +7,15 @@ the whole passage. It does not see a negation, nor a wrong verb.
 """
 
 import re
+from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
+from reproduce.judges.faithfulness import question_of
 from reproduce.judges.reader import FRAME, READER, Reader
 from reproduce.judges.task import normalise
+from reproduce.judges.text import sentences
+from reproduce.schema import Example
 
 WANTED = "who or what"
 """What stands for a name or number in a statement that is turned into a question."""
@@ -43,6 +47,35 @@ class PassageEntailment:
             min((next(scores) for _ in found), default=UNKNOWN if normalise(statement) else 0.0)
             for statement, found in zip(statements, asked, strict=True)
         ]
+
+    def judge(self, examples: Sequence[Example], responses: Sequence[str]) -> list[float | None]:
+        """Return the score, 0 to 1, of each context-dependent response; None for the others.
+
+        An answer is read with its question. A summary has the mean of its sentences.
+        """
+        pairs = list(zip(examples, responses, strict=True))
+        scores: list[float | None] = [None] * len(pairs)
+        asked = [n for n, (example, _) in enumerate(pairs) if example.kind == "extractive"]
+        answered = self.reader.score(
+            [question_of(examples[n].prompt, examples[n].context) for n in asked],
+            [examples[n].context for n in asked],
+            [responses[n] for n in asked],
+        )
+        told = [
+            (n, sentence)
+            for n, (example, response) in enumerate(pairs)
+            if example.kind == "abstractive"
+            for sentence in sentences(response) or [""]
+        ]
+        passages = [examples[n].context for n, _ in told]
+        by_response: defaultdict[int, list[float]] = defaultdict(list)
+        for (n, _), score in zip(told, self.score(passages, [s for _, s in told]), strict=True):
+            by_response[n].append(score)
+        for n, score in zip(asked, answered, strict=True):
+            scores[n] = score
+        for n, parts in by_response.items():
+            scores[n] = sum(parts) / len(parts)
+        return scores
 
 
 def clozes(statement: str) -> list[tuple[str, str]]:

@@ -114,14 +114,17 @@ class Reader:
 def credit(span: Sequence[str], question: str, answer: str) -> float:
     """Return how well an answer states a span, 0 to 1: the F1 of their tokens.
 
-    A sentence may hold words of the question and of FRAME; everything else that it says beside
-    the span counts against it, so neither a list of spans nor the whole passage wins. An answer
-    with a negation that neither question nor span has says the opposite: 0.
+    Words of the question and of FRAME count for neither, since a sentence repeats them; where the
+    span has no others, they count for both. What else the answer says beside the span counts
+    against it, so neither a list of spans nor the whole passage wins. An answer with a negation
+    that neither question nor span has says the opposite: 0.
     """
     asked, said = set(normalise(question).split()), Counter(normalise(answer).split())
-    wanted = Counter([token for token in span if token not in FRAME] or span)
     if NEGATIONS & said.keys() - asked - set(span):
         return 0.0
+    wanted = Counter(token for token in span if token not in FRAME and token not in asked)
+    if not wanted:
+        asked, wanted = set(), Counter([token for token in span if token not in FRAME] or span)
     shared = (wanted & said).total()
     if not shared:
         return 0.0

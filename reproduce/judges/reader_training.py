@@ -60,7 +60,7 @@ class ReaderTraining:
     """
 
     layers: int = 3
-    windows: tuple[tuple[int, int], ...] = ((64, 650), (128, 400))
+    windows: tuple[tuple[int, int], ...] = ((64, 450), (128, 250))
     batch_size: int = 16
     learning_rate: float = 3e-4
     head_rate: float = 1e-3

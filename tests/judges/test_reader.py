@@ -12,6 +12,7 @@ from reproduce.judges.reader import TOP, Reader, credit
 from reproduce.judges.reader_training import ReaderTraining, Reading, train_reader
 from reproduce.judges.task import normalise
 from reproduce.judges.trials import negate
+from reproduce.schema import Example
 from reproduce.utils.files import UnusableFile
 
 QUESTION = "Where does the river rise?"
@@ -49,6 +50,9 @@ def test_a_part_of_the_span_scores_as_a_part() -> None:
 
 def test_words_of_the_question_may_be_the_answer() -> None:
     assert credit(["norman"], "Is it Norman or Saxon?", "Norman") == 1
+    assert credit(["norman"], "Is it Norman or Saxon?", "It is not Saxon") == 0
+    assert credit(["norman"], "Did Norman kings rule?", "Norman kings ruled England.") < 0.5
+    assert credit(["norman", "law"], "Did Norman kings rule?", "Norman kings had land.") == 0
     assert credit(["he"], "Who came first?", "he") == 1
     assert credit(["no", "one"], "Who came?", "No one came.") == 1
 
@@ -124,6 +128,20 @@ def test_a_statement_is_as_supported_as_its_weakest_name(folders: tuple[Path, Pa
     weakest = min(judge.reader.score(asked, [TEXT] * 2, ["Red", "Blue"]))
     statements = ["Red is Blue.", "Tokyo is red.", "it is long.", "..."]
     assert judge.score([TEXT] * 4, statements) == [pytest.approx(weakest, abs=1e-6), 0, UNKNOWN, 0]
+
+
+def test_a_summary_has_the_mean_of_its_sentences(folders: tuple[Path, Path]) -> None:
+    judge = PassageEntailment(*folders)
+    prompt = f"{TEXT}\n\nQuestion: what is the river"
+    question = Example("qa", "extractive", prompt, "red", TEXT)
+    summary = Example("s", "abstractive", "Sum up.", "Red is Blue.", TEXT)
+    free = Example("chat", "instruction", "Say hi.", "hi")
+    responses = ["red", "Red is Blue. It is long.", "", "hi"]
+    answer, told, empty, none = judge.judge([question, summary, summary, free], responses)
+    assert answer == judge.reader.score(["what is the river"], [TEXT], ["red"])[0]
+    (first,) = judge.score([TEXT], ["Red is Blue."])
+    assert told == pytest.approx((first + UNKNOWN) / 2, abs=1e-6)
+    assert empty == 0 and none is None
 
 
 def break_file(path: Path) -> None:
