@@ -156,7 +156,7 @@ def train_reader(
         if not torch.isfinite(loss):
             raise FloatingPointError(f"reader: the training loss is {loss.item()}")
         optimizer.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_([*body, *head], 1.0)
         optimizer.step()
         schedule.step()
