@@ -242,6 +242,15 @@ def pin(
     print(f"revision: {newest_commit(name, dataset)}")
 
 
+@app.command(rich_help_panel=MAINTAIN)
+def train_judges() -> None:
+    """Train the span reader that stands in the repository again (15 minutes on two free cores)."""
+    from reproduce.judges.reader_training import train_judges as train
+
+    skip_imports(UNUSED)
+    train()
+
+
 def known_arm(study: Study, name: str) -> None:
     """Raise ConfigError with the closest names if there is no such arm."""
     if name not in study.arms:

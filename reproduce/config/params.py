@@ -401,6 +401,7 @@ class Judging(Strict):
         extractive: the faithfulness metric of an extractive answer.
         abstractive: the faithfulness metric of a summary.
         max_empty_share: a stage with more empty responses fails.
+        reader: whether the span reader scores context-dependent responses, too.
         llm_judge: rates instruction following; without it, the score is the share of the
             verifiable instructions that are followed.
     """
@@ -411,6 +412,7 @@ class Judging(Strict):
     extractive: Literal["entailed", "coverage", "k_precision"]
     abstractive: Literal["summac", "coverage", "k_precision"]
     max_empty_share: Annotated[float, Field(ge=0, le=1)]
+    reader: bool = False
     llm_judge: LLMJudgeSettings | None = None
 
     @property

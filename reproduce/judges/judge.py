@@ -9,6 +9,7 @@ from pathlib import Path
 import rouge_score.rouge_scorer  # noqa: F401  (here, so once before seeds are forked)
 
 from reproduce.config import ENTAILMENT_METRICS, Judging, Params
+from reproduce.judges.cloze import PassageEntailment
 from reproduce.judges.faithfulness import (
     Entailment,
     k_precision,
@@ -26,6 +27,8 @@ from reproduce.schema import Example, Judgement
 from reproduce.utils.files import UserError
 from reproduce.world.entailment import symbolic_entailment
 
+ENCODER = "encoder"
+"""Folder of the span reader's encoder, in that of the entailment model."""
 Rate = Callable[[Sequence[tuple[str, str]]], list[float | None]]
 """Pairs of (instruction, response) -> ratings from 1 to 10; None where one is unreadable."""
 
@@ -47,6 +50,7 @@ class JudgePanel:
         self.entailment: Entailment = symbolic_entailment
         if params.judging.entailment != "symbolic":
             self.entailment = CrossEncoder(model_folder)
+        self.reader = PassageEntailment(model_folder / ENCODER) if params.judging.reader else None
 
     def judge(self, examples: Sequence[Example], responses: Sequence[str]) -> list[Judgement]:
         """Return the judgement of each response to the example at its position.
@@ -61,6 +65,7 @@ class JudgePanel:
             self.entailment,
             self.faithfulness_metric,
             self.llm_judge,
+            self.reader,
         )
         by_key = dict(zip(distinct, judgements, strict=True))
         return [by_key[key] for key in keys]
@@ -72,6 +77,7 @@ def judge(
     entailment: Entailment,
     faithfulness_metric: Mapping[str, str],
     llm_judge: Rate | None = None,
+    reader: PassageEntailment | None = None,
 ) -> list[Judgement]:
     """Return the judgement of each response to the example at its position.
 
@@ -86,6 +92,7 @@ def judge(
         coverage, density (0 to the number of tokens), k_precision: see `faithfulness`.
         summac: SummaC-ZS of the response, -1 to 1. For an extractive answer "entailed" instead,
             the same of the statements that the answer makes together with its question.
+        reader: what the span reader finds of a context-dependent response; see `cloze`.
         instruction_strict, instruction_loose: share of the instructions that are followed.
         prompt_strict, prompt_loose: whether all of them are.
         followed_0, followed_1, ...: whether each instruction is followed strictly, in the order
@@ -102,6 +109,7 @@ def judge(
         _check(example)
     texts = [_summac_texts(example, response) for example, response in pairs]
     entailed = summac_zs(texts, entailment)
+    read = reader.judge(examples, responses) if reader else [None] * len(pairs)
     ratings: dict[int, float | None] = {}
     if llm_judge:
         rated = [n for n, e in enumerate(examples) if e.side != "CD" and not e.is_probe]
@@ -111,7 +119,7 @@ def judge(
             answers = llm_judge([(examples[n].prompt, responses[n]) for n in sent])
             ratings |= dict(zip(sent, answers, strict=True))
     return [
-        _judge_one(*pair, entailed[n], faithfulness_metric, n in ratings, ratings.get(n))
+        _judge_one(*pair, entailed[n], read[n], faithfulness_metric, n in ratings, ratings.get(n))
         for n, pair in enumerate(pairs)
     ]
 
@@ -167,6 +175,7 @@ def _judge_one(
     example: Example,
     response: str,
     entailed: float,
+    read: float | None,
     faithfulness_metric: Mapping[str, str],
     is_rated: bool,
     rating: float | None,
@@ -190,6 +199,8 @@ def _judge_one(
             "k_precision": k_precision(example.context, response),
             "entailed" if example.kind == "extractive" else "summac": entailed,
         }
+        if read is not None:
+            details["reader"] = read
         metric = faithfulness_metric[example.kind]
         faithfulness = details[metric]
         if metric in ENTAILMENT_METRICS:

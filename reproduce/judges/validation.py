@@ -8,7 +8,7 @@ from typing import Any
 from reproduce.config import HubModel, Params, Statistics
 from reproduce.download import hub_error
 from reproduce.intervals import Interval, auc_interval
-from reproduce.judges.judge import JudgePanel, check_empty_share
+from reproduce.judges.judge import ENCODER, JudgePanel, check_empty_share
 from reproduce.judges.llm_judge import build_llm_judge
 from reproduce.judges.nli import label_columns, train_cross_encoder
 from reproduce.judges.trials import Trial, make_trials, training_pairs, trivial_responses
@@ -48,6 +48,8 @@ def make_judges(params: Params, artifacts: Path, training_sets: Sets, held_out_s
             shutil.rmtree(model / "start")
         elif params.judging.published:
             import_classifier(params.judging.published, model)
+        if params.judging.reader:
+            import_minilm(model / ENCODER)
         panel = JudgePanel(params, model)
         made = make_trials(held_out_sets, settings.trials, settings.seed)
         trials = _judged(made, panel)

@@ -1,6 +1,7 @@
 """Which judge applies to which example, and what a judgement holds."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -182,6 +183,19 @@ def test_a_rating_replaces_the_share_of_instructions_and_changes_no_other_score(
     assert judgements[3].details == {"rating": 0.0, "unrated": 0.0, "empty": 1.0}
     assert judgements[4:] == plain[4:]
     judge([EXTRACTIVE, INSTRUCTION], ["a mat", ""], Equal(), llm_judge=never)
+
+
+def test_the_reader_adds_a_detail_and_changes_nothing_else() -> None:
+    class Fixed:
+        def judge(self, examples: Any, responses: Any) -> list[float | None]:
+            return [0.75 if example.context else None for example in examples]
+
+    examples, texts = [EXTRACTIVE, ABSTRACTIVE, FREE], ["the mat", "A cat sat.", "I do."]
+    plain = judge(examples, texts, Equal())
+    for one, other in zip(plain, judge(examples, texts, Equal(), reader=Fixed()), strict=True):
+        added = dict(other.details)
+        assert added.pop("reader", None) == (None if one.faithfulness is None else 0.75)
+        assert replace(other, details=added) == one
 
 
 def test_a_panel_judges_equal_responses_to_one_example_once(tmp_path: Any) -> None:

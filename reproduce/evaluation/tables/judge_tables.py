@@ -25,8 +25,16 @@ from reproduce.judges.validation import SAME_PASSAGE, VALID, auc, faithfulness_a
 from reproduce.utils.formatting import numbered, over, span
 
 VALIDATED_SCORES = {
-    "extractive": ("rating", "entailed", "coverage", "k_precision", "token_f1", "exact_match"),
-    "abstractive": ("rating", "summac", "coverage", "k_precision", "rouge_l"),
+    "extractive": (
+        "rating",
+        "entailed",
+        "reader",
+        "coverage",
+        "k_precision",
+        "token_f1",
+        "exact_match",
+    ),
+    "abstractive": ("rating", "summac", "reader", "coverage", "k_precision", "rouge_l"),
     "instruction": ("rating", "instruction_strict", "instruction_loose", "rouge_l"),
 }
 WRONG_VARIANTS = (SAME_PASSAGE, "other passage", "negated")

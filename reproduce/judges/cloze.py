@@ -1,0 +1,89 @@
+"""Whether a passage supports a statement: each name and number of it is asked of the span reader.
+
+The statement with "who or what" in the place of a name is a question, and the passage's answer to
+it should be that name (a cloze test; QuestEval of Scialom et al., EMNLP 2021, generates such
+questions). It sees the usual errors of summaries, a wrong speaker, name or number, in the light of
+the whole passage. It does not see a negation, nor a wrong verb.
+"""
+
+import re
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+
+from reproduce.judges.faithfulness import question_of
+from reproduce.judges.reader import FRAME, READER, Reader
+from reproduce.judges.task import normalise
+from reproduce.judges.text import sentences
+from reproduce.schema import Example
+
+WANTED = "who or what"
+"""What stands for a name or number in a statement that is turned into a question."""
+UNKNOWN = 0.5
+"""The score of a statement without a name or number."""
+_ENTITY = re.compile(r"#\w+#|\b[A-Z][\w-]+(?: [A-Z][\w-]+)*|\b\d[\d.,:]*\b")
+
+
+class PassageEntailment:
+    """A judge of statements about English passages."""
+
+    def __init__(self, folder: Path, tuned: Path = READER) -> None:
+        """Load a reader; raises UnusableFile as it does."""
+        self.reader = Reader(folder, tuned)
+
+    def score(self, passages: Sequence[str], statements: Sequence[str]) -> list[float]:
+        """Return for each statement, 0 to 1, how well the passage supports its weakest name.
+
+        A statement that says nothing scores 0, and one without a name or number UNKNOWN.
+        """
+        asked = [clozes(statement) for statement in statements]
+        rows = [
+            (question, passage, entity)
+            for passage, found in zip(passages, asked, strict=True)
+            for question, entity in found
+        ]
+        scores = iter(self.reader.score(*zip(*rows, strict=True)) if rows else [])
+        return [
+            min((next(scores) for _ in found), default=UNKNOWN if normalise(statement) else 0.0)
+            for statement, found in zip(statements, asked, strict=True)
+        ]
+
+    def judge(self, examples: Sequence[Example], responses: Sequence[str]) -> list[float | None]:
+        """Return the score, 0 to 1, of each context-dependent response; None for the others.
+
+        An answer is read with its question. A summary has the mean of its sentences.
+        """
+        pairs = list(zip(examples, responses, strict=True))
+        scores: list[float | None] = [None] * len(pairs)
+        asked = [n for n, (example, _) in enumerate(pairs) if example.kind == "extractive"]
+        answered = self.reader.score(
+            [question_of(examples[n].prompt, examples[n].context) for n in asked],
+            [examples[n].context for n in asked],
+            [responses[n] for n in asked],
+        )
+        told = [
+            (n, sentence)
+            for n, (example, response) in enumerate(pairs)
+            if example.kind == "abstractive"
+            for sentence in sentences(response) or [""]
+        ]
+        passages = [examples[n].context for n, _ in told]
+        by_response: defaultdict[int, list[float]] = defaultdict(list)
+        for (n, _), score in zip(told, self.score(passages, [s for _, s in told]), strict=True):
+            by_response[n].append(score)
+        for n, score in zip(asked, answered, strict=True):
+            scores[n] = score
+        for n, parts in by_response.items():
+            scores[n] = sum(parts) / len(parts)
+        return scores
+
+
+def clozes(statement: str) -> list[tuple[str, str]]:
+    """Return (question, entity) for each name and number of a statement."""
+    found = []
+    for match in _ENTITY.finditer(statement):
+        entity = match[0].rstrip(".,:")
+        if normalise(entity) and entity.lower() not in FRAME:
+            end = match.start() + len(entity)
+            found.append((f"{statement[: match.start()]}{WANTED}{statement[end:]}", entity))
+    return found

@@ -1,0 +1,182 @@
+"""The span reader: what a response must state to score, its training, and its tensors on disk."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from safetensors.torch import load_file, save_file
+from support.classifiers import WORDS, write_classifier
+
+from reproduce.judges.cloze import UNKNOWN, PassageEntailment, clozes
+from reproduce.judges.reader import TOP, Reader, credit
+from reproduce.judges.reader_training import ReaderTraining, Reading, train_reader
+from reproduce.judges.task import normalise
+from reproduce.judges.trials import negate
+from reproduce.schema import Example
+from reproduce.utils.files import UnusableFile
+
+QUESTION = "Where does the river rise?"
+SPAN = ["norway"]
+PASSAGE = "The river rises in Norway. In 1904 the bridge was built by Anna Berg. It is long."
+SENTENCES = (
+    "Norway", "in Norway.", "The answer is Norway.", "The river does rise in Norway.",
+    "According to the passage, it is Norway.",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("text", SENTENCES)
+def test_a_sentence_scores_as_its_short_answer(text: str) -> None:
+    assert credit(SPAN, QUESTION, text) == 1
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "?!", "Finland", "The river does rise.", *map(negate, SENTENCES), "It isn't Norway."],
+)
+def test_what_does_not_state_the_span_scores_nothing(text: str) -> None:
+    assert credit(SPAN, QUESTION, text) == 0
+
+
+@pytest.mark.parametrize("text", ["Norway, Finland", "Norway or 1904 or Anna Berg", PASSAGE])
+def test_more_than_the_span_costs(text: str) -> None:
+    assert 0 < credit(SPAN, QUESTION, text) < 0.7
+
+
+def test_a_part_of_the_span_scores_as_a_part() -> None:
+    span = "10th and 11th centuries".split()
+    assert credit(span, QUESTION, "the 11th century") == pytest.approx(0.4)
+    assert credit(span, QUESTION, "in the 10th and 11th centuries") == 1
+
+
+def test_words_of_the_question_may_be_the_answer() -> None:
+    assert credit(["norman"], "Is it Norman or Saxon?", "Norman") == 1
+    assert credit(["norman"], "Is it Norman or Saxon?", "It is not Saxon") == 0
+    assert credit(["norman"], "Did Norman kings rule?", "Norman kings ruled England.") < 0.5
+    assert credit(["norman", "law"], "Did Norman kings rule?", "Norman kings had land.") == 0
+    assert credit(["he"], "Who came first?", "he") == 1
+    assert credit(["no", "one"], "Who came?", "No one came.") == 1
+
+
+@pytest.mark.parametrize("text", ["Malmö", "Malmo\u0308", "“Malmö”", "MALMÖ!"])
+def test_unicode_forms_are_one_answer(text: str) -> None:
+    assert credit(normalise("Malmö").split(), "Wo?", text) == 1
+
+
+def test_names_and_numbers_become_questions() -> None:
+    assert clozes("#Person1# met Anna Berg in 1904.") == [
+        ("who or what met Anna Berg in 1904.", "#Person1#"),
+        ("#Person1# met who or what in 1904.", "Anna Berg"),
+        ("#Person1# met Anna Berg in who or what.", "1904"),
+    ]
+    assert clozes("The river is long.") == []
+
+
+FACTS = {"river": "red", "bridge": "blue", "lake": "long"}
+TEXT = "the river is red . the bridge is blue . the lake is long ."
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """Return a tiny encoder, and the tensors of a reader that knows three facts."""
+    folder = tmp_path_factory.mktemp("reader")
+    start = write_classifier(folder / "start", labels=("start", "end"), spread=0.1)
+    found = [Reading(f"what is the {name}", TEXT, (value,)) for name, value in FACTS.items()]
+    settings = ReaderTraining(
+        layers=1, windows=((8, 10), (64, 90)), batch_size=6, learning_rate=1e-2
+    )
+    train_reader(start, found * 6, settings, folder / "tuned.safetensors")
+    return start, folder / "tuned.safetensors"
+
+
+def test_the_reader_finds_the_answer_in_any_form(folders: tuple[Path, Path]) -> None:
+    reader = Reader(*folders)
+    questions = [f"what is the {name}" for name in FACTS]
+    forms = ("{}", "The answer is {}.")
+    short, long = (
+        reader.score(questions, [TEXT] * 3, [form.format(v) for v in FACTS.values()])
+        for form in forms
+    )
+    assert short == long and min(short) > 0.8 and max(short) <= 1
+    others = ["short", *list(FACTS.values())[:2], "red, blue, long", TEXT, ""]
+    asked = [questions[0], *questions[1:], *[questions[0]] * 3]
+    wrong = reader.score(asked, [TEXT] * 6, others)
+    assert max(wrong) < 0.65 and wrong[-1] == 0
+
+
+def test_a_score_does_not_depend_on_its_neighbours(folders: tuple[Path, Path]) -> None:
+    reader = Reader(*folders)
+    questions = [f"what is the {word}" for word in WORDS]
+    together = reader.score(questions, [TEXT] * len(WORDS), ["red"] * len(WORDS))
+    alone = [reader.score([question], [TEXT], ["red"])[0] for question in questions]
+    assert together == pytest.approx(alone, abs=1e-6)
+    assert reader.score([], [], []) == []
+
+
+def test_long_passages_are_read_in_windows(folders: tuple[Path, Path]) -> None:
+    reader = Reader(*folders)
+    passage = "a " * 400 + TEXT
+    (spans,) = reader.spans([("what is the river", passage)])
+    assert 0 < len(spans) <= TOP and sum(p for p, _ in spans) <= 1 + 1e-6
+    assert ["red"] in [span for _, span in spans]
+    assert reader.score(["the " * 300], ["[SEP] red [CLS]"], ["red"])[0] > 0
+    assert reader.score(["what"], [""], ["red"]) == [0]
+
+
+def test_a_statement_is_as_supported_as_its_weakest_name(folders: tuple[Path, Path]) -> None:
+    judge = PassageEntailment(*folders)
+    asked = [question for question, _ in clozes("Red is Blue.")]
+    weakest = min(judge.reader.score(asked, [TEXT] * 2, ["Red", "Blue"]))
+    statements = ["Red is Blue.", "Tokyo is red.", "it is long.", "..."]
+    assert judge.score([TEXT] * 4, statements) == [pytest.approx(weakest, abs=1e-6), 0, UNKNOWN, 0]
+
+
+def test_a_summary_has_the_mean_of_its_sentences(folders: tuple[Path, Path]) -> None:
+    judge = PassageEntailment(*folders)
+    prompt = f"{TEXT}\n\nQuestion: what is the river"
+    question = Example("qa", "extractive", prompt, "red", TEXT)
+    summary = Example("s", "abstractive", "Sum up.", "Red is Blue.", TEXT)
+    free = Example("chat", "instruction", "Say hi.", "hi")
+    responses = ["red", "Red is Blue. It is long.", "", "hi"]
+    answer, told, empty, none = judge.judge([question, summary, summary, free], responses)
+    assert answer == judge.reader.score(["what is the river"], [TEXT], ["red"])[0]
+    (first,) = judge.score([TEXT], ["Red is Blue."])
+    assert told == pytest.approx((first + UNKNOWN) / 2, abs=1e-6)
+    assert empty == 0 and none is None
+
+
+def break_file(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:900])
+
+
+def drop_head(path: Path) -> None:
+    tensors = load_file(path)
+    tensors.pop("qa_outputs.weight")
+    save_file(tensors, path)
+
+
+def rename(path: Path) -> None:
+    tensors = load_file(path)
+    save_file({**tensors, "other.weight": tensors["qa_outputs.weight"].clone()}, path)
+
+
+def reshape(path: Path) -> None:
+    tensors = load_file(path)
+    save_file({**tensors, "qa_outputs.weight": tensors["qa_outputs.weight"][:, :3].clone()}, path)
+
+
+@pytest.mark.parametrize(
+    ("damage", "word"),
+    [
+        (Path.unlink, "mine"), (break_file, "mine"), (drop_head, "qa_outputs.weight"),
+        (rename, "other.weight"), (reshape, "qa_outputs.weight"),
+    ],
+)  # fmt: skip
+def test_a_damaged_file_is_named(
+    folders: tuple[Path, Path], tmp_path: Path, damage: Callable[[Path], None], word: str
+) -> None:
+    start, tuned = folders
+    copy = tmp_path / "mine.safetensors"
+    copy.write_bytes(tuned.read_bytes())
+    damage(copy)
+    with pytest.raises(UnusableFile, match=rf"(?s)mine\.safetensors.*{word}|{word}.*: no tuned"):
+        Reader(start, copy)
