@@ -285,7 +285,8 @@ def _mean_scores(
         means = groups[objective.name].mean().unstack("dataset")
         counted = [
             name for name in applicable
-            if not sets[name][0].is_probe and (objective is not FAITHFULNESS or name in valid)
+            if not (sets[name][0].is_probe or sets[name][0].is_joint)
+            and (objective is not FAITHFULNESS or name in valid)
         ]  # fmt: skip
         if set(counted) <= set(means.columns):
             means["mean"] = means[counted].mean(axis=1, skipna=False)

@@ -162,7 +162,7 @@ def test_a_run_holds_settings_scores_and_losses(tracked: Study) -> None:
     assert history("task/mean") == [(20, 0.25), (40, 0.5)]
     assert history("loss") == [(n, pytest.approx(1 / n)) for n in range(1, 41)]
     assert run.data.params["arm.mixture.CD"] == "0.25"
-    assert float(run.data.params["training.learning_rate"]) == 2e-3
+    assert float(run.data.params["training.learning_rate"]) == 1e-3
     assert run.data.params["parameters"] == "99"
 
 
