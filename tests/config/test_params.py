@@ -164,7 +164,7 @@ def test_a_file_of_another_form_is_rejected_by_name(folder: Path, content: str) 
 @pytest.mark.parametrize(
     ("old", "new", "parts"),
     [
-        ("learning_rate: 5.0e-4", "learning_rate: 5e-4", ["continuation.learning_rate", "5.0e-4"]),
+        ("learning_rate: 5.0e-4", "learning_rate: 5e-4", ["continuation.learning_rate", "2.0e-4"]),
         ("max_new_tokens: 40", "max_new_tokens: 1:30", ["generation.max_new_tokens", "90", "1:30"]),
         ("max_new_tokens: 40", "max_new_tokens: 0_40", ["generation.max_new_tokens"]),
         ("seeds: [10, 11, 12]", "seeds: [010, 1]", ["seeds.0", "8", "10"]),
