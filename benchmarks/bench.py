@@ -54,6 +54,7 @@ from reproduce.models.tokenization import IGNORED, TokenRow, encode_example, pro
 from reproduce.schema import Example, read_judged, read_sets
 from reproduce.study import Study, load_study
 from reproduce.training import trainer
+from reproduce.training.preference import SHARED
 from reproduce.training.sampler import Batches, num_steps
 from reproduce.training.trainer import pad_rows
 from reproduce.utils.files import UnusableFile, read_json, write_csv, write_json
@@ -205,11 +206,7 @@ def trl(task: Task, as_it_comes: bool = False) -> float:
     arguments = trainer.training_arguments(
         task.settings, task.hardware, task.seed, task.folder, len(task.rows)
     )
-    shared = ["output_dir", "max_steps", "per_device_train_batch_size", "learning_rate",
-              "gradient_accumulation_steps", "lr_scheduler_type", "lr_scheduler_kwargs",
-              "warmup_steps", "weight_decay", "adam_beta2", "optim", "seed", "data_seed", "bf16",
-              "logging_steps", "save_strategy", "save_only_model", "report_to", "disable_tqdm",
-              "use_cpu", "dataloader_pin_memory"]  # fmt: skip
+    shared = [*SHARED]
     if not as_it_comes:
         shared += ["activation_checkpointing", "activation_checkpointing_kwargs"]
     config = SFTConfig(
@@ -274,7 +271,7 @@ def _train_seed(
     # Frozen weights may be in half the bits, as in the study.
     model = load_model(start, hardware, half=method.startswith("lora"))
     tokenizer = load_tokenizer(start)
-    examples = training_examples(arm, study.artifacts / arm.source, seed)
+    examples = training_examples(arm, study.artifacts / arm.source, settings.flaws, seed)
     count = min(options.size or len(examples), len(examples))
     encoded = [
         encode_example(tokenizer, example, settings.max_length)

@@ -134,7 +134,7 @@ def judges() -> None:
     """Prepare the entailment model and validate the judges."""
     with running("judges") as study:
         from reproduce.data.prepare import judge_examples
-        from reproduce.judges.validation import make_judges
+        from reproduce.validation.validate import make_judges
 
         sets = judge_examples(study.params, study.artifacts)
         make_judges(study.params, study.artifacts, *sets)
@@ -245,7 +245,7 @@ def pin(
 @app.command(rich_help_panel=MAINTAIN)
 def train_judges() -> None:
     """Train the span reader that stands in the repository again (15 minutes on two free cores)."""
-    from reproduce.judges.reader_training import train_judges as train
+    from reproduce.validation.reader_training import train_judges as train
 
     skip_imports(UNUSED)
     train()

@@ -22,7 +22,6 @@ from tqdm import tqdm
 from reproduce.config import PRETRAINED
 from reproduce.evaluation.results import FAITHFULNESS, OBJECTIVES, seed_folders
 from reproduce.evaluation.tables.samples import without_copies
-from reproduce.judges.validation import faithfulness_auc, valid_datasets
 from reproduce.reset.select import judgement_of
 from reproduce.schema import Sets, read_candidates, read_judged, read_sets, read_trials
 from reproduce.study import Study
@@ -37,6 +36,7 @@ from reproduce.utils.files import (
 )
 from reproduce.utils.formatting import visible
 from reproduce.utils.stage_log import read_log
+from reproduce.validation.validate import faithfulness_auc, valid_datasets
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -285,8 +285,7 @@ def _mean_scores(
         means = groups[objective.name].mean().unstack("dataset")
         counted = [
             name for name in applicable
-            if not (sets[name][0].is_probe or sets[name][0].is_joint)
-            and (objective is not FAITHFULNESS or name in valid)
+            if objective.counts(sets[name][0]) and (objective is not FAITHFULNESS or name in valid)
         ]  # fmt: skip
         if set(counted) <= set(means.columns):
             means["mean"] = means[counted].mean(axis=1, skipna=False)

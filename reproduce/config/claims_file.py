@@ -64,6 +64,12 @@ class Prediction(Pair):
             return f"above {self.refuted_above:+g}"
         return f"below {self.refuted_below:+g}"
 
+    def is_refuted_by(self, low: float, high: float) -> bool:
+        """Return whether an interval lies beyond the number that refutes it."""
+        if self.refuted_above is not None:
+            return low > self.refuted_above
+        return self.refuted_below is not None and high < self.refuted_below
+
     @model_validator(mode="after")
     def _refutable(self) -> "Prediction":
         if (self.refuted_above is None) == (self.refuted_below is None):

@@ -398,10 +398,11 @@ class Judging(Strict):
         entailment: "symbolic" is exact on the synthetic task; "trained" trains a cross-encoder by
             `training`; "published" takes the sequence classifier
             of `published`.
-        extractive: the faithfulness metric of an extractive answer.
-        abstractive: the faithfulness metric of a summary.
+        extractive: the faithfulness metric of an extractive answer. "reader" is the span reader;
+            it decides, and "entailed" selects the candidates of ReSet, so that no judge decides
+            on what it selected.
+        abstractive: the faithfulness metric of a summary; beside "reader", "summac" selects.
         max_empty_share: a stage with more empty responses fails.
-        reader: whether the span reader scores context-dependent responses, too.
         llm_judge: rates instruction following; without it, the score is the share of the
             verifiable instructions that are followed.
     """
@@ -409,16 +410,27 @@ class Judging(Strict):
     entailment: Literal["symbolic", "trained", "published"]
     training: CrossEncoderTraining | None = None
     published: HubModel | None = None
-    extractive: Literal["entailed", "coverage", "k_precision"]
-    abstractive: Literal["summac", "coverage", "k_precision"]
+    extractive: Literal["entailed", "coverage", "k_precision", "reader"]
+    abstractive: Literal["summac", "coverage", "k_precision", "reader"]
     max_empty_share: Annotated[float, Field(ge=0, le=1)]
-    reader: bool = False
     llm_judge: LLMJudgeSettings | None = None
 
     @property
     def faithfulness_metric(self) -> dict[str, str]:
         """Return kind of example -> the metric of its faithfulness."""
         return {"extractive": self.extractive, "abstractive": self.abstractive}
+
+    @property
+    def uses_reader(self) -> bool:
+        """Return whether the span reader scores context-dependent responses."""
+        return "reader" in (self.extractive, self.abstractive)
+
+    @property
+    def selection_metric(self) -> dict[str, str]:
+        """Return kind of example -> the metric of faithfulness by which ReSet selects."""
+        entailed = {"extractive": "entailed", "abstractive": "summac"}
+        metrics = self.faithfulness_metric
+        return {k: entailed[k] if m == "reader" else m for k, m in metrics.items()}
 
     @model_validator(mode="after")
     def _settings_of_the_model(self) -> "Judging":

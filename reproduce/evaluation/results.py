@@ -9,11 +9,20 @@ import pandas as pd
 
 from reproduce.config import PRETRAINED, Arms, ConfigError
 from reproduce.intervals import Grid, Interval, mean_interval, share_interval
-from reproduce.judges.validation import valid_datasets
 from reproduce.reset.select import FAITHFUL
-from reproduce.schema import JudgedTrial, Sets, read_judged, read_sets, read_trials
+from reproduce.schema import (
+    Example,
+    JudgedTrial,
+    Judgement,
+    Score,
+    Sets,
+    read_judged,
+    read_sets,
+    read_trials,
+)
 from reproduce.study import Study
 from reproduce.utils.files import UnusableFile, read_json
+from reproduce.validation.validate import valid_datasets
 
 BASE = "base"
 """The arm that evaluates the pretrained model without training."""
@@ -33,6 +42,11 @@ class Metric:
     name: str
     title: str
     kinds: tuple[str, ...]
+
+    def counts(self, example: Example) -> bool:
+        """Return whether the metric averages over data sets of such examples; not of probes."""
+        kind = "joint" if example.is_joint else example.kind
+        return kind in self.kinds and not example.is_probe
 
 
 METRICS = {
@@ -87,7 +101,8 @@ class Results:
         labels: name -> label, with the names of its data sets filled in.
         sets: data set -> evaluation examples, probes included.
         trials: the judged trials that validate the judges.
-        trivial: judged responses that need no model.
+        trivial: judged responses that need no model, one row each; columns variant, dataset and
+            COLUMNS.
         faithfulness_metrics: data set -> metric of its faithfulness, where it may be used for
             claims.
         scores: one row per judged response, in the order of arms, points of training, seeds and
@@ -106,7 +121,7 @@ class Results:
     labels: Mapping[str, str]
     sets: Sets
     trials: Sequence[JudgedTrial]
-    trivial: Sequence[JudgedTrial]
+    trivial: pd.DataFrame
     faithfulness_metrics: Mapping[str, str]
     seeds: tuple[int, ...]
     scores: pd.DataFrame
@@ -157,9 +172,7 @@ class Results:
         return [
             name
             for name, examples in self.sets.items()
-            if ("joint" if examples[0].is_joint else examples[0].kind) in metric.kinds
-            and not examples[0].is_probe
-            and name in allowed
+            if metric.counts(examples[0]) and name in allowed
         ]
 
     def train_fractions(self, arm: str) -> list[float]:
@@ -198,14 +211,12 @@ class Results:
 
     def trivial_score(self, metric: Metric, variant: str) -> float | None:
         """Return a metric of a trivial response, a mean over data sets; None without a score."""
-        means = []
-        for name in self.datasets(metric):
-            trials = [t for t in self.trivial if t.dataset == name and t.variant == variant]
-            scores = [trial_score(trial, metric) for trial in trials]
-            if not scores or None in scores:
-                return None
-            means.append(np.mean([score for score in scores if score is not None]))
-        return float(np.mean(means)) if means else None
+        rows = self.trivial[self.trivial["variant"] == variant]
+        means = [
+            rows.loc[rows["dataset"] == name, metric.name].mean(skipna=False)
+            for name in self.datasets(metric)
+        ]
+        return float(np.mean(means)) if means and not np.isnan(means).any() else None
 
     def estimate(
         self,
@@ -261,18 +272,6 @@ def complete_prompts(grid: Grid) -> Grid:
     return grid[:, ~np.isnan(grid).any(axis=0)]
 
 
-def trial_score(trial: JudgedTrial, metric: Metric) -> float | None:
-    """Return a metric of a judged trial; None where it does not apply."""
-    judgement = trial.judgement
-    faithful = (judgement.faithfulness or 0.0) > FAITHFUL
-    if metric is FAITHFUL_ANSWER:
-        return float(faithful and judgement.details.get("states_answer") == 1)
-    if metric is JOINT_SUCCESS:
-        return float(faithful and judgement.details.get("prompt_strict") == 1)
-    score: float | None = getattr(judgement, metric.name)
-    return score
-
-
 def load_results(study: Study, names: Iterable[str] | None = None) -> Results:
     """Return the results of all arms, or of some by name, for every seed that is there.
 
@@ -282,10 +281,8 @@ def load_results(study: Study, names: Iterable[str] | None = None) -> Results:
     chosen = set(study.arms if names is None else names)
     arms = {name: arm for name, arm in study.arms.items() if name in chosen}
     sets = read_sets(study.artifacts / "data" / "evaluation")
-    trials, trivial = (
-        read_trials(study.artifacts / "judges" / "validation" / f"{name}.jsonl")
-        for name in ("trials", "trivial")
-    )
+    validation = study.artifacts / "judges" / "validation"
+    trials = read_trials(validation / "trials.jsonl")
     metric_of_kind = study.params.judging.faithfulness_metric
     valid = valid_datasets(trials, study.params)
     metrics = {name: metric_of_kind[sets[name][0].kind] for name in sets if name in valid}
@@ -302,6 +299,13 @@ def load_results(study: Study, names: Iterable[str] | None = None) -> Results:
          "is_probe": e.is_probe, "is_joint": e.is_joint, "is_completion": e.is_completion}
         for examples in sets.values() for e in examples
     ).reset_index(names="position")  # fmt: skip
+    trivial = pd.DataFrame(
+        [
+            {"example": t.example, "variant": t.variant, **_scores_of(t.judgement)}
+            for t in read_trials(validation / "trivial.jsonl")
+        ],
+        columns=["example", "variant", *COLUMNS],
+    ).merge(prompts, on="example")
     labels: dict[str, str] = {}
     scores, training, losses = [], [], []
     for name, arm in arms.items():
@@ -323,7 +327,7 @@ def load_results(study: Study, names: Iterable[str] | None = None) -> Results:
                 losses += [{**identity, "seed": seed, **step} for step in steps]
     frame = pd.concat(scores, ignore_index=True)
     return Results(
-        study, arms, labels, sets, trials, trivial, metrics, seeds, frame,
+        study, arms, labels, sets, trials, _with_columns(trivial), metrics, seeds, frame,
         training=pd.DataFrame(training, columns=TRAINING_COLUMNS),
         losses=pd.DataFrame(losses, columns=LOSS_COLUMNS),
         parameters=first["parameters"],
@@ -371,9 +375,7 @@ def _read_scores(folders: Mapping[int, Path], prompts: pd.DataFrame) -> pd.DataF
         run = pd.DataFrame(
             {
                 "example": r.example, "train_fraction": r.train_fraction, "response": r.response,
-                "finished": r.finished, "task": r.judgement.task,
-                "faithfulness": r.judgement.faithfulness, "instruction": r.judgement.instruction,
-                **r.judgement.details,
+                "finished": r.finished, **_scores_of(r.judgement),
             }
             for r in responses
         )  # fmt: skip
@@ -385,7 +387,16 @@ def _read_scores(folders: Mapping[int, Path], prompts: pd.DataFrame) -> pd.DataF
     scores = scores.sort_values(["point", "seed", "position"], ignore_index=True)
     fractions = scores.groupby("point")["train_fraction"].transform("mean").round(6)
     finished = scores["finished"].where(~scores["is_completion"])
-    scores = scores.assign(train_fraction=fractions, finished=finished)
+    return _with_columns(scores.assign(train_fraction=fractions, finished=finished.astype(float)))
+
+
+def _scores_of(judgement: Judgement) -> dict[str, Score]:
+    names = ("task", "faithfulness", "instruction")
+    return {**{name: getattr(judgement, name) for name in names}, **judgement.details}
+
+
+def _with_columns(scores: pd.DataFrame) -> pd.DataFrame:
+    """Return the scores with all COLUMNS, also those that follow from several others."""
     missing = [name for name in COLUMNS if name not in scores]
     scores = scores.assign(**dict.fromkeys(missing, np.nan))
     faithful = scores["faithfulness"] > FAITHFUL
@@ -393,4 +404,4 @@ def _read_scores(folders: Mapping[int, Path], prompts: pd.DataFrame) -> pd.DataF
     succeeds = faithful & (scores["prompt_strict"] == 1)
     scores["faithful_answer"] = answers.where(scores["states_answer"].notna())
     scores["joint_success"] = succeeds.where(scores["is_joint"] & scores["prompt_strict"].notna())
-    return scores.astype(dict.fromkeys(("finished", *COLUMNS), float))
+    return scores.astype(dict.fromkeys(COLUMNS, float))

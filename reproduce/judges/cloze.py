@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from reproduce.judges.faithfulness import question_of
-from reproduce.judges.reader import FRAME, READER, Reader
+from reproduce.judges.reader import FRAME, Reader
 from reproduce.judges.task import normalise
 from reproduce.judges.text import sentences
 from reproduce.schema import Example
@@ -27,9 +27,9 @@ _ENTITY = re.compile(r"#\w+#|\b[A-Z][\w-]+(?: [A-Z][\w-]+)*|\b\d[\d.,:]*\b")
 class PassageEntailment:
     """A judge of statements about English passages."""
 
-    def __init__(self, folder: Path, tuned: Path = READER) -> None:
-        """Load a reader; raises UnusableFile as it does."""
-        self.reader = Reader(folder, tuned)
+    def __init__(self, folder: Path) -> None:
+        """Load the reader in `folder`."""
+        self.reader = Reader(folder)
 
     def score(self, passages: Sequence[str], statements: Sequence[str]) -> list[float]:
         """Return for each statement, 0 to 1, how well the passage supports its weakest name.

@@ -27,8 +27,8 @@ from reproduce.schema import Example, Judgement
 from reproduce.utils.files import UserError
 from reproduce.world.entailment import symbolic_entailment
 
-ENCODER = "encoder"
-"""Folder of the span reader's encoder, in that of the entailment model."""
+READER = "reader"
+"""Folder of the span reader, in that of the entailment model."""
 Rate = Callable[[Sequence[tuple[str, str]]], list[float | None]]
 """Pairs of (instruction, response) -> ratings from 1 to 10; None where one is unreadable."""
 
@@ -40,17 +40,21 @@ class TooManyEmpty(UserError):
 class JudgePanel:
     """All judges of a profile."""
 
-    def __init__(self, params: Params, model_folder: Path) -> None:
+    def __init__(self, params: Params, model_folder: Path, selects: bool = False) -> None:
         """Load the entailment model, from `model_folder` if it has weights, and the LLM judge.
 
+        `selects`: faithfulness is by the metric that selects candidates, not the one that decides.
         Raises ConfigError or EndpointError if the LLM judge lacks its prompt or key.
         """
         self.llm_judge = build_llm_judge(params)
-        self.faithfulness_metric = params.judging.faithfulness_metric
+        judging = params.judging
+        self.faithfulness_metric = (
+            judging.selection_metric if selects else judging.faithfulness_metric
+        )
         self.entailment: Entailment = symbolic_entailment
-        if params.judging.entailment != "symbolic":
+        if judging.entailment != "symbolic":
             self.entailment = CrossEncoder(model_folder)
-        self.reader = PassageEntailment(model_folder / ENCODER) if params.judging.reader else None
+        self.reader = PassageEntailment(model_folder / READER) if judging.uses_reader else None
 
     def judge(self, examples: Sequence[Example], responses: Sequence[str]) -> list[Judgement]:
         """Return the judgement of each response to the example at its position.

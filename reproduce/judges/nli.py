@@ -1,13 +1,10 @@
-"""The entailment model of real text: a cross-encoder, its training and its cached scores.
+"""The entailment model of real text: a cross-encoder and its cached scores.
 
 A cross-encoder is a sequence classifier that reads premise and hypothesis together.
 """
 
 import copy
 import hashlib
-import math
-import shutil
-import sys
 from collections import defaultdict
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -19,9 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from reproduce.config import CrossEncoderTraining, Hardware
 from reproduce.judges.faithfulness import LABELS, TextPair
-from reproduce.judges.trials import LabelledPair
 from reproduce.utils.files import UnusableFile, file_sha256, short_hash
 
 if TYPE_CHECKING:
@@ -31,8 +26,6 @@ CACHE = Path(".cache/entailment")
 """The folder of computed probabilities, below the working directory."""
 MAX_LENGTH = 256
 """Tokens of a scored pair; a longer one loses the end of its premise, then of its hypothesis."""
-TRAINING_LENGTH = 128
-"""Tokens of a training pair; a longer one loses the end of its premise."""
 BATCH_SIZE, PAD_MULTIPLE = 32, 16
 """Every batch has this many rows, padded to the same multiple of tokens: the shapes in which a
 pair is computed, and so its rounding, do not depend on the pairs next to it."""
@@ -92,25 +85,14 @@ class CrossEncoder:
         import torch
 
         encoded = [encode_pair(self.tokenizer, *pair) for pair in pairs]
-        by_width: defaultdict[int, list[int]] = defaultdict(list)
-        for number, row in enumerate(encoded):
-            by_width[-(-len(row["input_ids"]) // PAD_MULTIPLE)].append(number)
-        batches = [
-            numbers[start : start + BATCH_SIZE]
-            for _, numbers in sorted(by_width.items())
-            for start in range(0, len(numbers), BATCH_SIZE)
-        ]
+        batches = batches_of_width([len(row["input_ids"]) for row in encoded])
         table = np.zeros((len(pairs), self.model.config.num_labels), np.float32)
         progress = tqdm(total=len(batches), desc="entailment", disable=None)
 
         def compute(model: Any, share: Sequence[list[int]]) -> None:
             for numbers in share:
                 rows = [encoded[number] for number in numbers]
-                batch = self.tokenizer.pad(
-                    rows + [rows[0]] * (BATCH_SIZE - len(rows)),
-                    pad_to_multiple_of=PAD_MULTIPLE,
-                    return_tensors="pt",
-                ).to(model.device)
+                batch = pad_batch(self.tokenizer, rows).to(model.device)
                 with torch.inference_mode():
                     probabilities = torch.softmax(model(**batch).logits.float(), dim=-1)
                 table[numbers] = probabilities[: len(numbers)].cpu().numpy()
@@ -121,6 +103,27 @@ class CrossEncoder:
             list(pool.map(compute, self.models, [batches[n::count] for n in range(count)]))
         progress.close()
         return table[:, self.columns]
+
+
+def batches_of_width(lengths: Sequence[int]) -> list[list[int]]:
+    """Return the numbers of rows of these lengths in batches that are padded to one width."""
+    by_width: defaultdict[int, list[int]] = defaultdict(list)
+    for number, length in enumerate(lengths):
+        by_width[-(-length // PAD_MULTIPLE)].append(number)
+    return [
+        numbers[start : start + BATCH_SIZE]
+        for _, numbers in sorted(by_width.items())
+        for start in range(0, len(numbers), BATCH_SIZE)
+    ]
+
+
+def pad_batch(tokenizer: "PreTrainedTokenizerBase", rows: Sequence[Any]) -> Any:
+    """Return rows of tokens as tensors of BATCH_SIZE; copies of the first row fill them up."""
+    return tokenizer.pad(
+        [*rows, *[rows[0]] * (BATCH_SIZE - len(rows))],
+        pad_to_multiple_of=PAD_MULTIPLE,
+        return_tensors="pt",
+    )
 
 
 def encode_pair(tokenizer: "PreTrainedTokenizerBase", premise: str, hypothesis: str) -> Any:
@@ -146,65 +149,3 @@ def label_columns(label2id: dict[str, int]) -> list[int]:
             f"{missing}"
         )
     return [columns[label] for label in LABELS]
-
-
-def train_cross_encoder(
-    start: Path,
-    pairs: Sequence[LabelledPair],
-    settings: CrossEncoderTraining,
-    hardware: Hardware,
-    target: Path,
-) -> list[dict[str, float]]:
-    """Write the trained classifier and its tokenizer to `target`; return the logged losses.
-
-    `start` holds an encoder in safetensors; its classification head is new. Raises
-    FloatingPointError if the mean loss is not finite.
-    """
-    import torch
-    from datasets import Dataset
-    from transformers import (
-        AutoModelForSequenceClassification,
-        AutoTokenizer,
-        DataCollatorWithPadding,
-        PrinterCallback,
-        Trainer,
-        TrainingArguments,
-    )
-
-    tokenizer = AutoTokenizer.from_pretrained(start, trust_remote_code=False)
-    model = AutoModelForSequenceClassification.from_pretrained(
-        start,
-        num_labels=len(LABELS),
-        id2label=dict(enumerate(LABELS)),
-        label2id={label: number for number, label in enumerate(LABELS)},
-        use_safetensors=True,
-        trust_remote_code=False,
-    )
-    limits: dict[str, Any] = {
-        "truncation": "only_first", "max_length": TRAINING_LENGTH, "split_special_tokens": True
-    }  # fmt: skip
-    rows = [
-        {**tokenizer(p.premise, p.hypothesis, **limits), "label": LABELS.index(p.label)}
-        for p in pairs
-    ]
-    arguments = TrainingArguments(
-        output_dir=str(target / "work"), num_train_epochs=settings.epochs,
-        per_device_train_batch_size=settings.batch_size, learning_rate=settings.learning_rate,
-        lr_scheduler_type="linear", weight_decay=0.01,
-        warmup_steps=math.ceil(0.06 * settings.epochs * len(pairs) / settings.batch_size),
-        seed=settings.seed, data_seed=settings.seed, train_sampling_strategy="group_by_length",
-        bf16=hardware.precision == "bf16", use_cpu=not torch.cuda.is_available(),
-        logging_steps=50, logging_nan_inf_filter=False, save_strategy="no", report_to="none",
-        disable_tqdm=not sys.stderr.isatty(), dataloader_pin_memory=False,
-    )  # fmt: skip
-    dataset, collator = Dataset.from_list(rows), DataCollatorWithPadding(tokenizer)
-    trainer = Trainer(model=model, args=arguments, train_dataset=dataset, data_collator=collator)
-    trainer.remove_callback(PrinterCallback)
-    mean_loss = trainer.train().training_loss
-    if not math.isfinite(mean_loss):
-        raise FloatingPointError(f"entailment model: the mean training loss is {mean_loss}")
-    shutil.rmtree(target / "work", ignore_errors=True)
-    model.save_pretrained(target)
-    tokenizer.save_pretrained(target)
-    logs = trainer.state.log_history
-    return [{"step": log["step"], "loss": log["loss"]} for log in logs if "loss" in log]

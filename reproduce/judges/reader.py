@@ -6,18 +6,18 @@ states. It reads a question once for all responses, and a whole passage, not one
 """
 
 import math
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from reproduce.judges.nli import batches_of_width, pad_batch
 from reproduce.judges.task import normalise
-from reproduce.judges.tuned import WEIGHTS, load_tuned
 
 if TYPE_CHECKING:
     import torch
-
-READER = WEIGHTS / "reader.safetensors"
 
 Span = tuple[float, list[str]]
 """The probability that a span of the passage is the answer, and its normalised tokens."""
@@ -26,8 +26,7 @@ MAX_LENGTH, STRIDE = 256, 64
 """Tokens of question and passage together; a longer passage is read in windows that share 64."""
 MAX_QUESTION, MAX_SPAN, TOP = 64, 24, 20
 """Tokens of a question, tokens of a span, and spans that are kept of a passage."""
-BATCH_SIZE, PAD_MULTIPLE = 32, 16
-"""The shapes in which a passage is read, as in `nli`: rounding does not depend on the others."""
+FIELDS = ("input_ids", "token_type_ids")
 MASKED = -1e4
 
 FRAME = frozenset(
@@ -46,16 +45,15 @@ NEGATIONS = frozenset("not no never none neither nor cannot cant wont nothing no
 class Reader:
     """A reader of English passages."""
 
-    def __init__(self, folder: Path, tuned: Path = READER) -> None:
-        """Load the encoder and tokenizer in `folder` with the tuned tensors on top.
-
-        Raises UnusableFile if `tuned` is missing, broken or of another encoder.
-        """
+    def __init__(self, folder: Path) -> None:
+        """Load the fp32 model and the tokenizer in `folder`."""
         import torch
         from transformers import AutoModelForQuestionAnswering, AutoTokenizer
 
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-        self.model: Any = load_tuned(AutoModelForQuestionAnswering, folder, tuned).to(device)
+        model = AutoModelForQuestionAnswering.from_pretrained(
+            folder, dtype=torch.float32, use_safetensors=True, trust_remote_code=False
+        )
+        self.model: Any = model.eval().to("cuda" if torch.cuda.is_available() else "cpu")
         self.tokenizer: Any = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
 
     def score(
@@ -77,34 +75,29 @@ class Reader:
         if not pairs:
             return []
         encoded = encode(self.tokenizer, pairs)
-        found: list[list[tuple[float, list[str]]]] = [[] for _ in pairs]
+        found: list[list[Span]] = [[] for _ in pairs]
         totals: list[list[float]] = [[] for _ in pairs]
-        by_width: defaultdict[int, list[int]] = defaultdict(list)
-        for row, ids in enumerate(encoded["input_ids"]):
-            by_width[-(-len(ids) // PAD_MULTIPLE)].append(row)
-        for rows in by_width.values():
-            for start in range(0, len(rows), BATCH_SIZE):
-                chosen = rows[start : start + BATCH_SIZE]
-                filled = chosen + chosen[:1] * (BATCH_SIZE - len(chosen))
-                batch = make_batch(self.tokenizer, encoded, filled).to(self.model.device)
-                with torch.inference_mode():
-                    scores = span_scores(self.model, batch)[: len(chosen)].flatten(1).cpu()
-                best = scores.topk(min(TOP, scores.shape[1]))
-                sums = scores.logsumexp(1).tolist()
-                for row, values, places, total in zip(
-                    chosen, best.values.tolist(), best.indices.tolist(), sums, strict=True
-                ):
-                    pair = encoded["overflow_to_sample_mapping"][row]
-                    offsets, passage = encoded["offset_mapping"][row], pairs[pair][1]
-                    totals[pair].append(total)
-                    for value, place in zip(values, places, strict=True):
-                        if value > MASKED / 2:
-                            first, length = divmod(place, MAX_SPAN)
-                            text = passage[offsets[first][0] : offsets[first + length][1]]
-                            found[pair].append((value, normalise(text).split()))
+        for chosen in batches_of_width([len(ids) for ids in encoded["input_ids"]]):
+            tokens = [{name: encoded[name][row] for name in FIELDS} for row in chosen]
+            batch = pad_batch(self.tokenizer, tokens).to(self.model.device)
+            with torch.inference_mode():
+                scores = span_scores(self.model, batch)[: len(chosen)].flatten(1).cpu()
+            best = scores.topk(min(TOP, scores.shape[1]))
+            sums = scores.logsumexp(1).tolist()
+            for row, values, places, total in zip(
+                chosen, best.values.tolist(), best.indices.tolist(), sums, strict=True
+            ):
+                pair = encoded["overflow_to_sample_mapping"][row]
+                offsets, passage = encoded["offset_mapping"][row], pairs[pair][1]
+                totals[pair].append(total)
+                for value, place in zip(values, places, strict=True):
+                    if value > MASKED / 2:
+                        first, length = divmod(place, MAX_SPAN)
+                        text = passage[offsets[first][0] : offsets[first + length][1]]
+                        found[pair].append((value, normalise(text).split()))
         return [
             [
-                (math.exp(value - _log_sum(totals[pair])), span)
+                (math.exp(value - np.logaddexp.reduce(totals[pair])), span)
                 for value, span in sorted(spans, key=lambda item: -item[0])[:TOP]
             ]
             for pair, spans in enumerate(found)
@@ -150,16 +143,6 @@ def encode(tokenizer: Any, pairs: Sequence[tuple[str, str]]) -> Any:
     )  # fmt: skip
 
 
-def make_batch(tokenizer: Any, encoded: Any, rows: Sequence[int]) -> Any:
-    """Return these rows of encoded pairs as tensors of one length."""
-    fields = ("input_ids", "token_type_ids", "attention_mask")
-    return tokenizer.pad(
-        [{name: encoded[name][row] for name in fields} for row in rows],
-        pad_to_multiple_of=PAD_MULTIPLE,
-        return_tensors="pt",
-    )
-
-
 def span_scores(model: Any, batch: Any) -> "torch.Tensor":
     """Return the scores of spans by first token and length - 1, as (rows, tokens, MAX_SPAN).
 
@@ -176,8 +159,3 @@ def span_scores(model: Any, batch: Any) -> "torch.Tensor":
     )
     ends = torch.nn.functional.pad(ends, (0, MAX_SPAN - 1), value=MASKED)
     return starts[:, :, None] + ends.unfold(1, MAX_SPAN, 1)
-
-
-def _log_sum(values: Sequence[float]) -> float:
-    most = max(values)
-    return most + math.log(sum(math.exp(value - most) for value in values))

@@ -47,15 +47,17 @@ def candidate_pool(candidates: Sequence[Candidate], selection: Selection) -> lis
     return [c for group in by_prompt.values() for c in group[: selection.candidates]]
 
 
-def complete_candidates(candidates: Sequence[Candidate], selection: Selection) -> list[Candidate]:
-    """Return the candidates of the pool that are complete, of which a selection chooses.
+def is_complete(candidate: Candidate) -> bool:
+    """Return whether a response may be an example: it has words, and the model ended it.
 
-    An empty or truncated response is no example: training on it would teach the model to say
-    nothing, or to stop anywhere.
+    Training on others would teach the model to say nothing, or to stop anywhere.
     """
-    return [
-        c for c in candidate_pool(candidates, selection) if c.finished and has_words(c.response)
-    ]
+    return candidate.finished and has_words(candidate.response)
+
+
+def complete_candidates(candidates: Sequence[Candidate], selection: Selection) -> list[Candidate]:
+    """Return the candidates of the pool that are complete, of which a selection chooses."""
+    return [c for c in candidate_pool(candidates, selection) if is_complete(c)]
 
 
 def select(

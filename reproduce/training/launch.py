@@ -19,6 +19,7 @@ from reproduce.training.trainer import (
     NOT_THE_MODEL,
     TRAINER_STATE,
     intermediate_steps,
+    loss_history,
     train,
     training_arguments,
 )
@@ -100,8 +101,7 @@ def run_training(job: Job, rows: Sequence[TokenRow]) -> list[dict[str, float]]:
         load_tokenizer(start).save_pretrained(folder)
     if not job.hardware.save_every:
         shutil.rmtree(work)
-    keys = ("step", "loss", "learning_rate")
-    return [{key: entry[key] for key in keys} for entry in history if "loss" in entry]
+    return loss_history(history)
 
 
 def intermediate_checkpoints(output_dir: Path) -> dict[int, Path]:

@@ -8,17 +8,18 @@ from transformers import PrinterCallback
 
 from reproduce.models.load import load_model, load_tokenizer
 from reproduce.training.launch import Job
-from reproduce.training.trainer import training_arguments
+from reproduce.training.trainer import loss_history, training_arguments
 from reproduce.utils.seeds import set_determinism
 
 Preference = tuple[str, str, str]
 """A prompt, the response that is preferred, and the one that is not."""
 
-SHARED = ("max_steps", "per_device_train_batch_size", "gradient_accumulation_steps",
-          "learning_rate", "lr_scheduler_type", "warmup_steps", "weight_decay", "adam_beta2",
-          "optim", "seed", "data_seed", "bf16", "logging_steps", "save_strategy", "report_to",
-          "disable_tqdm", "dataloader_pin_memory", "use_cpu")  # fmt: skip
-"""Arguments that both kinds of training have in common."""
+SHARED = ("output_dir", "max_steps", "per_device_train_batch_size", "gradient_accumulation_steps",
+          "learning_rate", "lr_scheduler_type", "lr_scheduler_kwargs", "warmup_steps",
+          "weight_decay", "adam_beta2", "optim", "seed", "data_seed", "bf16", "logging_steps",
+          "save_strategy", "save_only_model", "report_to", "disable_tqdm", "dataloader_pin_memory",
+          "use_cpu")  # fmt: skip
+"""What TRL's trainers take from the arguments of our own."""
 
 
 def train_on_preferences(
@@ -35,7 +36,7 @@ def train_on_preferences(
     start, work = Path(job.start), Path(job.output_dir) / "training"
     arguments = training_arguments(job.training, job.hardware, job.data_seed, work, len(pairs))
     config = DPOConfig(
-        output_dir=str(work), beta=beta, max_length=job.training.max_length,
+        beta=beta, max_length=job.training.max_length,
         gradient_checkpointing=job.hardware.gradient_checkpointing,
         **{name: getattr(arguments, name) for name in SHARED},
     )  # fmt: skip
@@ -54,5 +55,4 @@ def train_on_preferences(
     model.save_pretrained(job.output_dir)
     tokenizer.save_pretrained(job.output_dir)
     shutil.rmtree(work, ignore_errors=True)
-    keys = ("step", "loss", "learning_rate")
-    return [{key: log[key] for key in keys} for log in trainer.state.log_history if "loss" in log]
+    return loss_history(trainer.state.log_history)

@@ -5,7 +5,7 @@ import os
 import shutil
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -115,6 +115,12 @@ def training_arguments(
         remove_unused_columns=False,
         use_cpu=not torch.cuda.is_available(),
     )
+
+
+def loss_history(log_history: Sequence[Mapping[str, float]]) -> list[dict[str, float]]:
+    """Return one {step, loss, learning_rate} per logged step of a Trainer."""
+    keys = ("step", "loss", "learning_rate")
+    return [{key: log[key] for key in keys} for log in log_history if "loss" in log]
 
 
 def pad_rows(rows: Sequence[TokenRow], pad_id: int) -> dict[str, torch.Tensor]:

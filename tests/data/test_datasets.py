@@ -19,8 +19,8 @@ from reproduce.config import TextSet
 from reproduce.data import datasets
 from reproduce.data.datasets import Counts, RealText, file_rows, parse_rows, pinned_sets, text_sets
 from reproduce.judges.instructions import check_strict
-from reproduce.judges.trials import trivial_responses
 from reproduce.utils.files import UnusableFile
+from reproduce.validation.trials import trivial_responses
 
 # Reading.
 

@@ -16,11 +16,11 @@ from reproduce.judges.nli import (
     CrossEncoder,
     encode_pair,
     label_columns,
-    train_cross_encoder,
 )
-from reproduce.judges.trials import LabelledPair
-from reproduce.judges.validation import import_classifier
 from reproduce.utils.files import UnusableFile
+from reproduce.validation.entailment_training import train_cross_encoder
+from reproduce.validation.trials import LabelledPair
+from reproduce.validation.validate import import_classifier
 
 
 @pytest.fixture

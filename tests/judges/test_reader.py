@@ -1,5 +1,6 @@
 """The span reader: what a response must state to score, its training, and its tensors on disk."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,11 +10,12 @@ from support.classifiers import WORDS, write_classifier
 
 from reproduce.judges.cloze import UNKNOWN, PassageEntailment, clozes
 from reproduce.judges.reader import TOP, Reader, credit
-from reproduce.judges.reader_training import ReaderTraining, Reading, train_reader
 from reproduce.judges.task import normalise
-from reproduce.judges.trials import negate
 from reproduce.schema import Example
 from reproduce.utils.files import UnusableFile
+from reproduce.validation.reader_training import ReaderTraining, Reading, train_reader
+from reproduce.validation.trials import negate
+from reproduce.validation.tuned import load_tuned
 
 QUESTION = "Where does the river rise?"
 SPAN = ["norway"]
@@ -77,7 +79,7 @@ TEXT = "the river is red . the bridge is blue . the lake is long ."
 
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """Return a tiny encoder, and the tensors of a reader that knows three facts."""
+    """Return a tiny encoder, and the tuned tensors of a reader that knows three facts."""
     folder = tmp_path_factory.mktemp("reader")
     start = write_classifier(folder / "start", labels=("start", "end"), spread=0.1)
     found = [Reading(f"what is the {name}", TEXT, (value,)) for name, value in FACTS.items()]
@@ -88,8 +90,17 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     return start, folder / "tuned.safetensors"
 
 
-def test_the_reader_finds_the_answer_in_any_form(folders: tuple[Path, Path]) -> None:
-    reader = Reader(*folders)
+@pytest.fixture(scope="module")
+def trained(folders: tuple[Path, Path]) -> Path:
+    """Return the folder of the whole reader."""
+    start, tuned = folders
+    target = Path(shutil.copytree(start, start.with_name("reader")))
+    load_tuned(start, tuned).save_pretrained(target)
+    return target
+
+
+def test_the_reader_finds_the_answer_in_any_form(trained: Path) -> None:
+    reader = Reader(trained)
     questions = [f"what is the {name}" for name in FACTS]
     forms = ("{}", "The answer is {}.")
     short, long = (
@@ -103,8 +114,8 @@ def test_the_reader_finds_the_answer_in_any_form(folders: tuple[Path, Path]) -> 
     assert max(wrong) < 0.65 and wrong[-1] == 0
 
 
-def test_a_score_does_not_depend_on_its_neighbours(folders: tuple[Path, Path]) -> None:
-    reader = Reader(*folders)
+def test_a_score_does_not_depend_on_its_neighbours(trained: Path) -> None:
+    reader = Reader(trained)
     questions = [f"what is the {word}" for word in WORDS]
     together = reader.score(questions, [TEXT] * len(WORDS), ["red"] * len(WORDS))
     alone = [reader.score([question], [TEXT], ["red"])[0] for question in questions]
@@ -112,8 +123,8 @@ def test_a_score_does_not_depend_on_its_neighbours(folders: tuple[Path, Path]) -
     assert reader.score([], [], []) == []
 
 
-def test_long_passages_are_read_in_windows(folders: tuple[Path, Path]) -> None:
-    reader = Reader(*folders)
+def test_long_passages_are_read_in_windows(trained: Path) -> None:
+    reader = Reader(trained)
     passage = "a " * 400 + TEXT
     (spans,) = reader.spans([("what is the river", passage)])
     assert 0 < len(spans) <= TOP and sum(p for p, _ in spans) <= 1 + 1e-6
@@ -122,16 +133,16 @@ def test_long_passages_are_read_in_windows(folders: tuple[Path, Path]) -> None:
     assert reader.score(["what"], [""], ["red"]) == [0]
 
 
-def test_a_statement_is_as_supported_as_its_weakest_name(folders: tuple[Path, Path]) -> None:
-    judge = PassageEntailment(*folders)
+def test_a_statement_is_as_supported_as_its_weakest_name(trained: Path) -> None:
+    judge = PassageEntailment(trained)
     asked = [question for question, _ in clozes("Red is Blue.")]
     weakest = min(judge.reader.score(asked, [TEXT] * 2, ["Red", "Blue"]))
     statements = ["Red is Blue.", "Tokyo is red.", "it is long.", "..."]
     assert judge.score([TEXT] * 4, statements) == [pytest.approx(weakest, abs=1e-6), 0, UNKNOWN, 0]
 
 
-def test_a_summary_has_the_mean_of_its_sentences(folders: tuple[Path, Path]) -> None:
-    judge = PassageEntailment(*folders)
+def test_a_summary_has_the_mean_of_its_sentences(trained: Path) -> None:
+    judge = PassageEntailment(trained)
     prompt = f"{TEXT}\n\nQuestion: what is the river"
     question = Example("qa", "extractive", prompt, "red", TEXT)
     summary = Example("s", "abstractive", "Sum up.", "Red is Blue.", TEXT)
@@ -179,4 +190,4 @@ def test_a_damaged_file_is_named(
     copy.write_bytes(tuned.read_bytes())
     damage(copy)
     with pytest.raises(UnusableFile, match=rf"(?s)mine\.safetensors.*{word}|{word}.*: no tuned"):
-        Reader(start, copy)
+        load_tuned(start, copy)

@@ -14,11 +14,11 @@ def make(folder: Path) -> Study:
     from reproduce.arms import run_arm
     from reproduce.data.prepare import judge_examples, make_data
     from reproduce.evaluation.tables.make import make_tables
-    from reproduce.judges.validation import make_judges
     from reproduce.pretrain import pretrain
     from reproduce.reporting.figures import make_figures
     from reproduce.reset.sample import sample_candidates
     from reproduce.reset.score import score_candidates
+    from reproduce.validation.validate import make_judges
 
     nano_profile(folder)
     before = Path.cwd()

@@ -21,8 +21,8 @@ from reproduce.evaluation.tables.render import Table, TableRow, in_brackets, not
 from reproduce.evaluation.tables.verdicts import comparison
 from reproduce.intervals import auc_interval
 from reproduce.judges.text import SPLITTER_NOTE
-from reproduce.judges.validation import SAME_PASSAGE, VALID, auc, faithfulness_auc, validity
 from reproduce.utils.formatting import numbered, over, span
+from reproduce.validation.validate import SAME_PASSAGE, VALID, auc, faithfulness_auc, validity
 
 VALIDATED_SCORES = {
     "extractive": (

@@ -2,6 +2,7 @@
 
 import math
 from collections import defaultdict
+from functools import cache
 
 import numpy as np
 import pandas as pd
@@ -9,10 +10,10 @@ import pandas as pd
 from reproduce.config import Selection, Weights
 from reproduce.evaluation.results import RESET, RESET_S, Results
 from reproduce.evaluation.tables.render import Table, TableRow
-from reproduce.judges.text import has_words
 from reproduce.reset.select import (
     candidate_pool,
     complete_candidates,
+    is_complete,
     judgement_of,
     reward,
     select,
@@ -32,6 +33,11 @@ def read_selections(results: Results) -> pd.DataFrame:
     selected one ("kept").
     """
     rows = []
+    read = cache(
+        lambda folder: (
+            read_examples(folder / "prompts.jsonl"), read_candidates(folder / "candidates.jsonl")
+        )
+    )  # fmt: skip
     for seed in results.seeds:
         for arm in (RESET, RESET_S):
             if arm not in results.arms:
@@ -41,8 +47,7 @@ def read_selections(results: Results) -> pd.DataFrame:
             folder = results.study.artifacts / results.arms[arm].source / f"seed-{seed}"
             if not folder.is_dir():
                 continue  # A published seed, made elsewhere.
-            prompts = read_examples(folder / "prompts.jsonl")
-            candidates = read_candidates(folder / "candidates.jsonl")
+            prompts, candidates = read(folder)
             sides = {example.dataset: example.side for example in prompts}
             complete = complete_candidates(candidates, selection)
             groups = (
@@ -72,8 +77,8 @@ def best_of(results: Results) -> Table:
             file = results.study.artifacts / "scores" / arm / f"seed-{seed}" / "candidates.jsonl"
             candidates = read_candidates(file) if file.is_file() else []
             for candidate in candidate_pool(candidates, Selection()):
-                complete = candidate.finished and has_words(candidate.response)
-                value = reward(judgement_of(candidate), Weights()) if complete else 0.0
+                is_example = is_complete(candidate)
+                value = reward(judgement_of(candidate), Weights()) if is_example else 0.0
                 by_prompt[seed, candidate.example].append(value)
         most = max(map(len, by_prompt.values()), default=0)
         for count in (2**power for power in range(most.bit_length())):

@@ -5,6 +5,7 @@ import numpy as np
 from reproduce.evaluation.results import (
     BASE,
     BOTH,
+    FAITHFUL_ANSWER,
     FAITHFULNESS,
     INSTRUCTION,
     JOINT_SUCCESS,
@@ -219,18 +220,19 @@ def levels(results: Results) -> Table:
 
 def trivial(results: Results) -> Table:
     """Return the scores of responses that need no model."""
-    rows: list[TableRow] = []
-    for variant in dict.fromkeys(trial.variant for trial in results.trivial):
-        row: TableRow = {"response": variant}
-        for metric in (INSTRUCTION, FAITHFULNESS, METRICS["faithful_answer"], JOINT_SUCCESS):
-            row[metric.name] = results.trivial_score(metric, variant)
-        rows.append(row)
-    headers = {"response": "Response", **{m: METRICS[m].title for m in rows[0] if m in METRICS}}
+    metrics = (INSTRUCTION, FAITHFULNESS, FAITHFUL_ANSWER, JOINT_SUCCESS)
+    rows: list[TableRow] = [
+        {"response": variant, **{m.name: results.trivial_score(m, variant) for m in metrics}}
+        for variant in results.trivial["variant"].unique()
+    ]
+    headers = {"response": "Response", **{metric.name: metric.title for metric in metrics}}
     return Table(
         "trivial", rows, headers, "Trivial responses",
         "What responses reach that need no model: a score below these says nothing of an arm.",
-        ("Best constant: of the references of the first training prompts, and of \"yes\", the one "
-         "response to all prompts with the highest score in instruction following.",),
+        ("Best constant: the one response to all prompts that follows most instructions. Tried: "
+         "\"yes\", texts that fit every prompt, and references of the first training prompts. "
+         "Prompt: the prompt itself. First sentence: of the passage. Memorised value: of "
+         "pretraining.",),
     )  # fmt: skip
 
 

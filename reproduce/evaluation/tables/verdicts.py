@@ -157,10 +157,9 @@ def predictions(results: Results) -> Table:
         outcome = "not measured"
         if effect:
             interval = effect.interval
-            beyond = (interval.low > predicted.refuted_above if predicted.refuted_above is not None
-                      else interval.high < (predicted.refuted_below or 0.0))  # fmt: skip
-            within = low <= interval.mean <= high
-            outcome = "refuted" if beyond else "as predicted" if within else "open"
+            outcome = "as predicted" if low <= interval.mean <= high else "open"
+            if predicted.is_refuted_by(interval.low, interval.high):
+                outcome = "refuted"
         rows.append({
             "name": name, "comparison": comparison(results, predicted),
             "measure": CLAIM_METRICS[predicted.metric].title,

@@ -7,7 +7,8 @@ import pytest
 
 from reproduce.judges.faithfulness import LABELS, question_of, sentences
 from reproduce.judges.instructions import check_strict
-from reproduce.judges.trials import (
+from reproduce.schema import Example, Sets
+from reproduce.validation.trials import (
     distractors,
     make_trials,
     negate,
@@ -15,7 +16,6 @@ from reproduce.judges.trials import (
     training_pairs,
     trivial_responses,
 )
-from reproduce.schema import Example, Sets
 from reproduce.world.entailment import read_fact
 
 PASSAGE = "The river rises in Norway. In 1904 the bridge was built by Anna Berg. It is long."

