@@ -11,7 +11,6 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-from reproduce.config import ENTAILMENT_METRICS
 from reproduce.utils.formatting import over, percent, plural, span
 
 WIDTH = 16 / 2.54
@@ -50,8 +49,8 @@ def read_table(tables: Path, name: str) -> Any:
 def objective_labels(tables: Path) -> dict[str, str]:
     """Return the axis labels of both objectives, by the metrics that the claims are judged by."""
     judges = " ".join(read_table(tables, "claims")["judge"])
-    rated, entailed = "rating" in judges, any(metric in judges for metric in ENTAILMENT_METRICS)
-    faithfulness = "0 contradicted, 1 entailed" if entailed else "share of words from the passage"
+    rated, by_words = "rating" in judges, "coverage" in judges or "k_precision" in judges
+    faithfulness = "share of words from the passage" if by_words else "0 contradicted, 1 entailed"
     return {
         "instruction": f"Instruction following ({'rating' if rated else 'share of instructions'})",
         "faithfulness": f"Faithfulness ({faithfulness})",

@@ -4,7 +4,7 @@ from collections import defaultdict
 
 import numpy as np
 
-from reproduce.config import ENTAILMENT_METRICS, Claims
+from reproduce.config import Claims
 from reproduce.evaluation.results import (
     BASE,
     FAITHFULNESS,
@@ -38,8 +38,10 @@ VALIDATED_SCORES = {
     "instruction": ("rating", "instruction_strict", "instruction_loose", "rouge_l"),
 }
 WRONG_VARIANTS = (SAME_PASSAGE, "other passage", "negated")
-RESPONSE_SCORES = {"entailed": "By entailment", "coverage": "Coverage",
-                   "k_precision": "K-precision"}  # fmt: skip
+RESPONSE_SCORES = {"entailed": "By entailment", "reader": "By the span reader",
+                   "coverage": "Coverage", "k_precision": "K-precision"}  # fmt: skip
+DECIDING = {"entailed": "entailment", "summac": "entailment", "reader": "the span reader",
+            "coverage": "words of the passage", "k_precision": "words of the passage"}  # fmt: skip
 COMPARED_METRICS = [
     METRICS[name]
     for name in (
@@ -117,8 +119,9 @@ def judges_on_responses(results: Results) -> Table:
         & (scores["train_fraction"] == 1.0)
         & (scores["empty"] == 0)
     ]
+    measured = {name: title for name, title in RESPONSE_SCORES.items() if name in final}
     # By scores, too: published responses may have lost the words in which they differed.
-    distinct = final.drop_duplicates(["example", "response", "states_answer", *RESPONSE_SCORES])
+    distinct = final.drop_duplicates(["example", "response", "states_answer", *measured])
     rows: list[TableRow] = []
     for dataset, responses in distinct.groupby("dataset", sort=True):
         is_right = responses["states_answer"] == 1
@@ -127,14 +130,14 @@ def judges_on_responses(results: Results) -> Table:
         row: TableRow = {
             "dataset": str(dataset), "answers": len(responses), "right": int(is_right.sum())
         }  # fmt: skip
-        for score in RESPONSE_SCORES:
+        for score in measured:
             right, wrong = (
                 list(zip(group["example"], group[score], strict=True))
                 for group in (responses[is_right], responses[~is_right])
             )
             row[score] = Estimate(auc_interval(right, wrong, results.confidence))
         rows.append(row)
-    headers = {"dataset": "Data set", "answers": "Responses", "right": "Right", **RESPONSE_SCORES}
+    headers = {"dataset": "Data set", "answers": "Responses", "right": "Right", **measured}
     return Table(
         "judges-on-responses", rows, headers, "Faithfulness scores on the arms' own responses",
         "AUC of responses that state a reference answer (right) against all others.",
@@ -200,8 +203,8 @@ def faithfulness_metrics(results: Results, tested: Claims) -> Table:
         for arms, difference in differences.items()
         for name in results.datasets(TASK)
     ]  # fmt: skip
-    by_entailment = set(results.faithfulness_metrics.values()) & set(ENTAILMENT_METRICS)
-    deciding = "entailment" if by_entailment else "words of the passage"
+    metrics = results.faithfulness_metrics.values()
+    deciding = " and ".join(dict.fromkeys(DECIDING[metric] for metric in metrics))
     headers = {"comparison": "Difference", "dataset": "Data set",
                "used_for_claims": "Used for claims",
                **{metric.name: metric.title for metric in COMPARED_METRICS},

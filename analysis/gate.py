@@ -1,0 +1,74 @@
+"""The gate of the study of a real model: does each specialist improve on its own side?
+
+    python analysis/gate.py FOLDER
+
+It copies profiles/smollm2 to FOLDER with a seed that never counts, trains the specialists and both
+second stages, and evaluates them on training prompts that this seed does not train on. It takes an
+hour on 2 cores. What is in FOLDER already is not made again.
+"""
+
+import random
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import yaml
+
+from reproduce.data.mixture import mix
+from reproduce.evaluation.results import FAITHFUL_ANSWER, FAITHFULNESS, INSTRUCTION, load_results
+from reproduce.schema import read_sets, write_records
+from reproduce.study import load_study
+
+PROFILE = Path(__file__).parents[1] / "profiles" / "smollm2"
+SEED, PROMPTS = 100, {"squad": 150, "alpaca": 120, "self-instruct": 60}
+ARMS = ("base", "IF", "CD", "CD-IF", "IF-CD")
+COMPARED = {
+    INSTRUCTION: [("IF", "base"), ("IF", "CD"), ("IF-CD", "IF")],
+    FAITHFULNESS: [("CD", "base"), ("CD", "IF"), ("CD-IF", "CD")],
+    FAITHFUL_ANSWER: [("CD", "base"), ("CD", "IF"), ("CD-IF", "CD")],
+}
+
+
+def prepare(folder: Path) -> None:
+    """Copy the profile to `folder`, make its data and judges, and put held-out prompts in place."""
+    (folder / "inputs").mkdir(parents=True)
+    params = yaml.safe_load((PROFILE / "params.yaml").read_text())
+    for key in ("package", "lock", "claims", "predictions"):
+        params[key] = str((PROFILE / params[key]).resolve())
+    (folder / "params.yaml").write_text(yaml.safe_dump(params | {"seeds": [SEED]}))
+    shutil.copy(PROFILE / "experiments.yaml", folder)
+    for stage in ("data", "judges", "pretrain"):
+        subprocess.run([sys.executable, "-m", "reproduce", stage], cwd=folder, check=True)
+    data = folder / "artifacts" / "data"
+    shutil.rmtree(data / "evaluation")
+    for name, examples in read_sets(data / "training").items():
+        drawn = {example.id for example in mix({name: examples}, {name: 0.5}, SEED)}
+        held_out = [example for example in examples if example.id not in drawn]
+        if name in PROMPTS:
+            chosen = random.Random(SEED).sample(held_out, min(PROMPTS[name], len(held_out)))
+            write_records(data / "evaluation" / f"{name}.jsonl", chosen)
+
+
+def main(folder: Path) -> None:
+    """Run what is missing, then print and write the table of scores and differences."""
+    if not (folder / "artifacts" / "data" / "evaluation").is_dir():
+        prepare(folder)
+    for arm in ARMS:
+        if not (folder / "artifacts" / "results" / arm / f"seed-{SEED}").is_dir():
+            subprocess.run([sys.executable, "-m", "reproduce", "arm", arm], cwd=folder, check=True)
+    results, rows = load_results(load_study(folder), ARMS), []
+    for metric, pairs in COMPARED.items():
+        for arm, against in [*((name, None) for name in ARMS), *pairs]:
+            estimate = results.estimate(metric, arm, against)
+            if estimate:
+                i = estimate.interval
+                rows.append((metric.title, arm, against or "", i.mean, i.low, i.high, i.prompts))
+    table = pd.DataFrame(rows, columns=["score", "arm", "minus", "mean", "low", "high", "prompts"])
+    table.round(3).to_csv(folder / "gate.csv", index=False)
+    print(table.to_string(index=False, float_format="{:.3f}".format))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]).resolve())
