@@ -266,6 +266,8 @@ def _train_seed(
 ) -> None:
     arm, hardware = study.arms[options.arm], study.params.hardware
     settings = training_for(study.params, arm)
+    if options.steps:
+        settings = settings.model_copy(update={"steps": options.steps, "epochs": None})
     set_determinism(named_seed(options.arm, seed), hardware.threads)
     start = find_checkpoint(study.artifacts / "models" / arm.start, seed)
     # Frozen weights may be in half the bits, as in the study.
@@ -437,6 +439,7 @@ def main(words: Sequence[str]) -> None:
     parser.add_argument("--arm", default="MTL", help="whose data to train on, or whose model runs")
     size_help = "training examples per seed, prompts per data set, or evaluations; default all"
     parser.add_argument("--size", type=int, help=size_help)
+    parser.add_argument("--steps", type=int, help="optimiser steps; default those of the profile")
     parser.add_argument("--samples", type=int, default=4, help="responses per prompt (sampling)")
     parser.add_argument("--workers", type=int, help="seeds at once (training)")
     parser.add_argument("--threads", type=int, help="of each process (training)")
