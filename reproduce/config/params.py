@@ -508,63 +508,38 @@ class Statistics(Strict):
 
 
 class Hardware(Strict):
-    """How many runs go side by side, and what computes them.
+    """What computes a run. Numbers may depend on it, so stages do.
 
     Attributes:
-        workers: seeds that run side by side.
-        threads: of each worker.
-        threads_single: of a step that runs by itself, such as training the entailment model.
+        threads: of each process.
         precision: of training (weights stay fp32 under "bf16", products are taken in bf16) and of
             generation. "bf16" is fast on GPUs and on CPUs with bf16 products, and several times
-            as slow as "fp32" on others; "auto" takes the faster one of the machine.
+            as slow as "fp32" on others.
         deepspeed: path of a DeepSpeed configuration, below the profile's folder; null trains
             without.
         launch: command before that of a training run, which starts `devices` processes of it
             ("torchrun --standalone --nproc_per_node 8 --no-python"), with variables of the
             environment filled in ("$HOST"); "" trains in this process.
         devices: processes that train together; they and accumulation share the effective batch.
-        attention: the attention implementation of transformers; "auto" takes sdpa where the model
-            has it, else eager.
         gradient_checkpointing: compute activations twice to hold them once.
         save_every: steps between checkpoints from which a stopped run resumes; null keeps none.
         vllm: the Python of an environment with vLLM, which then generates, on all `devices`, with
             variables of the environment filled in; null generates with our own loop, on one.
     """
 
-    workers: Count
     threads: Count
-    threads_single: Count
-    precision: Literal["fp32", "bf16", "auto"] = "fp32"
+    precision: Literal["fp32", "bf16"] = "fp32"
     deepspeed: str | None = None
     launch: str = ""
     devices: Count = 1
-    attention: Literal["auto", "sdpa", "eager", "flash_attention_2"] = "auto"
     gradient_checkpointing: bool = False
     save_every: Count | None = None
     vllm: str | None = None
 
-    @property
-    def attention_implementation(self) -> str | None:
-        """Return `attention` as transformers takes it."""
-        return None if self.attention == "auto" else self.attention
-
     @model_validator(mode="after")
-    def _one_at_a_time(self) -> "Hardware":
-        one_run = (("deepspeed", self.deepspeed), ("launch", self.launch), ("vllm", self.vllm))
-        for name, value in one_run:
-            if value and self.workers > 1:
-                raise ValueError(f"'{name}' takes all devices for one run: set 'workers' to 1")
+    def _launched(self) -> "Hardware":
         if self.devices > 1 and not self.launch:
             raise ValueError(f"'devices' is {self.devices}: give the 'launch' that starts them")
-        return self
-
-    @model_validator(mode="after")
-    def _possible_precision(self) -> "Hardware":
-        if self.precision == "auto" and (self.launch or self.deepspeed):
-            # The machine that starts the run need not be one of those that train.
-            raise ValueError("'precision' is auto: with 'launch' or 'deepspeed' say fp32 or bf16")
-        if self.attention == "flash_attention_2" and self.precision != "bf16":
-            raise ValueError("'attention' is flash_attention_2, which needs 'precision' bf16")
         return self
 
 
@@ -574,6 +549,7 @@ class Params(Strict):
     Attributes:
         package, lock, claims, predictions: paths, as seen from the profile's folder.
         seeds: what a run makes; tables take published seeds next to them.
+        workers: seeds that run side by side. It decides no number, so no stage depends on it.
         captions: remarks below tables, by their names.
     """
 
@@ -583,6 +559,7 @@ class Params(Strict):
     claims: str
     predictions: str
     seeds: Annotated[list[Seed], Field(min_length=1)]
+    workers: Count
     data: Data
     base: Base
     training: Training
@@ -602,10 +579,15 @@ class Params(Strict):
         hardware = self.hardware
         return hardware.devices > 1 or bool(hardware.deepspeed or self.base.published)
 
-    def in_precision(self, precision: Literal["fp32", "bf16"]) -> "Params":
-        """Return the parameters with another `hardware.precision`."""
-        hardware = self.hardware.model_copy(update={"precision": precision})
-        return self.model_copy(update={"hardware": hardware})
+    @model_validator(mode="after")
+    def _one_run_on_all_devices(self) -> "Params":
+        for name in ("deepspeed", "launch", "vllm"):
+            if self.workers > 1 and getattr(self.hardware, name):
+                raise ValueError(
+                    f"workers: {self.workers}, but hardware.{name} takes all devices for one run; "
+                    "set 'workers' to 1"
+                )
+        return self
 
     @model_validator(mode="after")
     def _batches_for_all_devices(self) -> "Params":

@@ -24,7 +24,7 @@ from reproduce.planning.plan import COPIES, GB, model_size, peak_disk, plan_stag
 from reproduce.schema import read_sets
 from reproduce.study import Study, load_study
 from reproduce.utils.files import UserError, read_json
-from reproduce.utils.hardware import resolve_precision, use_one_gpu
+from reproduce.utils.hardware import use_one_gpu
 from reproduce.utils.openai_client import make_client
 
 Check = Callable[[], str | None]
@@ -43,8 +43,8 @@ def preflight(
 ) -> None:
     """Check, line by line, that the study can run here; fails if any line does."""
     study = load_study()
-    use_one_gpu(study.params)
-    params = resolve_precision(study.params)
+    params = study.params
+    use_one_gpu(params)
     key = os.environ.get(params.servers.judge.key, "") if params.servers.judge else ""
     if not run_checks(checks_of(study, params, nodes, steps), key):
         raise typer.Exit(1)

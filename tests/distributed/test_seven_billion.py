@@ -37,8 +37,7 @@ def small_params(hub: Path, vocabulary: int, judge: str) -> Params:
     params["servers"]["judge"]["url"] = judge
     hardware = params["hardware"]
     params["hardware"] |= {
-        "threads": 1, "threads_single": 1, "launch": TORCHRUN, "devices": 2, "save_every": 2,
-        "vllm": None,
+        "threads": 1, "launch": TORCHRUN, "devices": 2, "save_every": 2, "vllm": None,
         "deepspeed": str((PROFILE / hardware["deepspeed"]).resolve()),
     }  # fmt: skip
     return Params.model_validate(params)

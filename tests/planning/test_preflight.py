@@ -149,7 +149,7 @@ def test_the_command_fails_where_a_check_does(
     starts = [" ".join(line.split()[:2]) for line in capsys.readouterr().out.splitlines()]
     assert starts == ["pass parameters", "pass disk", *2 * ["pass step"], "pass generation"]
     assert not list((nano_study.folder / ".cache").glob("tmp*"))
-    change(Path("params.yaml"), ("hardware.workers", 1), ("hardware.launch", "false"))
+    change(Path("params.yaml"), ("workers", 1), ("hardware.launch", "false"))
     with pytest.raises(Exit):
         preflight.preflight(steps=True)
     assert capsys.readouterr().out.count("FAIL  step") == 2
