@@ -6,7 +6,7 @@ Unknown and mistyped keys are errors. Lengths in words count what stands between
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Share = Annotated[float, Field(gt=0, le=1)]
 Count = Annotated[int, Field(ge=1, le=10**9)]
@@ -18,15 +18,6 @@ Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]*$", max_length=60)]
 """Also a name of a folder, a file and a stage. DVC takes a "." for the end of a key."""
 
 
-def _not_reserved(name: str) -> str:
-    if name in ("IF", "CD", "mean", "all"):
-        raise ValueError(f"'{name}' has another meaning in mixtures and tables")
-    return name
-
-
-SetName = Annotated[Name, AfterValidator(_not_reserved)]
-
-
 class Strict(BaseModel):
     """A block of parameters in which an unknown key is an error."""
 
@@ -35,14 +26,6 @@ class Strict(BaseModel):
 
 ENTAILMENT_METRICS = ("entailed", "summac")
 """Faithfulness metrics from -1 (contradicted) to 1; as faithfulness they are put on 0 to 1."""
-
-TableName = Literal[
-    "summary", "two-stage", "training-curve", "methods", "secondary-metrics", "data-size",
-    "ablations", "controls", "levels", "best-of", "memorised-errors", "outcomes",
-    "faithfulness-metrics", "instructions", "rewards", "datasets", "seeds", "diagnostics",
-    "judge-validation", "judges-on-responses", "trivial", "predictions", "claims",
-]  # fmt: skip
-"""The tables for readers, in the order of the report."""
 
 
 # ---- data
@@ -67,10 +50,7 @@ Layout = Literal[
     "alpaca", "dolly", "sharegpt", "self-instruct", "mrqa-nq", "cnn-dailymail", "ms-marco"
 ]
 """Row formats of public data sets that data.parsers reads."""
-COLUMNS = (
-    "prompt", "response", "messages", "context", "references", "instructions", "group"
-)  # fmt: skip
-"""What `TextSet.columns` may give another name."""
+Column = Literal["prompt", "response", "messages", "context", "references", "instructions", "group"]
 
 
 class TextSet(Strict):
@@ -84,13 +64,12 @@ class TextSet(Strict):
         files: split -> patterns of its files, where the repository declares no splits.
         kind: of own rows, which are recognised by their columns (data.parsers.own_row):
             "instruction", or with a context "extractive" (answers to questions) or "abstractive".
-        columns: column of own rows, of COLUMNS -> its name in the files.
+        columns: column of own rows -> its name in the files.
         layout: the format of a public data set, in place of `kind`.
         train: the split of the training examples; null for none.
         evaluation: the split of the evaluation examples; null for none. Where both name one
             split, its groups are divided.
         counts: how many examples are taken for "train" and "evaluation"; all by default.
-        rows: read at most so many rows of a split; null reads all.
         context_words: longest context; null sets no limit.
         response_words: longest reference response.
         prompt_bytes: longest prompt in UTF-8: an upper bound of its tokens where a tokenizer
@@ -104,12 +83,11 @@ class TextSet(Strict):
     config: str | None = None
     files: dict[str, str | list[str]] | None = None
     kind: Literal["instruction", "extractive", "abstractive"] | None = None
-    columns: dict[str, Annotated[str, Field(min_length=1)]] = Field(default={})
+    columns: dict[Column, Annotated[str, Field(min_length=1)]] = Field(default={})
     layout: Layout | None = None
     train: str | None = None
     evaluation: str | None = None
     counts: dict[Literal["train", "evaluation"], Count] = Field(default={})
-    rows: Count | None = None
     context_words: Count | None = None
     response_words: Count | None = None
     prompt_bytes: Count | None = None
@@ -119,17 +97,12 @@ class TextSet(Strict):
     def _splits(self) -> "TextSet":
         if self.train is None and self.evaluation is None:
             raise ValueError("name a split: 'train', 'evaluation' or both")
-        for part in self.counts:
-            if getattr(self, part) is None:
-                raise ValueError(f"counts.{part}: '{self.repo}' names no split for '{part}'")
         return self
 
     @model_validator(mode="after")
     def _one_format(self) -> "TextSet":
         if (self.kind is None) == (self.layout is None):
             raise ValueError("give 'kind' for own rows, or 'layout' for a public data set")
-        if unknown := sorted(set(self.columns) - set(COLUMNS)):
-            raise ValueError(f"columns: unknown {unknown}; allowed: {', '.join(COLUMNS)}")
         if self.columns and self.layout:
             raise ValueError("columns: a 'layout' has its own")
         return self
@@ -146,7 +119,7 @@ class Data(Strict):
     seed: Seed
     world: WorldData | None = None
     real: RealData | None = None
-    sets: dict[SetName, TextSet] | None = None
+    sets: dict[Name, TextSet] | None = None
     verifiable: bool = False
 
     @model_validator(mode="after")
@@ -230,15 +203,6 @@ class Training(Strict):
     _length = model_validator(mode="after")(_one_length)
 
     @model_validator(mode="after")
-    def _whole_batches(self) -> "Training":
-        if self.batch_size % self.micro_batch_size:
-            raise ValueError(
-                f"batch_size {self.batch_size} is no multiple of "
-                f"micro_batch_size {self.micro_batch_size}"
-            )
-        return self
-
-    @model_validator(mode="after")
     def _options_of_the_schedule(self) -> "Training":
         allowed = {"decay"} if self.schedule == "warmup_stable_decay" else set()
         for option in sorted(set(self.schedule_options) - allowed):
@@ -273,12 +237,6 @@ class TinyModel(Strict):
     layers: Count
     heads: Count
     max_positions: Count
-
-    @model_validator(mode="after")
-    def _whole_heads(self) -> "TinyModel":
-        if self.hidden_size % self.heads:
-            raise ValueError(f"hidden_size {self.hidden_size} is no multiple of heads {self.heads}")
-        return self
 
 
 class Shape(TinyModel):
@@ -453,12 +411,6 @@ class Validation(Strict):
     min_auc: Annotated[float, Field(ge=0.5, le=1)]
     seed: Seed
 
-    @model_validator(mode="after")
-    def _enough_trials(self) -> "Validation":
-        if self.min_trials > self.trials:
-            raise ValueError(f"min_trials: {self.min_trials} is more than trials {self.trials}")
-        return self
-
 
 class JudgeServer(Strict):
     """The server of the LLM judge. It decides no number, so no stage depends on it.
@@ -570,7 +522,7 @@ class Params(Strict):
     validation: Validation
     statistics: Statistics
     hardware: Hardware
-    captions: dict[TableName, str] = Field(default={})
+    captions: dict[str, str] = Field(default={})
     servers: Servers = Servers()
 
     @property
