@@ -148,51 +148,21 @@ def test_all_problems_are_named_at_once(folder: Path) -> None:
     assert all(name in message for name in ("colour", "data.world.people", "seeds"))
 
 
-@pytest.mark.parametrize("content", ["", "- 1\n", "a: [", "a: 1\na: b: 2\n"])
+@pytest.mark.parametrize("content", ["", "- 1\n", "a: [", "a: 1\na: b: 2\n", "a: 1\na: 2\n"])
 def test_a_file_of_another_form_is_rejected_by_name(folder: Path, content: str) -> None:
     (folder / "params.yaml").write_text(content)
     assert "params.yaml" in config_error(load_params)
 
 
-@pytest.mark.parametrize(
-    ("old", "new", "parts"),
-    [
-        ("learning_rate: 5.0e-4", "learning_rate: 5e-4", ["continuation.learning_rate", "2.0e-4"]),
-        ("max_new_tokens: 40", "max_new_tokens: 1:30", ["generation.max_new_tokens", "90", "1:30"]),
-        ("max_new_tokens: 40", "max_new_tokens: 0_40", ["generation.max_new_tokens"]),
-        ("seeds: [10, 11, 12]", "seeds: [010, 1]", ["seeds.0", "8", "10"]),
-        ("seeds: [10, 11, 12]", "seeds: [0, 1]\nseeds: [2]", ["seeds", "duplicate"]),
-        ("profile: tiny", "profile: yes", ["profile", "True", "'yes'"]),
-        ("  top-p:", "  off:", ["candidates.strategies", "False", "'off'"]),
-        ("  top-p:", "  1e3:", ["candidates.strategies", "1000.0"]),
-        ("captions: {}", "captions: {on: x}", ["captions", "True"]),
-    ],
-)
-def test_what_yaml_1_1_and_1_2_read_differently_is_rejected(
-    folder: Path, old: str, new: str, parts: list[str]
-) -> None:
-    path = folder / "params.yaml"
-    text = path.read_text()
-    assert old in text
-    path.write_text(text.replace(old, new, 1))
-    message = config_error(load_params)
-    assert "params.yaml" in message and not [part for part in parts if part not in message]
-
-
 def test_own_folders_must_be_where_dvc_sees_them(folder: Path) -> None:
     (folder / "models" / "mine").mkdir(parents=True)
     (folder / "inputs").mkdir()
-    for name, part in (("models/mine", "must be in inputs/"), ("inputs/mine", "no such folder"),
-                       ("inputs/../models/mine", "must be in inputs/")):  # fmt: skip
+    (folder / "inputs" / "link").symlink_to(folder / "models" / "mine")
+    for name in ("models/mine", "inputs/mine", "inputs/../models/mine", "inputs/link"):
         change(folder / "params.yaml", ("base", {"published": {"model": name}}))
-        message = config_error(load_params)
-        assert "base.published" in message and name in message and part in message
-    (folder / "inputs" / "mine").symlink_to(folder / "models" / "mine")
-    change(folder / "params.yaml", ("base", {"published": {"model": "inputs/mine"}}))
-    assert "link to a folder" in config_error(load_params)
-    (folder / "inputs" / "mine").unlink()
+        assert f"base.published: {name} must be a folder in inputs/" in config_error(load_params)
     (folder / "inputs" / "mine").mkdir()
-    (folder / "inputs" / "mine" / "weights").symlink_to(folder / "params.yaml")  # A file may be.
+    change(folder / "params.yaml", ("base", {"published": {"model": "inputs/mine"}}))
     assert load_params().base.published
 
 
