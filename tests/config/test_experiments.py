@@ -166,7 +166,7 @@ def test_an_arm_may_have_its_own_steps_and_flaws() -> None:
     assert (own.epochs, own.steps) == (None, 7)
 
 
-@pytest.mark.parametrize("name", ["ReSet.v2", "Re Set", "a/b", "-a", "1e3", "7", "é", "", "a" * 61])
+@pytest.mark.parametrize("name", ["ReSet.v2", "Re Set", "a/b", "-a", "7", "é", "", "a" * 61])
 def test_names_that_dvc_cannot_address_are_rejected(folder: Path, name: str) -> None:
     content = yaml.safe_load((folder / "experiments.yaml").read_text())
     content["arms"][name] = content["arms"]["ReSet"]

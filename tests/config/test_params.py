@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from support.profiles import GONE, ROOT, Patch, change, config_error, default_profile
 
 from reproduce.cli import main
@@ -105,7 +106,7 @@ WRONG: list[tuple[list[Patch], list[str]]] = [
     ),
     (
         [("data.world", GONE), ("data.sets", {"a": {**OWN_SET, "columns": {"answer": "x"}}})],
-        ["data.sets.a", "columns", "'answer'", "response"],
+        ["data.sets.a.columns.answer", "'response'"],
     ),
     ([("training.lora", {"rank": 0, "alpha": 1})], ["training.lora.rank"]),
     ([("training.lora", {"rank": 8})], ["training.lora.alpha"]),
@@ -231,6 +232,18 @@ def test_a_prediction_that_cannot_be_refuted_is_rejected(
     change(path, ("predictions.P2", {**PREDICTION, **changes}))
     message = config_error(lambda: load_predictions(path, "tiny"))
     assert "predictions.P2" in message and part in message
+
+
+def test_profiles_with_predictions_have_the_registered_seeds() -> None:
+    path = ROOT / "paper" / "predictions.yaml"
+    registered = yaml.safe_load(path.read_text(encoding="utf-8"))["seeds"]
+    shares = []
+    for folder in (ROOT, *ROOT.glob("profiles/*/")):
+        params = load_params(folder / "params.yaml")
+        if load_predictions(path, params.profile):
+            assert params.seeds == registered[: len(params.seeds)]
+            shares.append(len(params.seeds) / len(registered))
+    assert max(shares) == 1
 
 
 @pytest.mark.parametrize("command", [["data"], ["arm", "MTL"], ["tables"], ["check"]])
