@@ -197,6 +197,6 @@ def _describe(problem: Any) -> str:
     """Return key, message and value of a problem; no value where it may hold a key or password."""
     name = ".".join(str(part) for part in problem["loc"]) or "(whole file)"
     value, unknown = problem["input"], problem["type"] == "extra_forbidden"
-    private = unknown or "servers" in problem["loc"]
+    private = unknown or "judge_server" in problem["loc"]
     hidden = isinstance(value, Mapping) or (private and not isinstance(value, int | float))
     return f"{name}: {problem['msg']}" + ("" if hidden else f" (given: {str(value)[:80]})")

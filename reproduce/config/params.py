@@ -334,7 +334,7 @@ class CrossEncoderTraining(Strict):
 class LLMJudgeSettings(Strict):
     """An LLM judge that rates from 1 to 10 how well a response follows its instruction.
 
-    `servers.judge` says where it is and how it is asked.
+    `judge_server` says where it is and how it is asked.
 
     Attributes:
         model: the server's name of the model; as exact a version as it knows.
@@ -444,12 +444,6 @@ class JudgeServer(Strict):
         return self
 
 
-class Servers(Strict):
-    """The servers that a profile asks, if it asks any."""
-
-    judge: JudgeServer | None = None
-
-
 # ---- statistics, hardware, and the whole file
 
 
@@ -523,7 +517,7 @@ class Params(Strict):
     statistics: Statistics
     hardware: Hardware
     captions: dict[str, str] = Field(default={})
-    servers: Servers = Servers()
+    judge_server: JudgeServer | None = None
 
     @property
     def for_gpus(self) -> bool:
@@ -583,8 +577,8 @@ class Params(Strict):
 
     @model_validator(mode="after")
     def _judge_and_server(self) -> "Params":
-        if (self.judging.llm_judge is None) != (self.servers.judge is None):
-            raise ValueError("set both servers.judge and judging.llm_judge, or neither")
+        if (self.judging.llm_judge is None) != (self.judge_server is None):
+            raise ValueError("set both judge_server and judging.llm_judge, or neither")
         return self
 
     @model_validator(mode="after")

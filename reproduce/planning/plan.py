@@ -320,7 +320,7 @@ def plan(
     batches = GENERATION_BANDWIDTH / generation
     generation_speed = generation_speed or batches * params.generation.batch_size
     generators = hardware.devices if hardware.vllm else 1
-    judge = params.servers.judge
+    judge = params.judge_server
     rating_speed = (judge.concurrency if judge else 1) / rating_seconds
     new_tokens = frame["responses"] * params.generation.max_new_tokens
     # Judging without an entailment model takes no time to speak of.
@@ -341,7 +341,7 @@ def plan(
         f"{plural(generators, 'GPU')}{'' if hardware.vllm else ' (all with `hardware.vllm`)'}\n"
         f"  - judging: {judgement_speed:g} entailment judgements/s per GPU (`--judgement-speed`), "
         f"all GPUs; {rating_seconds:g} s per rating of the LLM judge (`--rating-seconds`), "
-        f"{judge.concurrency if judge else 0} at a time (servers.judge.concurrency)\n"
+        f"{judge.concurrency if judge else 0} at a time (judge_server.concurrency)\n"
         f"  - loading and saving: {MINUTES_PER_SEED:g} minutes per stage and seed"
     )
     timings = {} if params.for_gpus else read_timings(study.folder)

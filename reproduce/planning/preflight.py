@@ -45,7 +45,7 @@ def preflight(
     study = load_study()
     params = study.params
     use_one_gpu(params)
-    key = os.environ.get(params.servers.judge.key, "") if params.servers.judge else ""
+    key = os.environ.get(params.judge_server.key, "") if params.judge_server else ""
     if not run_checks(checks_of(study, params, nodes, steps), key):
         raise typer.Exit(1)
 
@@ -152,9 +152,9 @@ def check_deepspeed(params: Params, source: str) -> str:
 
 def check_llm_judge(params: Params, ratings: int) -> str:
     """Raise CheckError for a budget that is too small, or a server that lacks the model."""
-    server, settings = params.servers.judge, params.judging.llm_judge
+    server, settings = params.judge_server, params.judging.llm_judge
     assert server and settings
-    text = f"{ratings:,} ratings of servers.judge.budget {server.budget:,}"
+    text = f"{ratings:,} ratings of judge_server.budget {server.budget:,}"
     _require(ratings <= server.budget, text)
     client = make_client(server).with_options(timeout=TIMEOUT, max_retries=0)
     models = [model.id for model in client.models.list()]

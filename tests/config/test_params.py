@@ -91,8 +91,8 @@ WRONG: list[tuple[list[Patch], list[str]]] = [
     ([("base.training", GONE)], ["base", "'training' goes with 'tiny'"]),
     ([("training.micro_batch_size", 5)], ["training", "16", "5"]),
     ([("training.micro_batch_size", 32)], ["training", "32"]),
-    ([LLM_JUDGE], ["servers.judge", "judging.llm_judge"]),
-    ([("servers", {"judge": {"url": "http://here/v1", "budget": 1}})], ["judging.llm_judge"]),
+    ([LLM_JUDGE], ["judge_server", "judging.llm_judge"]),
+    ([("judge_server", {"url": "http://here/v1", "budget": 1})], ["judging.llm_judge"]),
     ([("training.max_length", 512)], ["training.max_length: 512", "256 positions"]),
     ([("training.max_length", 217)], ["training.max_length", "217", "40", "256"]),
     ([("data.world", GONE), ("data.sets", {"a/b": TEXT_SET})], ["data.sets.a/b"]),
@@ -138,9 +138,9 @@ def test_wrong_parameters_are_rejected(
 
 @pytest.mark.parametrize("url", ["http://me:secret@here/v1", "http://here/v1?key=secret"])
 def test_a_secret_in_an_address_is_rejected_and_not_repeated(folder: Path, url: str) -> None:
-    change(folder / "params.yaml", LLM_JUDGE, ("servers", {"judge": {"url": url, "budget": 1}}))
+    change(folder / "params.yaml", LLM_JUDGE, ("judge_server", {"url": url, "budget": 1}))
     message = config_error(load_params)
-    assert "servers.judge" in message and "secret" not in message
+    assert "judge_server" in message and "secret" not in message
 
 
 def test_all_problems_are_named_at_once(folder: Path) -> None:
@@ -282,7 +282,7 @@ def test_a_missing_key_is_one_message(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     server = {"url": "http://localhost:1/v1", "key": "NO_SUCH_KEY", "budget": 1}
-    change(folder / "params.yaml", LLM_JUDGE, ("servers", {"judge": server}))
+    change(folder / "params.yaml", LLM_JUDGE, ("judge_server", server))
     monkeypatch.delenv("NO_SUCH_KEY", raising=False)
     monkeypatch.setattr(sys, "argv", ["reproduce", "check"])
     with pytest.raises(SystemExit) as stopped:

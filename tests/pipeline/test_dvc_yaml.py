@@ -92,7 +92,7 @@ def test_every_parameter_that_decides_a_number_is_tracked() -> None:
     for param in (param for body in STAGES.values() for param in body.get("params", [])):
         tracked |= set(param.get("params.yaml", [])) if isinstance(param, dict) else {param}
     paths = {"profile", "package", "lock", "claims", "predictions"}
-    assert tracked - paths == set(Params.model_fields) - paths - {"servers", "workers"}
+    assert tracked - paths == set(Params.model_fields) - paths - {"judge_server", "workers"}
 
 
 def test_tables_and_tracking_never_depend_on_weights() -> None:

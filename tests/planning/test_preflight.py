@@ -58,7 +58,7 @@ def server() -> Iterator[str]:
 
 def judged(server: str, model: str = "judge") -> Params:
     judge = {"url": f"{server}/v1", "key": "JUDGE_KEY", "budget": 100}
-    return nano_params(judging__llm_judge={"model": model}, servers={"judge": judge})
+    return nano_params(judging__llm_judge={"model": model}, judge_server=judge)
 
 
 def test_a_check_that_breaks_is_a_line_and_ends_no_other(
