@@ -58,7 +58,7 @@ from reproduce.training.preference import SHARED
 from reproduce.training.sampler import Batches, num_steps
 from reproduce.training.trainer import pad_rows
 from reproduce.utils.files import UnusableFile, read_json, write_csv, write_json
-from reproduce.utils.hardware import environment, resolve_precision, use_one_gpu
+from reproduce.utils.hardware import environment, use_one_gpu
 from reproduce.utils.seeds import for_each_seed, named_seed, set_determinism
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -241,15 +241,15 @@ TRAINING: dict[str, Callable[[Task], float]] = {
 def measure_training(method: str, options: argparse.Namespace) -> Measurement:
     """Time the training of all seeds of an arm."""
     study = load_profile(options.profile)
-    changes = {name: getattr(options, name) for name in ("workers", "threads")}
-    changes = {name: value for name, value in changes.items() if value}
-    hardware = study.params.hardware.model_copy(update=changes)
+    threads = options.threads or study.params.hardware.threads
+    workers = options.workers or study.params.workers
+    hardware = study.params.hardware.model_copy(update={"threads": threads})
     study = replace(study, params=study.params.model_copy(update={"hardware": hardware}))
     if method.startswith("trl"):
         import trl.trainer.sft_trainer  # noqa: F401
     seeds = study.params.seeds
     with tempfile.TemporaryDirectory() as folder:
-        for_each_seed(partial(_train_seed, method, study, options, Path(folder)), seeds, hardware)
+        for_each_seed(partial(_train_seed, method, study, options, Path(folder)), seeds, workers)
         reports = [read_json(Path(folder) / f"{seed}.json") for seed in seeds]
     seconds = max(report["end"] for report in reports) - min(r["start"] for r in reports)
     real, padded = (sum(report[name] for report in reports) for name in ("real", "padded"))
@@ -257,7 +257,7 @@ def measure_training(method: str, options: argparse.Namespace) -> Measurement:
     numbers = {"padding_share": 1 - real / padded, "last_loss": loss,
                "cpu_seconds": sum(report["cpu_seconds"] for report in reports),
                "peak_memory_gib": max(report["peak_memory_gib"] for report in reports),
-               "processes": hardware.workers, "threads": hardware.threads}  # fmt: skip
+               "processes": workers, "threads": threads}  # fmt: skip
     return Measurement(seconds, real, numbers)
 
 
@@ -350,7 +350,7 @@ GENERATION: dict[str, dict[str, Any]] = {
 def measure_generation(method: str, options: argparse.Namespace) -> Measurement:
     """Time responses to the first prompts of each evaluation set: sampled, or greedy ones."""
     study = load_profile(options.profile)
-    params, threads = study.params, study.params.hardware.threads_single
+    params, threads = study.params, study.params.hardware.threads
     set_determinism(0, threads)
     folder = find_checkpoint(study.artifacts / "models" / options.arm, params.seeds[0])
     model, tokenizer = load_model(folder, params.hardware, half=True), load_tokenizer(folder)
@@ -390,7 +390,7 @@ def measure_judging(method: str, options: argparse.Namespace) -> Measurement:
     texts is a batch of its own without padding.
     """
     study = load_profile(options.profile)
-    params, threads = study.params, study.params.hardware.threads_single
+    params, threads = study.params, study.params.hardware.threads
     set_determinism(0, threads)
     sets = read_sets(study.artifacts / "data" / "evaluation").values()
     examples = {example.id: example for s in sets for example in s}
@@ -518,10 +518,10 @@ def provenance(command: str) -> dict[str, str]:
 
 
 def load_profile(folder: Path) -> Study:
-    """Return the study of a profile, with the precision of this machine."""
+    """Return the study of a profile; this process uses one GPU."""
     study = load_study(folder)
     use_one_gpu(study.params)
-    return replace(study, params=resolve_precision(study.params))
+    return study
 
 
 if __name__ == "__main__":

@@ -161,8 +161,7 @@ def run_part(part: Part, threads: int, folder: Path) -> dict[str, Any]:
             schedule="constant_with_warmup", warmup=0, weight_decay=0.0, max_length=2048,
         )  # fmt: skip
         hardware = Hardware(
-            workers=1, threads=threads, threads_single=threads, precision=part.precision,
-            gradient_checkpointing=part.recompute,
+            threads=threads, precision=part.precision, gradient_checkpointing=part.recompute,
             deepspeed=str(ROOT / "deepspeed" / "zero2.json") if part.zero else None,
         )  # fmt: skip
         task = bench.Task(

@@ -51,7 +51,7 @@ def run_arm(study: Study, name: str) -> None:
     """Write an arm's models and results, a folder per seed (`Study.model_dir`, `.results_dir`)."""
     for kind in ("models", "results"):
         shutil.rmtree(study.artifacts / kind / name, ignore_errors=True)
-    for_each_seed(partial(run_seed, study, name), study.params.seeds, study.params.hardware)
+    for_each_seed(partial(run_seed, study, name), study.params.seeds, study.params.workers)
     remove_checkpoints(name)
 
 

@@ -34,8 +34,7 @@ def check_model(folder: Path, params: Params, title: str) -> None:
         tokenizer = load_tokenizer(folder)
         model, report = AutoModelForCausalLM.from_pretrained(
             folder, dtype="auto", use_safetensors=True, trust_remote_code=False,
-            attn_implementation=params.hardware.attention_implementation, output_loading_info=True,
-            ignore_mismatched_sizes=True,
+            output_loading_info=True, ignore_mismatched_sizes=True,
         )  # fmt: skip
     except Exception as error:  # Every library has its own errors for files that are broken.
         message = " ".join(str(error).split())[:400]

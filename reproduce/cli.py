@@ -5,7 +5,6 @@ import os
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -16,7 +15,7 @@ from reproduce.planning.plan import plan
 from reproduce.planning.preflight import preflight
 from reproduce.study import Study, load_study
 from reproduce.utils.files import UserError
-from reproduce.utils.hardware import describe_precision, resolve_precision, use_one_gpu
+from reproduce.utils.hardware import use_one_gpu
 from reproduce.utils.stage_log import read_timings, stage, stage_order
 
 app = typer.Typer(
@@ -48,7 +47,7 @@ def running(name: str, arm: str | None = None) -> Iterator[Study]:
     used |= UNUSED if arm and study.arms[arm].dpo else set()  # TRL imports what is there.
     skip_imports(UNUSED - used)
     with stage(name, stage_order(study.arms)):
-        yield replace(study, params=resolve_precision(study.params))
+        yield study
 
 
 def skip_imports(libraries: Iterable[str]) -> None:
@@ -79,8 +78,6 @@ def check() -> None:
     )
     if seconds := sum(expected.seconds for expected in read_timings().values()):
         print(f"about {format_duration(seconds)} on the reference machine")
-    if precision := describe_precision(study.params):
-        print(precision)
     check_environment(study.folder / study.params.package)
     if not os.path.isfile(study.folder / study.params.lock):
         raise ConfigError(f"params.yaml: lock: there is no file {study.params.lock}")

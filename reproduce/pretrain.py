@@ -42,7 +42,7 @@ def pretrain(study: Study) -> None:
         assert params.base.training is not None
         rows = [encode_text(tokenizer, text, params.base.training.max_length) for text in texts]
         work = partial(pretrain_seed, study, tokenizer, rows)
-        for_each_seed(work, params.seeds, params.hardware)
+        for_each_seed(work, params.seeds, params.workers)
         remove_checkpoints(NAME)
         return
     model_dir = artifacts / "models" / NAME / "all-seeds"

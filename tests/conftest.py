@@ -81,7 +81,7 @@ def sharp_model(make_model: Callable[..., Any]) -> Any:
 
 @pytest.fixture(scope="session")
 def hardware() -> Hardware:
-    return Hardware(workers=1, threads=1, threads_single=1)
+    return Hardware(threads=1)
 
 
 @pytest.fixture(scope="session")

@@ -127,8 +127,9 @@ def test_a_stop_in_evaluation_costs_no_training(
     nano_study: Study, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """At scale evaluation takes longer than training, and a judge may run out of its budget."""
-    hardware = nano_study.params.hardware.model_copy(update={"workers": 1, "save_every": 2})
-    params = nano_study.params.model_copy(update={"seeds": [0], "hardware": hardware})
+    hardware = nano_study.params.hardware.model_copy(update={"save_every": 2})
+    changes = {"seeds": [0], "workers": 1, "hardware": hardware}
+    params = nano_study.params.model_copy(update=changes)
     study = replace(nano_study, params=params)
 
     def stopped(*_: Any) -> Any:

@@ -17,4 +17,4 @@ from reproduce.config.params import ENTAILMENT_METRICS, Base, Candidates, CrossE
 from reproduce.config.params import Data, Decoding, Generation, Hardware
 from reproduce.config.params import JudgeServer, Judging, Layout, LLMJudgeSettings, LoRA, Params
 from reproduce.config.params import PublishedBase, HubModel, RealData, Shape, Statistics
-from reproduce.config.params import TableName, TextSet, TinyModel, Training, Validation, WorldData
+from reproduce.config.params import TextSet, TinyModel, Training, Validation, WorldData

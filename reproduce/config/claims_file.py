@@ -1,14 +1,10 @@
 """The schemas of paper/claims.yaml (what the paper claims) and paper/predictions.yaml."""
 
-from datetime import date
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from reproduce.config.params import Strict, TableName
-
-Label = Literal["C", "S", "I"]
-"""How a fact is known: C from a primary source, S from a third party's summary, I inferred."""
+from reproduce.config.params import Strict
 
 
 class Pair(Strict):
@@ -22,12 +18,6 @@ class Pair(Strict):
     metric: Literal[
         "instruction", "faithfulness", "faithful_answer", "task", "both", "joint_success"
     ]
-
-    @model_validator(mode="after")
-    def _two_arms(self) -> "Pair":
-        if self.arm == self.against:
-            raise ValueError(f"'{self.arm}' is compared with itself")
-        return self
 
 
 class Difference(Pair):
@@ -77,44 +67,19 @@ class Prediction(Pair):
         return self
 
 
-class Change(Strict):
-    """A change of the predictions after their registration."""
-
-    date: date
-    reason: str
-
-
 class Predictions(Strict):
     """The whole predictions.yaml.
 
     Attributes:
         seeds: of the registered runs; pilots had others.
         rules: how the runs are made and decided.
-        changes: what was changed after the registration.
+        changes: what was changed after the registration; date and reason of each.
     """
 
     seeds: list[int]
     rules: list[str]
     predictions: dict[str, Prediction]
-    changes: list[Change] = Field(default=[])
-
-
-class Reported(Strict):
-    """A number that somebody reports as the paper's, with what it is said to measure."""
-
-    value: str
-    of: str
-    source: str
-    label: Label
-
-
-class Untested(Strict):
-    """A claim of the paper that nothing here decides, with the reason."""
-
-    claim: str
-    source: str
-    label: Label
-    reason: str
+    changes: list[dict[str, Any]] = Field(default=[])
 
 
 class Claim(Strict):
@@ -122,33 +87,25 @@ class Claim(Strict):
 
     Attributes:
         source: where the paper, or who else, says so.
-        tables: the tables that bear on it.
+        label: how it is known: C from a primary source, S from a third party's summary, I inferred.
         primary: every one of these differences gets a verdict that decides the claim.
         secondary: differences that are reported next to them.
         requires: differences without which the claim is not testable.
-        reported: the paper's numbers, as far as they are known.
+        reported: the paper's numbers, as far as they are known: value, of, source, label.
     """
 
     claim: str
     source: str
-    label: Label
-    tables: Annotated[list[TableName], Field(min_length=1)]
+    label: Literal["C", "S", "I"]
     primary: Annotated[list[Difference], Field(min_length=1)]
     secondary: list[Difference] = Field(default=[])
     requires: list[Difference] = Field(default=[])
-    reported: list[Reported] = Field(default=[])
+    reported: list[dict[str, str]] = Field(default=[])
 
     @property
     def differences(self) -> list[Difference]:
         """Return the primary differences, then the secondary ones."""
         return [*self.primary, *self.secondary]
-
-    @model_validator(mode="after")
-    def _each_once(self) -> "Claim":
-        keys = {(d.arm, d.against, d.metric) for d in self.differences}
-        if len(keys) < len(self.differences):
-            raise ValueError(f"'{self.claim}' names one difference twice")
-        return self
 
 
 class Claims(Strict):
@@ -156,17 +113,9 @@ class Claims(Strict):
 
     Attributes:
         minimum_effect: the smallest difference of interest, as a share of the metric's range.
-        context: tables that no claim depends on; they say how far the others can be trusted.
+        not_tested: claims that nothing here decides: claim, source, label, reason.
     """
 
     minimum_effect: Annotated[float, Field(gt=0, lt=1)]
     claims: Annotated[dict[str, Claim], Field(min_length=1)]
-    context: list[TableName] = Field(default=[])
-    not_tested: list[Untested] = Field(default=[])
-
-    @model_validator(mode="after")
-    def _distinct(self) -> "Claims":
-        names = [claim.claim for claim in self.claims.values()]
-        if duplicates := sorted({name for name in names if names.count(name) > 1}):
-            raise ValueError(f"claims: {duplicates[0]!r} is there twice")
-        return self
+    not_tested: list[dict[str, str]] = Field(default=[])

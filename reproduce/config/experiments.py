@@ -10,24 +10,15 @@ from reproduce.config.params import Count, Name, Params, Share, Strict, Training
 PRETRAINED = "pretrained"
 """What an arm starts from that starts from no other arm."""
 
-MARKS = set("–—‘’“”•…→←↔⇒−×≤≥≠≈∞")
-"""Characters of labels that are neither Latin, Greek nor Cyrillic."""
-
 Experiment = Literal["two-stage", "methods", "controls", "data-size", "clean data", "ablations"]
 
 
 class Weights(Strict):
-    """Weights of the three judges in the reward; at least one is positive."""
+    """Weights of the three judges in the reward."""
 
     task: Weight = 1.0
     faithfulness: Weight = 1.0
     instruction: Weight = 1.0
-
-    @model_validator(mode="after")
-    def _some_weight(self) -> "Weights":
-        if not (self.task or self.faithfulness or self.instruction):
-            raise ValueError("all three weights are 0")
-        return self
 
 
 class Selection(Strict):
@@ -136,9 +127,9 @@ class Experiments(Strict):
     """The whole experiments.yaml.
 
     Attributes:
-        arms: name -> arm, in the order of the report.
+        arms: name -> arm, in the order of the report; what an arm is made from is above it.
         sampled: the arms whose models sample candidates.
-        labels: name -> what a reader calls the arm; "{sets}" stands for its training data sets.
+        labels: name -> what a reader calls the arm.
     """
 
     arms: dict[Name, Arm]
@@ -149,46 +140,32 @@ class Experiments(Strict):
     def _a_label_each(self) -> "Experiments":
         if different := set(self.arms) ^ set(self.labels):
             raise ValueError(f"labels: '{min(different)}' has an arm or a label, but not both")
-        seen: dict[str, str] = {}
-        for name, label in self.labels.items():
-            if not label.strip():
-                raise ValueError(f"labels.{name}: is empty")
-            if odd := sorted({mark for mark in label if not (" " <= mark < "\u0530")} - MARKS):
-                raise ValueError(f"labels.{name}: figures cannot show {''.join(odd)!r}")
-            if "{sets}" not in label and seen.setdefault(label, name) != name:
-                raise ValueError(f"labels: {seen[label]} and {name} have the same: '{label}'")
+        labels = list(self.labels.values())
+        if len(set(labels)) < len(labels):
+            raise ValueError(f"labels: '{max(labels, key=labels.count)}' is there twice")
         return self
 
     @model_validator(mode="after")
-    def _known_starts(self) -> "Experiments":
+    def _made_from_arms_above(self) -> "Experiments":
         if PRETRAINED in self.arms:
             raise ValueError(f"arms: '{PRETRAINED}' is the base model; choose another name")
-        for name in self.arms:
-            path = [name]
-            while (start := self.arms[path[-1]].start) != PRETRAINED:
-                if start not in self.arms:
-                    raise ValueError(
-                        f"arms.{path[-1]}.start: '{start}' is neither '{PRETRAINED}' nor an arm"
-                    )
-                if start in path:
-                    raise ValueError(f"arms.{name}.start: circular: {' from '.join(path)}")
-                if not self.arms[start].has_model:
-                    raise ValueError(
-                        f"arms.{path[-1]}.start: '{start}' trains nothing; use its start "
-                        f"'{self.arms[start].start}'"
-                    )
-                path.append(start)
-        return self
-
-    @model_validator(mode="after")
-    def _known_sources(self) -> "Experiments":
         for name in self.sampled:
             if name not in self.arms or not self.arms[name].trains:
                 raise ValueError(f"sampled: '{name}' is no arm that is trained")
+        above: list[str] = []
         for name, arm in self.arms.items():
-            known = self.sampled if arm.select else [n for n, a in self.arms.items() if a.has_model]
+            if arm.start not in (PRETRAINED, *above):
+                raise ValueError(
+                    f"arms.{name}.start: '{arm.start}' is neither '{PRETRAINED}' nor an arm above "
+                    "that has a model"
+                )
+            known = [other for other in above if other in self.sampled or not arm.select]
             if arm.made_from and arm.made_from not in known:
-                raise ValueError(f"arms.{name}.source: '{arm.source}': choose from {known}")
+                raise ValueError(
+                    f"arms.{name}.source: '{arm.source}': choose from the arms above: {known}"
+                )
+            if arm.has_model:
+                above.append(name)
         return self
 
 

@@ -8,7 +8,6 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TypeVar
 
-import yaml
 from pydantic import BaseModel, ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
@@ -39,8 +38,15 @@ def load_params(path: Path = Path("params.yaml")) -> Params:
     for key, name in files.items():
         if name is not None and not os.path.isfile(path.parent / name):
             raise ConfigError(f"{path}: {key}: there is no file {name}")
+    inputs = (path.parent / INPUTS).resolve()
     for place, (name, _) in _external(params).items():
-        _check_input(f"{path}: {place}: {name}", path.parent / name, path.parent / INPUTS)
+        folder = path.parent / name
+        is_inside = folder.is_dir() and folder.resolve().is_relative_to(inputs)
+        if not is_inside and (folder.is_dir() or is_input(name)):
+            raise ConfigError(
+                f"{path}: {place}: {name} must be a folder in {INPUTS}/ (not a link), where DVC "
+                "sees changes"
+            )
     return params
 
 
@@ -164,19 +170,6 @@ def _external(params: Params) -> dict[str, tuple[str, str | None]]:
     return named
 
 
-def _check_input(title: str, folder: Path, inputs: Path) -> None:
-    """Raise ConfigError for a folder that is missing, or whose changes DVC would not see."""
-    inside = Path(os.path.abspath(folder)).is_relative_to(os.path.abspath(inputs))
-    if inside and not os.path.isdir(folder):
-        raise ConfigError(f"{title}: there is no such folder")
-    if not inside and os.path.isdir(folder):
-        raise ConfigError(f"{title}: own data and models must be in {INPUTS}/, where DVC sees them")
-    # DVC does not follow links to folders.
-    for path in (folder, *folder.rglob("*")) if inside else ():
-        if path.is_symlink() and path.is_dir():
-            raise ConfigError(f"{title}: {path} is a link to a folder; copy it with `cp -rL`")
-
-
 def pin_command(place: str, name: str) -> str:
     """Return how to find the revision of what the parameter `place` takes from the Hub."""
     if "://" in name:
@@ -187,7 +180,8 @@ def pin_command(place: str, name: str) -> str:
 
 def _load(schema: type[T], path: Path) -> T:
     try:
-        return schema.model_validate(_read_yaml(path))
+        content = YAML(typ="safe").load(path.read_text(encoding="utf-8"))  # YAML 1.2, as DVC.
+        return schema.model_validate(content)
     except FileNotFoundError as error:
         raise ConfigError(f"{path}: missing; run this in the folder of a profile") from error
     except (OSError, UnicodeDecodeError) as error:
@@ -195,46 +189,14 @@ def _load(schema: type[T], path: Path) -> T:
     except ValidationError as error:
         lines = "\n".join(f"  {_describe(problem)}" for problem in error.errors())
         raise ConfigError(f"{path}: invalid configuration\n{lines}") from None
-    except (yaml.YAMLError, YAMLError, ValueError, RecursionError) as error:
+    except (YAMLError, ValueError, RecursionError) as error:
         raise ConfigError(f"{path}: not YAML: {error}") from error
-
-
-def _read_yaml(path: Path) -> Any:
-    """Return the content of a file that YAML 1.1 (PyYAML) and 1.2 (DVC) read alike."""
-    text = path.read_text(encoding="utf-8")
-    older, newer = yaml.safe_load(text), YAML(typ="safe").load(text)
-    if different := _difference(older, newer):
-        key, one, other = different
-        raise ConfigError(
-            f"{path}: {key}: YAML 1.1 reads {one!r} and YAML 1.2, which DVC uses, {other!r}; "
-            "write a number with point and sign (2.0e-4), without leading zeros or ':', and put "
-            "quotes around a text"
-        )
-    return newer
-
-
-def _difference(one: Any, other: Any, key: str = "") -> tuple[str, Any, Any] | None:
-    """Return the first place in which two values differ, and what each has there."""
-    if isinstance(one, Mapping) and isinstance(other, Mapping):
-        keys = list(one), list(other)
-        if list(map(repr, keys[0])) != list(map(repr, keys[1])):
-            differing = [
-                pair for pair in zip(*keys, strict=False) if repr(pair[0]) != repr(pair[1])
-            ]
-            return key or "(whole file)", *(differing or [keys])[0]
-        parts = [(f"{key}.{k}".strip("."), one[k], other[k]) for k in one]
-    elif isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
-        parts = [(f"{key}.{n}", *pair) for n, pair in enumerate(zip(one, other, strict=True))]
-    else:
-        return None if repr(one) == repr(other) else (key or "(whole file)", one, other)
-    found = (_difference(one, other, key) for key, one, other in parts)
-    return next((place for place in found if place), None)
 
 
 def _describe(problem: Any) -> str:
     """Return key, message and value of a problem; no value where it may hold a key or password."""
     name = ".".join(str(part) for part in problem["loc"]) or "(whole file)"
     value, unknown = problem["input"], problem["type"] == "extra_forbidden"
-    private = unknown or "servers" in problem["loc"]
+    private = unknown or "judge_server" in problem["loc"]
     hidden = isinstance(value, Mapping) or (private and not isinstance(value, int | float))
     return f"{name}: {problem['msg']}" + ("" if hidden else f" (given: {str(value)[:80]})")

@@ -6,7 +6,7 @@ Unknown and mistyped keys are errors. Lengths in words count what stands between
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Share = Annotated[float, Field(gt=0, le=1)]
 Count = Annotated[int, Field(ge=1, le=10**9)]
@@ -18,15 +18,6 @@ Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]*$", max_length=60)]
 """Also a name of a folder, a file and a stage. DVC takes a "." for the end of a key."""
 
 
-def _not_reserved(name: str) -> str:
-    if name in ("IF", "CD", "mean", "all"):
-        raise ValueError(f"'{name}' has another meaning in mixtures and tables")
-    return name
-
-
-SetName = Annotated[Name, AfterValidator(_not_reserved)]
-
-
 class Strict(BaseModel):
     """A block of parameters in which an unknown key is an error."""
 
@@ -35,14 +26,6 @@ class Strict(BaseModel):
 
 ENTAILMENT_METRICS = ("entailed", "summac")
 """Faithfulness metrics from -1 (contradicted) to 1; as faithfulness they are put on 0 to 1."""
-
-TableName = Literal[
-    "summary", "two-stage", "training-curve", "methods", "secondary-metrics", "data-size",
-    "ablations", "controls", "levels", "best-of", "memorised-errors", "outcomes",
-    "faithfulness-metrics", "instructions", "rewards", "datasets", "seeds", "diagnostics",
-    "judge-validation", "judges-on-responses", "trivial", "predictions", "claims",
-]  # fmt: skip
-"""The tables for readers, in the order of the report."""
 
 
 # ---- data
@@ -67,10 +50,7 @@ Layout = Literal[
     "alpaca", "dolly", "sharegpt", "self-instruct", "mrqa-nq", "cnn-dailymail", "ms-marco"
 ]
 """Row formats of public data sets that data.parsers reads."""
-COLUMNS = (
-    "prompt", "response", "messages", "context", "references", "instructions", "group"
-)  # fmt: skip
-"""What `TextSet.columns` may give another name."""
+Column = Literal["prompt", "response", "messages", "context", "references", "instructions", "group"]
 
 
 class TextSet(Strict):
@@ -84,13 +64,12 @@ class TextSet(Strict):
         files: split -> patterns of its files, where the repository declares no splits.
         kind: of own rows, which are recognised by their columns (data.parsers.own_row):
             "instruction", or with a context "extractive" (answers to questions) or "abstractive".
-        columns: column of own rows, of COLUMNS -> its name in the files.
+        columns: column of own rows -> its name in the files.
         layout: the format of a public data set, in place of `kind`.
         train: the split of the training examples; null for none.
         evaluation: the split of the evaluation examples; null for none. Where both name one
             split, its groups are divided.
         counts: how many examples are taken for "train" and "evaluation"; all by default.
-        rows: read at most so many rows of a split; null reads all.
         context_words: longest context; null sets no limit.
         response_words: longest reference response.
         prompt_bytes: longest prompt in UTF-8: an upper bound of its tokens where a tokenizer
@@ -104,12 +83,11 @@ class TextSet(Strict):
     config: str | None = None
     files: dict[str, str | list[str]] | None = None
     kind: Literal["instruction", "extractive", "abstractive"] | None = None
-    columns: dict[str, Annotated[str, Field(min_length=1)]] = Field(default={})
+    columns: dict[Column, Annotated[str, Field(min_length=1)]] = Field(default={})
     layout: Layout | None = None
     train: str | None = None
     evaluation: str | None = None
     counts: dict[Literal["train", "evaluation"], Count] = Field(default={})
-    rows: Count | None = None
     context_words: Count | None = None
     response_words: Count | None = None
     prompt_bytes: Count | None = None
@@ -119,17 +97,12 @@ class TextSet(Strict):
     def _splits(self) -> "TextSet":
         if self.train is None and self.evaluation is None:
             raise ValueError("name a split: 'train', 'evaluation' or both")
-        for part in self.counts:
-            if getattr(self, part) is None:
-                raise ValueError(f"counts.{part}: '{self.repo}' names no split for '{part}'")
         return self
 
     @model_validator(mode="after")
     def _one_format(self) -> "TextSet":
         if (self.kind is None) == (self.layout is None):
             raise ValueError("give 'kind' for own rows, or 'layout' for a public data set")
-        if unknown := sorted(set(self.columns) - set(COLUMNS)):
-            raise ValueError(f"columns: unknown {unknown}; allowed: {', '.join(COLUMNS)}")
         if self.columns and self.layout:
             raise ValueError("columns: a 'layout' has its own")
         return self
@@ -146,7 +119,7 @@ class Data(Strict):
     seed: Seed
     world: WorldData | None = None
     real: RealData | None = None
-    sets: dict[SetName, TextSet] | None = None
+    sets: dict[Name, TextSet] | None = None
     verifiable: bool = False
 
     @model_validator(mode="after")
@@ -230,15 +203,6 @@ class Training(Strict):
     _length = model_validator(mode="after")(_one_length)
 
     @model_validator(mode="after")
-    def _whole_batches(self) -> "Training":
-        if self.batch_size % self.micro_batch_size:
-            raise ValueError(
-                f"batch_size {self.batch_size} is no multiple of "
-                f"micro_batch_size {self.micro_batch_size}"
-            )
-        return self
-
-    @model_validator(mode="after")
     def _options_of_the_schedule(self) -> "Training":
         allowed = {"decay"} if self.schedule == "warmup_stable_decay" else set()
         for option in sorted(set(self.schedule_options) - allowed):
@@ -273,12 +237,6 @@ class TinyModel(Strict):
     layers: Count
     heads: Count
     max_positions: Count
-
-    @model_validator(mode="after")
-    def _whole_heads(self) -> "TinyModel":
-        if self.hidden_size % self.heads:
-            raise ValueError(f"hidden_size {self.hidden_size} is no multiple of heads {self.heads}")
-        return self
 
 
 class Shape(TinyModel):
@@ -376,7 +334,7 @@ class CrossEncoderTraining(Strict):
 class LLMJudgeSettings(Strict):
     """An LLM judge that rates from 1 to 10 how well a response follows its instruction.
 
-    `servers.judge` says where it is and how it is asked.
+    `judge_server` says where it is and how it is asked.
 
     Attributes:
         model: the server's name of the model; as exact a version as it knows.
@@ -453,12 +411,6 @@ class Validation(Strict):
     min_auc: Annotated[float, Field(ge=0.5, le=1)]
     seed: Seed
 
-    @model_validator(mode="after")
-    def _enough_trials(self) -> "Validation":
-        if self.min_trials > self.trials:
-            raise ValueError(f"min_trials: {self.min_trials} is more than trials {self.trials}")
-        return self
-
 
 class JudgeServer(Strict):
     """The server of the LLM judge. It decides no number, so no stage depends on it.
@@ -492,12 +444,6 @@ class JudgeServer(Strict):
         return self
 
 
-class Servers(Strict):
-    """The servers that a profile asks, if it asks any."""
-
-    judge: JudgeServer | None = None
-
-
 # ---- statistics, hardware, and the whole file
 
 
@@ -508,63 +454,38 @@ class Statistics(Strict):
 
 
 class Hardware(Strict):
-    """How many runs go side by side, and what computes them.
+    """What computes a run. Numbers may depend on it, so stages do.
 
     Attributes:
-        workers: seeds that run side by side.
-        threads: of each worker.
-        threads_single: of a step that runs by itself, such as training the entailment model.
+        threads: of each process.
         precision: of training (weights stay fp32 under "bf16", products are taken in bf16) and of
             generation. "bf16" is fast on GPUs and on CPUs with bf16 products, and several times
-            as slow as "fp32" on others; "auto" takes the faster one of the machine.
+            as slow as "fp32" on others.
         deepspeed: path of a DeepSpeed configuration, below the profile's folder; null trains
             without.
         launch: command before that of a training run, which starts `devices` processes of it
             ("torchrun --standalone --nproc_per_node 8 --no-python"), with variables of the
             environment filled in ("$HOST"); "" trains in this process.
         devices: processes that train together; they and accumulation share the effective batch.
-        attention: the attention implementation of transformers; "auto" takes sdpa where the model
-            has it, else eager.
         gradient_checkpointing: compute activations twice to hold them once.
         save_every: steps between checkpoints from which a stopped run resumes; null keeps none.
         vllm: the Python of an environment with vLLM, which then generates, on all `devices`, with
             variables of the environment filled in; null generates with our own loop, on one.
     """
 
-    workers: Count
     threads: Count
-    threads_single: Count
-    precision: Literal["fp32", "bf16", "auto"] = "fp32"
+    precision: Literal["fp32", "bf16"] = "fp32"
     deepspeed: str | None = None
     launch: str = ""
     devices: Count = 1
-    attention: Literal["auto", "sdpa", "eager", "flash_attention_2"] = "auto"
     gradient_checkpointing: bool = False
     save_every: Count | None = None
     vllm: str | None = None
 
-    @property
-    def attention_implementation(self) -> str | None:
-        """Return `attention` as transformers takes it."""
-        return None if self.attention == "auto" else self.attention
-
     @model_validator(mode="after")
-    def _one_at_a_time(self) -> "Hardware":
-        one_run = (("deepspeed", self.deepspeed), ("launch", self.launch), ("vllm", self.vllm))
-        for name, value in one_run:
-            if value and self.workers > 1:
-                raise ValueError(f"'{name}' takes all devices for one run: set 'workers' to 1")
+    def _launched(self) -> "Hardware":
         if self.devices > 1 and not self.launch:
             raise ValueError(f"'devices' is {self.devices}: give the 'launch' that starts them")
-        return self
-
-    @model_validator(mode="after")
-    def _possible_precision(self) -> "Hardware":
-        if self.precision == "auto" and (self.launch or self.deepspeed):
-            # The machine that starts the run need not be one of those that train.
-            raise ValueError("'precision' is auto: with 'launch' or 'deepspeed' say fp32 or bf16")
-        if self.attention == "flash_attention_2" and self.precision != "bf16":
-            raise ValueError("'attention' is flash_attention_2, which needs 'precision' bf16")
         return self
 
 
@@ -574,6 +495,7 @@ class Params(Strict):
     Attributes:
         package, lock, claims, predictions: paths, as seen from the profile's folder.
         seeds: what a run makes; tables take published seeds next to them.
+        workers: seeds that run side by side. It decides no number, so no stage depends on it.
         captions: remarks below tables, by their names.
     """
 
@@ -583,6 +505,7 @@ class Params(Strict):
     claims: str
     predictions: str
     seeds: Annotated[list[Seed], Field(min_length=1)]
+    workers: Count
     data: Data
     base: Base
     training: Training
@@ -593,8 +516,8 @@ class Params(Strict):
     validation: Validation
     statistics: Statistics
     hardware: Hardware
-    captions: dict[TableName, str] = Field(default={})
-    servers: Servers = Servers()
+    captions: dict[str, str] = Field(default={})
+    judge_server: JudgeServer | None = None
 
     @property
     def for_gpus(self) -> bool:
@@ -602,10 +525,15 @@ class Params(Strict):
         hardware = self.hardware
         return hardware.devices > 1 or bool(hardware.deepspeed or self.base.published)
 
-    def in_precision(self, precision: Literal["fp32", "bf16"]) -> "Params":
-        """Return the parameters with another `hardware.precision`."""
-        hardware = self.hardware.model_copy(update={"precision": precision})
-        return self.model_copy(update={"hardware": hardware})
+    @model_validator(mode="after")
+    def _one_run_on_all_devices(self) -> "Params":
+        for name in ("deepspeed", "launch", "vllm"):
+            if self.workers > 1 and getattr(self.hardware, name):
+                raise ValueError(
+                    f"workers: {self.workers}, but hardware.{name} takes all devices for one run; "
+                    "set 'workers' to 1"
+                )
+        return self
 
     @model_validator(mode="after")
     def _batches_for_all_devices(self) -> "Params":
@@ -649,8 +577,8 @@ class Params(Strict):
 
     @model_validator(mode="after")
     def _judge_and_server(self) -> "Params":
-        if (self.judging.llm_judge is None) != (self.servers.judge is None):
-            raise ValueError("set both servers.judge and judging.llm_judge, or neither")
+        if (self.judging.llm_judge is None) != (self.judge_server is None):
+            raise ValueError("set both judge_server and judging.llm_judge, or neither")
         return self
 
     @model_validator(mode="after")

@@ -257,8 +257,7 @@ def _local_files(settings: TextSet, part: Part) -> list[Path]:
 def set_rows(settings: TextSet, part: Part) -> Iterator[Row | ValueError]:
     """Yield the rows of a split as a stream; raise UnusableFile where they cannot be had."""
     if paths := _local_files(settings, part):
-        rows = itertools.chain.from_iterable(map(file_rows, paths))
-        yield from itertools.islice(rows, settings.rows)
+        yield from itertools.chain.from_iterable(map(file_rows, paths))
         return
     from datasets import load_dataset
 
@@ -275,7 +274,7 @@ def set_rows(settings: TextSet, part: Part) -> Iterator[Row | ValueError]:
         else:
             options |= {"data_files": files, "revision": revision}
             stream = load_dataset(repo, settings.config, **options)
-        yield from itertools.islice(stream, settings.rows)
+        yield from stream
     except Exception as error:
         raise hub_error(repo, revision, error) from error
 

@@ -10,9 +10,8 @@ from reproduce.schema import Example, Side
 def mix(sets: Mapping[str, list[Example]], shares: Mapping[str, float], seed: int) -> list[Example]:
     """Return a random share of each part, ordered by data set and id.
 
-    A part is a side ("IF", "CD", "both"), the n-th data set of a side by name ("IF/1") or a
-    data set. An example that two parts draw occurs once. Raises KeyError for a part that does
-    not exist.
+    A part is a side ("IF", "CD", "both") or a data set. An example that two parts draw occurs
+    once. Raises KeyError for a part that does not exist.
     """
     chosen: dict[str, Example] = {}
     sides = {name: examples[0].side for name, examples in sets.items()}
@@ -42,15 +41,6 @@ def with_flaws(examples: Sequence[Example], share: float, seed: int) -> list[Exa
 
 def data_sets_of(part: str, sides: Mapping[str, Side]) -> list[str]:
     """Return the data sets of a part of a mixture, given the side of each data set; see `mix`."""
-    side, slash, position = part.partition("/")
-    names = sorted(name for name in sides if sides[name] == side)
-    if part in sides:
-        return [part]
-    if not slash and names:
+    if names := sorted(name for name, side in sides.items() if part in (name, side)):
         return names
-    if position.isdecimal() and 1 <= int(position) <= len(names):
-        return [names[int(position) - 1]]
-    raise KeyError(
-        f"mixture: '{part}' is neither a side (IF, CD, both), nor a side and a position (IF/1), "
-        f"nor one of {sorted(sides)}"
-    )
+    raise KeyError(f"mixture: '{part}' is neither a side (IF, CD, both) nor one of {sorted(sides)}")

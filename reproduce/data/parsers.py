@@ -237,7 +237,7 @@ def own_row(settings: TextSet, dataset: str, row: Row, trains: bool = False) -> 
     A prompt with instructions needs a response only if it `trains`. Raises ValueError for an
     instruction that no checker knows.
     """
-    named = {name: row[column] for name, column in settings.columns.items() if column in row}
+    named: Row = {name: row[column] for name, column in settings.columns.items() if column in row}
     row = {**row, **named}
     instructions = _instructions(row)
     context = _own_text(row, "context")

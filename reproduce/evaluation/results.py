@@ -306,12 +306,11 @@ def load_results(study: Study, names: Iterable[str] | None = None) -> Results:
         ],
         columns=["example", "variant", *COLUMNS],
     ).merge(prompts, on="example")
-    labels: dict[str, str] = {}
+    labels = {name: study.labels[name] for name in arms}
     scores, training, losses = [], [], []
     for name, arm in arms.items():
         records = {seed: read_json(path / "record.json") for seed, path in folders[name].items()}
         first = records[seeds[0]]
-        labels[name] = study.labels[name].replace("{sets}", ", ".join(first["datasets"]))
         identity = {"experiment": arm.experiment, "arm": name, "label": labels[name]}
         scores.append(_read_scores(folders[name], prompts).assign(**identity))
         for seed, path in folders[name].items():

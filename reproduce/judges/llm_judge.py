@@ -47,7 +47,7 @@ def build_llm_judge(params: Params) -> "LLMJudge | None":
 
     Raises ConfigError if its prompt does not exist, EndpointError if its key is missing.
     """
-    settings, server = params.judging.llm_judge, params.servers.judge
+    settings, server = params.judging.llm_judge, params.judge_server
     return LLMJudge(settings, server, CACHE) if settings and server else None
 
 
@@ -94,7 +94,7 @@ class LLMJudge:
             needed = len(store) + len(missing)
             if needed > self.server.budget:
                 raise EndpointError(
-                    f"servers.judge.budget: {self.server.budget} ratings, of which {len(store)} "
+                    f"judge_server.budget: {self.server.budget} ratings, of which {len(store)} "
                     f"are used; {len(missing)} more are needed, so set it to {needed} or more"
                 )
 

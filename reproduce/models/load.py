@@ -58,7 +58,6 @@ def load_model(
     model = AutoModelForCausalLM.from_pretrained(
         folder,
         dtype=torch.bfloat16 if half and hardware.precision == "bf16" else torch.float32,
-        attn_implementation=hardware.attention_implementation,
         quantization_config=quantisation,
         use_safetensors=True,
         trust_remote_code=False,

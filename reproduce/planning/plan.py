@@ -25,7 +25,6 @@ from reproduce.study import load_study
 from reproduce.training.sampler import num_steps
 from reproduce.utils.files import read_json, write_text
 from reproduce.utils.formatting import plural
-from reproduce.utils.hardware import resolve_precision
 from reproduce.utils.stage_log import REPORTING, read_timings, sampling_stages, stage_order
 from reproduce.world.tasks import PROBES, SIDES
 
@@ -265,7 +264,7 @@ def plan_stages(params: Params, arms: Arms, size: ModelSize, nodes: int) -> "Dat
     trains = frame["steps"] > 0
     training, _ = training_memory(size, hardware, nodes)
     generation = generation_memory(size, params) * (frame["responses"] > 0)
-    side_by_side = frame["seeds"].clip(upper=hardware.workers)
+    side_by_side = frame["seeds"].clip(upper=params.workers)
     frame["memory"] = side_by_side * (training * trains).combine(generation, max)
     # DeepSpeed saves bf16 weights; a checkpoint has them twice, next to Adam's three in fp32.
     half = hardware.deepspeed is not None and hardware.precision == "bf16"
@@ -309,8 +308,8 @@ def plan(
     import pandas as pd
 
     study = load_study()
-    params = resolve_precision(study.params)
-    hardware, size = params.hardware, model_size(params.base, params.training.lora)
+    params, hardware = study.params, study.params.hardware
+    size = model_size(params.base, params.training.lora)
     frame = plan_stages(params, study.arms, size, nodes)
     gpu, host = training_memory(size, hardware, nodes)
     generation = generation_memory(size, params)
@@ -321,7 +320,7 @@ def plan(
     batches = GENERATION_BANDWIDTH / generation
     generation_speed = generation_speed or batches * params.generation.batch_size
     generators = hardware.devices if hardware.vllm else 1
-    judge = params.servers.judge
+    judge = params.judge_server
     rating_speed = (judge.concurrency if judge else 1) / rating_seconds
     new_tokens = frame["responses"] * params.generation.max_new_tokens
     # Judging without an entailment model takes no time to speak of.
@@ -342,7 +341,7 @@ def plan(
         f"{plural(generators, 'GPU')}{'' if hardware.vllm else ' (all with `hardware.vllm`)'}\n"
         f"  - judging: {judgement_speed:g} entailment judgements/s per GPU (`--judgement-speed`), "
         f"all GPUs; {rating_seconds:g} s per rating of the LLM judge (`--rating-seconds`), "
-        f"{judge.concurrency if judge else 0} at a time (servers.judge.concurrency)\n"
+        f"{judge.concurrency if judge else 0} at a time (judge_server.concurrency)\n"
         f"  - loading and saving: {MINUTES_PER_SEED:g} minutes per stage and seed"
     )
     timings = {} if params.for_gpus else read_timings(study.folder)

@@ -24,7 +24,7 @@ from reproduce.planning.plan import COPIES, GB, model_size, peak_disk, plan_stag
 from reproduce.schema import read_sets
 from reproduce.study import Study, load_study
 from reproduce.utils.files import UserError, read_json
-from reproduce.utils.hardware import resolve_precision, use_one_gpu
+from reproduce.utils.hardware import use_one_gpu
 from reproduce.utils.openai_client import make_client
 
 Check = Callable[[], str | None]
@@ -43,9 +43,9 @@ def preflight(
 ) -> None:
     """Check, line by line, that the study can run here; fails if any line does."""
     study = load_study()
-    use_one_gpu(study.params)
-    params = resolve_precision(study.params)
-    key = os.environ.get(params.servers.judge.key, "") if params.servers.judge else ""
+    params = study.params
+    use_one_gpu(params)
+    key = os.environ.get(params.judge_server.key, "") if params.judge_server else ""
     if not run_checks(checks_of(study, params, nodes, steps), key):
         raise typer.Exit(1)
 
@@ -152,9 +152,9 @@ def check_deepspeed(params: Params, source: str) -> str:
 
 def check_llm_judge(params: Params, ratings: int) -> str:
     """Raise CheckError for a budget that is too small, or a server that lacks the model."""
-    server, settings = params.servers.judge, params.judging.llm_judge
+    server, settings = params.judge_server, params.judging.llm_judge
     assert server and settings
-    text = f"{ratings:,} ratings of servers.judge.budget {server.budget:,}"
+    text = f"{ratings:,} ratings of judge_server.budget {server.budget:,}"
     _require(ratings <= server.budget, text)
     client = make_client(server).with_options(timeout=TIMEOUT, max_retries=0)
     models = [model.id for model in client.models.list()]

@@ -18,7 +18,7 @@ from reproduce.utils.stage_log import log_run
 def sample_candidates(study: Study, arm: str) -> None:
     """Write, per seed, prompts that the arm was trained on and the candidates of its model."""
     shutil.rmtree(study.artifacts / "candidates" / arm, ignore_errors=True)
-    for_each_seed(partial(_sample_seed, study, arm), study.params.seeds, study.params.hardware)
+    for_each_seed(partial(_sample_seed, study, arm), study.params.seeds, study.params.workers)
 
 
 def _sample_seed(study: Study, arm: str, seed: int) -> None:

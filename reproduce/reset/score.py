@@ -15,7 +15,7 @@ from reproduce.utils.stage_log import log_run
 def score_candidates(study: Study, arm: str) -> None:
     """Write, per seed, an arm's candidates with judgements, and the same of their references."""
     shutil.rmtree(study.artifacts / "scores" / arm, ignore_errors=True)
-    for_each_seed(partial(_score_seed, study, arm), study.params.seeds, study.params.hardware)
+    for_each_seed(partial(_score_seed, study, arm), study.params.seeds, study.params.workers)
 
 
 def _score_seed(study: Study, arm: str, seed: int) -> None:

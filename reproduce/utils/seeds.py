@@ -5,10 +5,6 @@ import multiprocessing
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from reproduce.config import Hardware
 
 
 def named_seed(*parts: object) -> int:
@@ -32,18 +28,18 @@ def set_determinism(seed: int, threads: int) -> None:
     disable_progress_bar()
 
 
-def for_each_seed(work: Callable[[int], None], seeds: Sequence[int], hardware: "Hardware") -> None:
-    """Call `work(seed)` for every seed, at most `hardware.workers` at a time.
+def for_each_seed(work: Callable[[int], None], seeds: Sequence[int], workers: int) -> None:
+    """Call `work(seed)` for every seed, at most `workers` at a time.
 
     Processes are forked, so what is imported before is imported once; with more workers than
     cores the operating system shares the cores out evenly. The first error is raised.
     """
     os.environ["TOKENIZERS_PARALLELISM"] = "false"  # Its threads would not survive a fork.
-    if hardware.workers == 1:
+    if workers == 1:
         for seed in seeds:
             work(seed)
         return
     context = multiprocessing.get_context("fork")
-    with ProcessPoolExecutor(hardware.workers, mp_context=context) as pool:
+    with ProcessPoolExecutor(workers, mp_context=context) as pool:
         for future in [pool.submit(work, seed) for seed in seeds]:
             future.result()

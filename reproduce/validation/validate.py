@@ -37,7 +37,7 @@ def make_judges(params: Params, artifacts: Path, training_sets: Sets, held_out_s
     Raises JudgeNotValid, and writes neither, if no faithfulness metric is valid.
     """
     build_llm_judge(params)  # A missing key is an error before the training.
-    set_determinism(named_seed("entailment"), params.hardware.threads_single)
+    set_determinism(named_seed("entailment"), params.hardware.threads)
     settings, target = params.validation, artifacts / "judges"
     with atomic_dir(target / "model") as model, atomic_dir(target / "validation") as validation:
         if params.judging.training:

@@ -33,9 +33,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (("arms.base.interpolation", 1), ["arms.base.interpolation", "less than 1"]),
         (("arms.MTL.steps", 0), ["arms.MTL.steps", "greater than"]),
         (("arms.MTL.flaws", 1.5), ["arms.MTL.flaws", "1"]),
-        (("arms.MTL.start", "base"), ["arms.MTL.start", "'base' trains nothing"]),
-        (("arms.MTL.start", "MTL"), ["arms.MTL.start", "circular"]),
-        (("arms.IF.start", "IF-CD"), ["start", "circular"]),
+        (("arms.MTL.start", "base"), ["arms.MTL.start", "'base'", "has a model"]),
+        (("arms.MTL.start", "MTL"), ["arms.MTL.start", "'MTL'", "above"]),
+        (("arms.IF.start", "IF-CD"), ["arms.IF.start", "'IF-CD'", "above"]),
         (("arms.MTL.num_intermediate_evals", -1), ["arms.MTL.num_intermediate_evals", "0"]),
         (("arms.MTL.experiment", "method"), ["arms.MTL.experiment", "methods"]),
         (("arms.ReSet.select.keep_fraction", 0), ["ReSet.select.keep_fraction", "greater than 0"]),
@@ -45,10 +45,6 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (("arms.ReSet.plain_text", True), ["arms.ReSet", "plain_text", "'mixture'"]),
         (("arms.ReSet.select.weights", {"task": -1}), ["weights.task", "0"]),
         (("arms.ReSet.select.weights", {"task": float("inf")}), ["weights.task"]),
-        (
-            ("arms.ReSet.select.weights", {"task": 0, "faithfulness": 0, "instruction": 0}),
-            ["ReSet.select.weights", "0"],
-        ),
         (("arms.ReSet.source", "data/training"), ["arms.ReSet", "'scores/ARM'"]),
         (("arms.ReSet.mixture", {"IF": 1}), ["arms.ReSet", "'mixture'", "'select'"]),
         (("arms.ReSet.source", "scores/IF"), ["arms.ReSet.source", "scores/IF", "['MTL']"]),
@@ -57,9 +53,6 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (("arms.ReSet.start", "MLT"), ["arms.ReSet.start", "'MLT'"]),
         (("labels.ReSet", GONE), ["labels", "'ReSet'"]),
         (("labels.ReSet", "MTL"), ["labels", "'MTL'"]),
-        (("labels.ReSet", "重置法 🙂"), ["labels.ReSet", "重", "🙂"]),
-        (("labels.ReSet", "Re\tSet"), ["labels.ReSet"]),
-        (("labels.ReSet", "ReSet\u202e"), ["labels.ReSet"]),
     ],
 )
 def test_wrong_arms_are_rejected(folder: Path, patch: Patch, parts: list[str]) -> None:
@@ -73,7 +66,7 @@ def test_wrong_arms_are_rejected(folder: Path, patch: Patch, parts: list[str]) -
     ("file", "patches", "parts"),
     [
         ("experiments.yaml", [("arms.MTL.mixture", {"IFF": 0.5})], ["arms.MTL", "'IFF'"]),
-        ("experiments.yaml", [("arms.MTL.mixture", {"IF/4": 1})], ["arms.MTL", "IF/4"]),
+        ("experiments.yaml", [("arms.MTL.mixture", {"IF/1": 1})], ["arms.MTL", "IF/1"]),
         (
             "experiments.yaml",
             [("arms.ReSet.select.candidates", 17)],
@@ -173,15 +166,7 @@ def test_an_arm_may_have_its_own_steps_and_flaws() -> None:
     assert (own.epochs, own.steps) == (None, 7)
 
 
-def test_arms_of_single_data_sets_are_labelled_by_them() -> None:
-    experiments = load_experiments(ROOT / "experiments.yaml")
-    for name, arm in experiments.arms.items():
-        if arm.experiment == "two-stage":
-            single = any("/" in part for part in arm.mixture or {})
-            assert ("{sets}" in experiments.labels[name]) == single
-
-
-@pytest.mark.parametrize("name", ["ReSet.v2", "Re Set", "a/b", "-a", "1e3", "7", "é", "", "a" * 61])
+@pytest.mark.parametrize("name", ["ReSet.v2", "Re Set", "a/b", "-a", "7", "é", "", "a" * 61])
 def test_names_that_dvc_cannot_address_are_rejected(folder: Path, name: str) -> None:
     content = yaml.safe_load((folder / "experiments.yaml").read_text())
     content["arms"][name] = content["arms"]["ReSet"]

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from support.profiles import GONE, ROOT, Patch, change, config_error, default_profile
 
 from reproduce.cli import main
@@ -71,12 +72,8 @@ WRONG: list[tuple[list[Patch], list[str]]] = [
         ["training", "schedule_options.decay", "at most 1"],
     ),
     ([("judging.training", JUDGE_TRAINING)], ["judging.training.seed", "0"]),
-    (
-        [("hardware.precision", "auto"), ("hardware.launch", "srun"), ("hardware.workers", 1)],
-        ["hardware", "precision", "fp32 or bf16"],
-    ),
-    ([("hardware.attention", "flash_attention_2")], ["hardware", "precision", "bf16"]),
-    ([("hardware.launch", "srun")], ["hardware", "launch", "workers"]),
+    ([("hardware.precision", "auto")], ["hardware.precision", "fp32", "bf16"]),
+    ([("hardware.launch", "srun")], ["workers: 3", "hardware.launch"]),
     ([("hardware.devices", 2)], ["hardware", "devices", "launch"]),
     ([("candidates.strategies.top-p.top_p", 0)], ["top-p.top_p", "greater than 0"]),
     ([("candidates.strategies.warm.temperature", 6)], ["warm.temperature", "5"]),
@@ -87,20 +84,17 @@ WRONG: list[tuple[list[Patch], list[str]]] = [
     ([("statistics.confidence", 1)], ["statistics.confidence", "less than 1"]),
     ([("judging.entailment", "nli")], ["judging.entailment", "symbolic"]),
     ([("judging.max_empty_share", 1.1)], ["judging.max_empty_share", "1"]),
-    ([("hardware.workers", 0)], ["hardware.workers", "1"]),
+    ([("workers", 0)], ["workers", "1"]),
     ([("data.real", {"sets": {}})], ["data", "exactly one of"]),
     ([("data.world", GONE)], ["data", "exactly one of"]),
     ([("base.imported", "smollm2")], ["base", "exactly one of"]),
     ([("base.training", GONE)], ["base", "'training' goes with 'tiny'"]),
-    ([("base.tiny.heads", 3)], ["base.tiny", "heads 3"]),
     ([("training.micro_batch_size", 5)], ["training", "16", "5"]),
     ([("training.micro_batch_size", 32)], ["training", "32"]),
-    ([LLM_JUDGE], ["servers.judge", "judging.llm_judge"]),
-    ([("servers", {"judge": {"url": "http://here/v1", "budget": 1}})], ["judging.llm_judge"]),
-    ([("validation.trials", 10)], ["validation", "min_trials", "20"]),
+    ([LLM_JUDGE], ["judge_server", "judging.llm_judge"]),
+    ([("judge_server", {"url": "http://here/v1", "budget": 1})], ["judging.llm_judge"]),
     ([("training.max_length", 512)], ["training.max_length: 512", "256 positions"]),
     ([("training.max_length", 217)], ["training.max_length", "217", "40", "256"]),
-    ([("data.world", GONE), ("data.sets", {"IF": TEXT_SET})], ["data.sets.IF"]),
     ([("data.world", GONE), ("data.sets", {"a/b": TEXT_SET})], ["data.sets.a/b"]),
     (
         [("data.world", GONE), ("data.sets", {"a": {**TEXT_SET, "kind": "instruction"}})],
@@ -112,7 +106,7 @@ WRONG: list[tuple[list[Patch], list[str]]] = [
     ),
     (
         [("data.world", GONE), ("data.sets", {"a": {**OWN_SET, "columns": {"answer": "x"}}})],
-        ["data.sets.a", "columns", "'answer'", "response"],
+        ["data.sets.a.columns.answer", "'response'"],
     ),
     ([("training.lora", {"rank": 0, "alpha": 1})], ["training.lora.rank"]),
     ([("training.lora", {"rank": 8})], ["training.lora.alpha"]),
@@ -126,7 +120,7 @@ WRONG: list[tuple[list[Patch], list[str]]] = [
     ([("seeds", [1, 2, 1])], ["seeds", "[1, 2, 1]"]),
     ([("seeds", [])], ["seeds", "at least 1"]),
     (
-        [("hardware.deepspeed", "no.json"), ("hardware.workers", 1)],
+        [("hardware.deepspeed", "no.json"), ("workers", 1)],
         ["hardware.deepspeed", "no.json"],
     ),
 ]
@@ -144,9 +138,9 @@ def test_wrong_parameters_are_rejected(
 
 @pytest.mark.parametrize("url", ["http://me:secret@here/v1", "http://here/v1?key=secret"])
 def test_a_secret_in_an_address_is_rejected_and_not_repeated(folder: Path, url: str) -> None:
-    change(folder / "params.yaml", LLM_JUDGE, ("servers", {"judge": {"url": url, "budget": 1}}))
+    change(folder / "params.yaml", LLM_JUDGE, ("judge_server", {"url": url, "budget": 1}))
     message = config_error(load_params)
-    assert "servers.judge" in message and "secret" not in message
+    assert "judge_server" in message and "secret" not in message
 
 
 def test_all_problems_are_named_at_once(folder: Path) -> None:
@@ -155,51 +149,21 @@ def test_all_problems_are_named_at_once(folder: Path) -> None:
     assert all(name in message for name in ("colour", "data.world.people", "seeds"))
 
 
-@pytest.mark.parametrize("content", ["", "- 1\n", "a: [", "a: 1\na: b: 2\n"])
+@pytest.mark.parametrize("content", ["", "- 1\n", "a: [", "a: 1\na: b: 2\n", "a: 1\na: 2\n"])
 def test_a_file_of_another_form_is_rejected_by_name(folder: Path, content: str) -> None:
     (folder / "params.yaml").write_text(content)
     assert "params.yaml" in config_error(load_params)
 
 
-@pytest.mark.parametrize(
-    ("old", "new", "parts"),
-    [
-        ("learning_rate: 5.0e-4", "learning_rate: 5e-4", ["continuation.learning_rate", "2.0e-4"]),
-        ("max_new_tokens: 40", "max_new_tokens: 1:30", ["generation.max_new_tokens", "90", "1:30"]),
-        ("max_new_tokens: 40", "max_new_tokens: 0_40", ["generation.max_new_tokens"]),
-        ("seeds: [10, 11, 12]", "seeds: [010, 1]", ["seeds.0", "8", "10"]),
-        ("seeds: [10, 11, 12]", "seeds: [0, 1]\nseeds: [2]", ["seeds", "duplicate"]),
-        ("profile: tiny", "profile: yes", ["profile", "True", "'yes'"]),
-        ("  top-p:", "  off:", ["candidates.strategies", "False", "'off'"]),
-        ("  top-p:", "  1e3:", ["candidates.strategies", "1000.0"]),
-        ("captions: {}", "captions: {on: x}", ["captions", "True"]),
-    ],
-)
-def test_what_yaml_1_1_and_1_2_read_differently_is_rejected(
-    folder: Path, old: str, new: str, parts: list[str]
-) -> None:
-    path = folder / "params.yaml"
-    text = path.read_text()
-    assert old in text
-    path.write_text(text.replace(old, new, 1))
-    message = config_error(load_params)
-    assert "params.yaml" in message and not [part for part in parts if part not in message]
-
-
 def test_own_folders_must_be_where_dvc_sees_them(folder: Path) -> None:
     (folder / "models" / "mine").mkdir(parents=True)
     (folder / "inputs").mkdir()
-    for name, part in (("models/mine", "must be in inputs/"), ("inputs/mine", "no such folder"),
-                       ("inputs/../models/mine", "must be in inputs/")):  # fmt: skip
+    (folder / "inputs" / "link").symlink_to(folder / "models" / "mine")
+    for name in ("models/mine", "inputs/mine", "inputs/../models/mine", "inputs/link"):
         change(folder / "params.yaml", ("base", {"published": {"model": name}}))
-        message = config_error(load_params)
-        assert "base.published" in message and name in message and part in message
-    (folder / "inputs" / "mine").symlink_to(folder / "models" / "mine")
-    change(folder / "params.yaml", ("base", {"published": {"model": "inputs/mine"}}))
-    assert "link to a folder" in config_error(load_params)
-    (folder / "inputs" / "mine").unlink()
+        assert f"base.published: {name} must be a folder in inputs/" in config_error(load_params)
     (folder / "inputs" / "mine").mkdir()
-    (folder / "inputs" / "mine" / "weights").symlink_to(folder / "params.yaml")  # A file may be.
+    change(folder / "params.yaml", ("base", {"published": {"model": "inputs/mine"}}))
     assert load_params().base.published
 
 
@@ -209,7 +173,7 @@ def test_a_missing_file_is_rejected_by_name(tmp_path: Path) -> None:
 
 
 def test_deepspeed_files_are_looked_for_in_the_profile(folder: Path) -> None:
-    change(folder / "params.yaml", ("hardware.deepspeed", "zero.json"), ("hardware.workers", 1))
+    change(folder / "params.yaml", ("hardware.deepspeed", "zero.json"), ("workers", 1))
     (folder / "zero.json").write_text("{}")
     (folder / "other").mkdir()
     assert load_params(folder / "params.yaml").hardware.deepspeed == "zero.json"
@@ -222,14 +186,9 @@ def test_deepspeed_files_are_looked_for_in_the_profile(folder: Path) -> None:
                                  "direction": "above 0"}]), "metric"),
         (("claims.C4.primary", [{"arm": "ReSet-T", "against": "MTL", "metric": "both",
                                  "direction": "above 0"}]), "ReSet-T"),
-        (("claims.C4.primary", [{"arm": "MTL", "against": "MTL", "metric": "both",
-                                 "direction": "above 0"}]), "MTL"),
-        (("claims.C4.primary", 2 * [{"arm": "ReSet", "against": "MTL", "metric": "both",
-                                     "direction": "above 0"}]), "ReSet beats MTL"),
-        (("claims.C4.claim", "IF tuning lowers faithfulness"), "IF tuning lowers faithfulness"),
         (("claims.C4.label", "X"), "label"),
         (("minimum_effect", 0), "minimum_effect"),
-        (("context", ["judgs"]), "context"),
+        (("context", []), "context"),
     ],
 )  # fmt: skip
 def test_a_claim_that_cannot_be_decided_is_rejected(folder: Path, patch: Patch, part: str) -> None:
@@ -262,7 +221,6 @@ PREDICTION = {"statement": "s", "profiles": ["tiny"], "arm": "ReSet", "against":
         ({"refuted_below": -0.1}, "refutes"),
         ({"expected": [0]}, "expected"),
         ({"metric": "bleu"}, "metric"),
-        ({"against": "ReSet"}, "itself"),
     ],
 )
 def test_a_prediction_that_cannot_be_refuted_is_rejected(
@@ -274,6 +232,18 @@ def test_a_prediction_that_cannot_be_refuted_is_rejected(
     change(path, ("predictions.P2", {**PREDICTION, **changes}))
     message = config_error(lambda: load_predictions(path, "tiny"))
     assert "predictions.P2" in message and part in message
+
+
+def test_profiles_with_predictions_have_the_registered_seeds() -> None:
+    path = ROOT / "paper" / "predictions.yaml"
+    registered = yaml.safe_load(path.read_text(encoding="utf-8"))["seeds"]
+    shares = []
+    for folder in (ROOT, *ROOT.glob("profiles/*/")):
+        params = load_params(folder / "params.yaml")
+        if load_predictions(path, params.profile):
+            assert params.seeds == registered[: len(params.seeds)]
+            shares.append(len(params.seeds) / len(registered))
+    assert max(shares) == 1
 
 
 @pytest.mark.parametrize("command", [["data"], ["arm", "MTL"], ["tables"], ["check"]])
@@ -312,7 +282,7 @@ def test_a_missing_key_is_one_message(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     server = {"url": "http://localhost:1/v1", "key": "NO_SUCH_KEY", "budget": 1}
-    change(folder / "params.yaml", LLM_JUDGE, ("servers", {"judge": server}))
+    change(folder / "params.yaml", LLM_JUDGE, ("judge_server", server))
     monkeypatch.delenv("NO_SUCH_KEY", raising=False)
     monkeypatch.setattr(sys, "argv", ["reproduce", "check"])
     with pytest.raises(SystemExit) as stopped:

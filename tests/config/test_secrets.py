@@ -26,8 +26,8 @@ def test_a_rejected_parameter_is_named_without_a_secret(
     server: dict[str, Any], parameter: str | None, tmp_path: Path
 ) -> None:
     path = default_profile(tmp_path) / "params.yaml"
-    change(path, ("judging.llm_judge", {"model": "judge"}), ("servers", {"judge": server}))
+    change(path, ("judging.llm_judge", {"model": "judge"}), ("judge_server", server))
     if parameter:
         change(path, (parameter, "sk-secret"))
     message = config_error(lambda: load_params(path))
-    assert (parameter or "servers.judge") in message and "secret" not in message
+    assert (parameter or "judge_server") in message and "secret" not in message

@@ -26,13 +26,10 @@ SETS = {
         ({"IF": 0.5}, {"b-list": 20, "a-story": 10, "c-bio": 5}),
         ({"CD": 0.5}, {"qa": 15, "digest": 4}),
         ({"IF": 0.1, "CD": 1}, {"b-list": 4, "a-story": 2, "c-bio": 1, "qa": 30, "digest": 8}),
-        ({"IF/1": 1}, {"a-story": 20}),
         ({"both": 0.5}, {"joint": 6}),
-        ({"both/1": 1, "CD/1": 0.5}, {"joint": 12, "digest": 4}),
-        ({"IF/2": 0.25}, {"b-list": 10}),
-        ({"CD/2": 0.1, "IF/1": 0.1}, {"qa": 3, "a-story": 2}),
+        ({"qa": 0.1, "a-story": 0.1}, {"qa": 3, "a-story": 2}),
         ({"qa": 0.9}, {"qa": 27}),
-        ({"IF/1": 1, "a-story": 0.5}, {"a-story": 20}),
+        ({"IF": 1, "a-story": 0.5}, {"b-list": 40, "a-story": 20, "c-bio": 10}),
         ({}, {}),
     ],
 )
@@ -43,9 +40,7 @@ def test_shares(shares: dict[str, float], expected: dict[str, int]) -> None:
     assert len({e.id for e in examples}) == len(examples)
 
 
-@pytest.mark.parametrize(
-    "part", ["if", "XX", "IF/0", "IF/4", "CD/3", "IF/", "IF/x", "XX/1", "", "IF/-1", "both/2"]
-)
+@pytest.mark.parametrize("part", ["if", "XX", "IF/1", ""])
 def test_an_unknown_part_is_named(part: str) -> None:
     with pytest.raises(KeyError) as raised:
         mix(SETS, {"CD": 1, part: 1}, 0)
@@ -61,7 +56,7 @@ def test_the_seed_decides_which_and_every_position_is_drawn_equally_often() -> N
 
 def test_the_order_of_sets_and_of_shares_does_not_matter() -> None:
     backwards = dict(reversed(SETS.items()))
-    shares = {"IF/1": 0.5, "CD": 0.3, "b-list": 0.2}
+    shares = {"a-story": 0.5, "CD": 0.3, "b-list": 0.2}
     examples = mix(SETS, shares, 4)
     assert examples == mix(backwards, dict(reversed(shares.items())), 4)
     assert examples == sorted(examples, key=lambda e: (e.dataset, e.id))

@@ -34,11 +34,10 @@ def small_params(hub: Path, vocabulary: int, judge: str) -> Params:
     params["training"] |= {"batch_size": 8, "micro_batch_size": 2, "max_length": 160, "steps": 6}
     params["generation"] = {"max_new_tokens": 8, "batch_size": 64}
     params["judging"]["max_empty_share"] = 1.0  # Nothing is learnt here.
-    params["servers"]["judge"]["url"] = judge
+    params["judge_server"]["url"] = judge
     hardware = params["hardware"]
     params["hardware"] |= {
-        "threads": 1, "threads_single": 1, "launch": TORCHRUN, "devices": 2, "save_every": 2,
-        "vllm": None,
+        "threads": 1, "launch": TORCHRUN, "devices": 2, "save_every": 2, "vllm": None,
         "deepspeed": str((PROFILE / hardware["deepspeed"]).resolve()),
     }  # fmt: skip
     return Params.model_validate(params)

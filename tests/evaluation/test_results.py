@@ -139,10 +139,6 @@ def test_an_invalid_metric_is_not_used_for_claims(partial_study: Study) -> None:
     assert load_results(partial_study).datasets(FAITHFULNESS) == ["answers-b", "digests"]
 
 
-def test_a_label_names_the_data_sets_of_training(results: Results) -> None:
-    assert results.labels["CD-IF23"] == "CD → orders-b, orders-c"
-
-
 def test_what_tables_need_of_the_arms_is_named(tmp_path) -> None:
     arms = dict(synthetic_study(tmp_path).arms)
     check_comparable(arms)

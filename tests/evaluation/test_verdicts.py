@@ -81,9 +81,9 @@ def test_a_claim_names_its_judges_and_the_score_of_the_base_model(table) -> None
 
 def claim(**parts: list[Difference]) -> Claims:
     primary = [difference("CD-IF", "CD", "below 0")]
-    content = {"claim": "c", "source": "abstract", "label": "C", "tables": ["methods"]}
+    content = {"claim": "c", "source": "abstract", "label": "C"}
     tested = Claim.model_validate({**content, "primary": primary, **parts})
-    return Claims.model_validate({"minimum_effect": 0.05, "claims": {"C1": tested}, "context": []})
+    return Claims.model_validate({"minimum_effect": 0.05, "claims": {"C1": tested}})
 
 
 def difference(arm: str, against: str, direction: str) -> Difference:

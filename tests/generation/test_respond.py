@@ -39,7 +39,7 @@ def with_vllm(tmp_path: Path, devices: int = 1, body: str = "") -> Params:
     stand_in = f"PYTHONPATH={SUPPORT / 'vllm_stand_in'} exec {sys.executable}"
     program.write_text(f'#!/bin/sh\n{body or stand_in} "$@"\n')
     program.chmod(0o755)
-    params = nano_params(hardware__workers=1)
+    params = nano_params(workers=1)
     changes = {"vllm": str(program), "devices": devices, "launch": "torchrun"}
     hardware = params.hardware.model_copy(update=changes)
     return params.model_copy(update={"hardware": hardware})

@@ -199,7 +199,7 @@ def test_a_budget_that_is_too_small_is_an_error_before_anything_is_sent(tmp_path
     with running(say("[[4]]")) as server:
         judge(server, tmp_path, budget=6)(pairs(1, 2, 3))
         judge(server, tmp_path, budget=6)(pairs(1, 2, 3, 4, 5, 6))  # For all calls together.
-        with pytest.raises(EndpointError, match=r"servers\.judge\.budget.*10"):
+        with pytest.raises(EndpointError, match=r"judge_server\.budget.*10"):
             judge(server, tmp_path, budget=9)(pairs(*range(1, 11)))
         assert judge(server, tmp_path, budget=6)(pairs(1, 6)) == [4.0, 4.0]
     assert len(server.bodies) == 6

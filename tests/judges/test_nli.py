@@ -98,7 +98,7 @@ def test_training_learns_to_tell_labels_apart(tmp_path: Path) -> None:
         for _ in range(32)
     ]
     settings = CrossEncoderTraining(epochs=12, batch_size=8, learning_rate=3e-3, pairs=96, seed=0)
-    hardware = Hardware(workers=1, threads=1, threads_single=1)
+    hardware = Hardware(threads=1)
     start, target = write_classifier(tmp_path / "start", spread=0.05), tmp_path / "trained"
     losses = train_cross_encoder(start, rows, settings, hardware, target)
     assert losses[-1]["loss"] < 0.7 < math.log(3)

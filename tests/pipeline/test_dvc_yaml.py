@@ -86,13 +86,13 @@ def test_a_stage_names_no_code_that_it_does_not_import(stage: str) -> None:
     assert idle == [] and all(dep.exists() for dep in declared(stage))
 
 
-def test_every_block_of_parameters_is_tracked_except_that_of_servers() -> None:
-    """A larger budget of a judge makes nothing stale; whatever decides a number does."""
+def test_every_parameter_that_decides_a_number_is_tracked() -> None:
+    """More seeds at a time or a larger budget of a judge make nothing stale."""
     tracked: set[str] = set()
     for param in (param for body in STAGES.values() for param in body.get("params", [])):
         tracked |= set(param.get("params.yaml", [])) if isinstance(param, dict) else {param}
     paths = {"profile", "package", "lock", "claims", "predictions"}
-    assert tracked - paths == set(Params.model_fields) - paths - {"servers"}
+    assert tracked - paths == set(Params.model_fields) - paths - {"judge_server", "workers"}
 
 
 def test_tables_and_tracking_never_depend_on_weights() -> None:

@@ -40,7 +40,7 @@ def test_an_adapter_takes_its_own_state_and_the_frozen_weights() -> None:
     # Two matrices per layer and projection: 4 of 4096 x 4096, 3 of 4096 x 11008.
     adapter = 32 * 16 * (4 * (4096 + 4096) + 3 * (4096 + 11008))
     assert (size.adapter, size.frozen_bytes) == (adapter, 2 * LLAMA.parameters)
-    memory, _ = training_memory(size, Hardware(workers=1, threads=1, threads_single=1), 1)
+    memory, _ = training_memory(size, Hardware(threads=1), 1)
     assert memory == 16 * adapter + 2 * LLAMA.parameters
     quantised = model_size(llama().base, lora.model_copy(update={"quantised_base": True}))
     matrices = 32 * (4 * 4096 * 4096 + 3 * 4096 * 11008)
@@ -115,7 +115,8 @@ def test_generation_holds_weights_keys_and_values() -> None:
     size, params = ModelSize(1000, 400, 48), nano_params()
     cached = 48 * (128 + 16) * params.generation.batch_size
     assert plan.generation_memory(size, params) == 4 * (1000 + cached)
-    assert plan.generation_memory(size, params.in_precision("bf16")) == 2 * (1000 + cached)
+    half = nano_params(hardware__precision="bf16")
+    assert plan.generation_memory(size, half) == 2 * (1000 + cached)
 
 
 def test_the_disk_holds_models_twice_and_checkpoints_for_a_while() -> None:

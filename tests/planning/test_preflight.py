@@ -58,7 +58,7 @@ def server() -> Iterator[str]:
 
 def judged(server: str, model: str = "judge") -> Params:
     judge = {"url": f"{server}/v1", "key": "JUDGE_KEY", "budget": 100}
-    return nano_params(judging__llm_judge={"model": model}, servers={"judge": judge})
+    return nano_params(judging__llm_judge={"model": model}, judge_server=judge)
 
 
 def test_a_check_that_breaks_is_a_line_and_ends_no_other(
@@ -149,7 +149,7 @@ def test_the_command_fails_where_a_check_does(
     starts = [" ".join(line.split()[:2]) for line in capsys.readouterr().out.splitlines()]
     assert starts == ["pass parameters", "pass disk", *2 * ["pass step"], "pass generation"]
     assert not list((nano_study.folder / ".cache").glob("tmp*"))
-    change(Path("params.yaml"), ("hardware.workers", 1), ("hardware.launch", "false"))
+    change(Path("params.yaml"), ("workers", 1), ("hardware.launch", "false"))
     with pytest.raises(Exit):
         preflight.preflight(steps=True)
     assert capsys.readouterr().out.count("FAIL  step") == 2

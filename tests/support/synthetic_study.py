@@ -52,7 +52,7 @@ def synthetic_study(folder: Path, seeds: Sequence[int] = (0, 1, 2)) -> Study:
     """
     study = load_study(ROOT)
     others = {n: load_study(ROOT / "profiles" / n) for n in ("core", "ablations")}
-    core = ("CD-IF23", "ReSet-quarter", "ReSet-S-quarter", "MTL-0", "MTL-again-0", "ReSet-0")
+    core = ("ReSet-quarter", "ReSet-S-quarter", "MTL-0", "MTL-again-0", "ReSet-0")
     more = [("ablations", "no-task"), *(("core", name) for name in core)]
     arms, labels = (
         getattr(study, part)

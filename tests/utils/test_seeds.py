@@ -7,14 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from reproduce.config import Hardware
 from reproduce.utils.seeds import for_each_seed
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*fork.*")
-
-
-def hardware(workers: int) -> Hardware:
-    return Hardware(workers=workers, threads=1, threads_single=1)
 
 
 def write_pid(folder: Path, seed: int) -> None:
@@ -30,7 +25,7 @@ def fail(failing: list[int], seed: int) -> None:
 
 @pytest.mark.parametrize("workers", [1, 2, 8])
 def test_every_seed_runs_once(tmp_path: Path, workers: int) -> None:
-    for_each_seed(partial(write_pid, tmp_path), [5, 1, 3], hardware(workers))
+    for_each_seed(partial(write_pid, tmp_path), [5, 1, 3], workers)
     assert {path.name for path in tmp_path.iterdir()} == {"5", "1", "3"}
     pids = {int(path.read_text()) for path in tmp_path.iterdir()}
     assert (os.getpid() in pids) == (workers == 1)
@@ -39,7 +34,7 @@ def test_every_seed_runs_once(tmp_path: Path, workers: int) -> None:
 
 def test_one_worker_keeps_the_order() -> None:
     seeds: list[int] = []
-    for_each_seed(seeds.append, [3, 1, 2], hardware(1))
+    for_each_seed(seeds.append, [3, 1, 2], 1)
     assert seeds == [3, 1, 2]
 
 
@@ -47,9 +42,9 @@ def test_one_worker_keeps_the_order() -> None:
 @pytest.mark.parametrize("failing", [[1, 2, 3], [3]])
 def test_the_first_error_is_raised(workers: int, failing: list[int]) -> None:
     with pytest.raises(FloatingPointError, match=f"seed {failing[0]}"):
-        for_each_seed(partial(fail, failing), [1, 2, 3], hardware(workers))
+        for_each_seed(partial(fail, failing), [1, 2, 3], workers)
 
 
 def test_a_process_that_dies_is_an_error() -> None:
     with pytest.raises(Exception, match="terminated abruptly"):
-        for_each_seed(os._exit, [1, 2], hardware(2))
+        for_each_seed(os._exit, [1, 2], 2)

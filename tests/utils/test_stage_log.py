@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from reproduce.config import Hardware
 from reproduce.utils.files import UnusableFile, read_csv
 from reproduce.utils.formatting import format_duration
 from reproduce.utils.seeds import for_each_seed
@@ -74,8 +73,7 @@ def log_seed(folder: Path, seed: int) -> None:
 
 @pytest.mark.filterwarnings("ignore:.*fork.*")
 def test_seeds_in_parallel_each_add_a_line(tmp_path: Path) -> None:
-    hardware = Hardware(workers=4, threads=1, threads_single=1)
-    for_each_seed(partial(log_seed, tmp_path), range(40), hardware)
+    for_each_seed(partial(log_seed, tmp_path), range(40), 4)
     assert sorted(line.seed or 0 for line in read_log(tmp_path)) == list(range(40))
 
 

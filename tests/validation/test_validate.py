@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from support.classifiers import write_classifier
-from support.profiles import nano_params as make_params
+from support.profiles import nano_params
 
 from reproduce.config import Judging
 from reproduce.judges import nli
@@ -38,10 +38,6 @@ REAL: Sets = {
     ]
 }
 BY_MODEL: Any = {"extractive": "entailed", "abstractive": "summac", "max_empty_share": 1}
-
-
-def nano_params(**changes: Any) -> Any:
-    return make_params(hardware__threads_single=1, **changes)
 
 
 @pytest.fixture(autouse=True)

@@ -87,7 +87,7 @@ def make_tables(study: Study) -> None:
         tables.append(summary(results))
     if results.own_texts:
         tables.append(prompts(results))
-    remarks = {str(name): remark for name, remark in study.params.captions.items()}
+    remarks = study.params.captions
     with atomic_dir(study.artifacts / "tables") as draft:
         for table in tables:
             if table.name in remarks:
