@@ -44,11 +44,6 @@ def nano_params(**changes: Any) -> Any:
     return make_params(hardware__threads_single=1, **changes)
 
 
-@pytest.fixture(autouse=True)
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-
-
 def judges_for(params: Any, folder: Path, training: Sets, held_out: Sets) -> None:
     """Make the judges of data sets that lie where the stage `data` writes them."""
     for part, sets in (("training", training), ("evaluation", held_out)):
@@ -141,7 +136,6 @@ def test_a_profile_may_train_its_own_model(tmp_path: Path, monkeypatch: pytest.M
     names = {path.name for path in (tmp_path / "judges" / "model").iterdir()}
     assert {"model.safetensors", "tokenizer.json", "history.json"} <= names
     assert not names & {"start", "work"}
-    assert (tmp_path / nli.CACHE).is_dir()
 
 
 def test_a_profile_may_use_a_published_model(tmp_path: Path) -> None:
