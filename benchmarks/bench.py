@@ -51,7 +51,7 @@ from reproduce.judges.judge import JudgePanel
 from reproduce.models.adapter import add_adapter
 from reproduce.models.load import find_checkpoint, load_model, load_tokenizer
 from reproduce.models.tokenization import IGNORED, TokenRow, encode_example, prompt_ids
-from reproduce.schema import Example, read_judged, read_sets
+from reproduce.schema import Example, JudgedResponse, read_records, read_sets
 from reproduce.study import Study, load_study
 from reproduce.training import trainer
 from reproduce.training.preference import SHARED
@@ -395,7 +395,11 @@ def measure_judging(method: str, options: argparse.Namespace) -> Measurement:
     examples = {example.id: example for s in sets for example in s}
     files = [study.results_dir(a, s) / "evaluation.jsonl" for a in study.arms for s in params.seeds]
     calls = [
-        [(examples[r.example], r.response) for r in read_judged(file) if r.train_fraction == 1.0]
+        [
+            (examples[r.example], r.response)
+            for r in read_records(file, JudgedResponse)
+            if r.train_fraction == 1.0
+        ]
         for file in files[: options.size]
     ]
     changes: dict[str, Any] = {}
