@@ -23,7 +23,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
-from unittest.mock import MagicMock, patch
+from unittest.mock import patch
 
 import pandas as pd
 import torch
@@ -51,7 +51,7 @@ from reproduce.judges.judge import JudgePanel
 from reproduce.models.adapter import add_adapter
 from reproduce.models.load import find_checkpoint, load_model, load_tokenizer
 from reproduce.models.tokenization import IGNORED, TokenRow, encode_example, prompt_ids
-from reproduce.schema import Example, read_judged, read_sets
+from reproduce.schema import Example, JudgedResponse, read_records, read_sets
 from reproduce.study import Study, load_study
 from reproduce.training import trainer
 from reproduce.training.preference import SHARED
@@ -386,8 +386,7 @@ def measure_generation(method: str, options: argparse.Namespace) -> Measurement:
 def measure_judging(method: str, options: argparse.Namespace) -> Measurement:
     """Time the judgements of the responses of some evaluations.
 
-    "ours" starts with an empty cache, "again" finds everything in it. One by one, every pair of
-    texts is a batch of its own without padding.
+    One by one, every pair of texts is a batch of its own without padding.
     """
     study = load_profile(options.profile)
     params, threads = study.params, study.params.hardware.threads
@@ -396,7 +395,11 @@ def measure_judging(method: str, options: argparse.Namespace) -> Measurement:
     examples = {example.id: example for s in sets for example in s}
     files = [study.results_dir(a, s) / "evaluation.jsonl" for a in study.arms for s in params.seeds]
     calls = [
-        [(examples[r.example], r.response) for r in read_judged(file) if r.train_fraction == 1.0]
+        [
+            (examples[r.example], r.response)
+            for r in read_records(file, JudgedResponse)
+            if r.train_fraction == 1.0
+        ]
         for file in files[: options.size]
     ]
     changes: dict[str, Any] = {}
@@ -404,17 +407,11 @@ def measure_judging(method: str, options: argparse.Namespace) -> Measurement:
         pairs = [pair for call in calls for pair in call]
         calls = [[pair] for pair in random.Random(0).sample(pairs, min(ALONE, len(pairs)))]
         changes = {"BATCH_SIZE": 1, "PAD_MULTIPLE": 1}
-    model_folder = (study.artifacts / "judges" / "model").resolve()
-    quiet = contextlib.redirect_stdout(None)
-    with tempfile.TemporaryDirectory() as scratch, contextlib.chdir(scratch), quiet:
-        panel = JudgePanel(params, model_folder)
-        if method in ("no-cache", "one-by-one") and isinstance(panel.entailment, nli.CrossEncoder):
-            panel.entailment.store = MagicMock(**{"get.return_value": None})
-        with patch.multiple(nli, **changes) if changes else contextlib.nullcontext():
-            for _ in range(2 if method == "again" else 1):
-                start = time.perf_counter()
-                judgements = [panel.judge(*zip(*call, strict=True)) for call in calls]
-                seconds = time.perf_counter() - start
+    panel = JudgePanel(params, study.artifacts / "judges" / "model")
+    with patch.multiple(nli, **changes) if changes else contextlib.nullcontext():
+        start = time.perf_counter()
+        judgements = [panel.judge(*zip(*call, strict=True)) for call in calls]
+        seconds = time.perf_counter() - start
     scores = [judgement.faithfulness for call in judgements for judgement in call]
     numbers = {"processes": 1, "threads": threads}
     return Measurement(seconds, len(scores), numbers, [] if method == "one-by-one" else scores)
@@ -427,7 +424,7 @@ BENCHMARKS: dict[str, tuple[Callable[..., Measurement], str, str, Sequence[str]]
     "training": (measure_training, "tokens", "ours bare-loop trl trl-as-it-comes", [*TRAINING]),
     "sampling": (measure_generation, "tokens", "ours plain-generate one-by-one", [*GENERATION]),
     "evaluation": (measure_generation, "tokens", "ours plain-generate one-by-one", [*GENERATION]),
-    "judging": (measure_judging, "responses", "ours again no-cache one-by-one", ()),
+    "judging": (measure_judging, "responses", "ours one-by-one", ()),
 }
 
 

@@ -23,10 +23,10 @@ from reproduce.models.load import (
 from reproduce.models.tokenization import encode_example
 from reproduce.reset.select import preferences_from, training_examples_from
 from reproduce.schema import (
+    Candidate,
     Example,
     JudgedResponse,
-    read_candidates,
-    read_examples,
+    read_records,
     read_sets,
     write_records,
 )
@@ -150,9 +150,10 @@ def training_examples(arm: Arm, source: Path, flaws: float, seed: int) -> list[E
     else:
         assert arm.select is not None
         folder = source / f"seed-{seed}"
-        prompts = read_examples(folder / "prompts.jsonl")
+        prompts = read_records(folder / "prompts.jsonl", Example)
         references, candidates = (
-            read_candidates(folder / f"{name}.jsonl") for name in ("references", "candidates")
+            read_records(folder / f"{name}.jsonl", Candidate)
+            for name in ("references", "candidates")
         )
         examples = training_examples_from(prompts, references, candidates, arm.select, seed)
     if not examples:
@@ -164,8 +165,10 @@ def preferences(arm: Arm, source: Path, seed: int) -> list[Preference]:
     """Return the pairs of candidates that an arm prefers one of."""
     assert arm.select is not None
     folder = source / f"seed-{seed}"
-    prompts = read_examples(folder / "prompts.jsonl")
-    return preferences_from(prompts, read_candidates(folder / "candidates.jsonl"), arm.select, seed)
+    prompts = read_records(folder / "prompts.jsonl", Example)
+    return preferences_from(
+        prompts, read_records(folder / "candidates.jsonl", Candidate), arm.select, seed
+    )
 
 
 def evaluate(

@@ -1,9 +1,11 @@
 """The records that travel between stages: examples, responses, judgements, candidates."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeVar
+
+from pydantic import TypeAdapter
 
 from reproduce.utils.files import UnusableFile, read_rows, short_hash, write_rows
 
@@ -145,23 +147,17 @@ class JudgedTrial:
     judgement: Judgement
 
 
-Record = Example | Candidate | JudgedResponse | JudgedTrial
+R = TypeVar("R", Example, Candidate, JudgedResponse, JudgedTrial)
 
 
-def write_records(target: Path, records: Iterable[Record]) -> None:
+def write_records(target: Path, records: Iterable[R]) -> None:
     """Write records as JSON Lines."""
     write_rows(target, (asdict(record) for record in records))
 
 
-def read_examples(source: Path) -> list[Example]:
-    """Return the examples of a file."""
-    return [example_from(row) for row in read_rows(source)]
-
-
-def example_from(row: Mapping[str, Any]) -> Example:
-    """Return the example in a row, as JSON keeps it."""
-    tuples = {key: tuple(row[key]) for key in ("references", "instructions")}
-    return Example(**{**row, **tuples})
+def read_records(source: Path, kind: type[R]) -> list[R]:
+    """Return the records of a file; ValidationError for one that is no `kind`."""
+    return TypeAdapter(list[kind]).validate_python(read_rows(source))  # type: ignore[valid-type]
 
 
 def read_sets(folder: Path) -> Sets:
@@ -169,28 +165,4 @@ def read_sets(folder: Path) -> Sets:
     files = sorted(folder.glob("*.jsonl"))
     if not files:
         raise UnusableFile(f"{folder}: holds no data sets; run `dvc repro`")
-    return {path.stem: read_examples(path) for path in files}
-
-
-def read_candidates(source: Path) -> list[Candidate]:
-    """Return the candidates of a file, judged or not."""
-    return [
-        Candidate(**{**row, "judgement": row["judgement"] and Judgement(**row["judgement"])})
-        for row in read_rows(source)
-    ]
-
-
-def read_judged(source: Path) -> list[JudgedResponse]:
-    """Return the judged responses of a file."""
-    return [
-        JudgedResponse(**{**row, "judgement": Judgement(**row["judgement"])})
-        for row in read_rows(source)
-    ]
-
-
-def read_trials(source: Path) -> list[JudgedTrial]:
-    """Return the judged trials of a file."""
-    return [
-        JudgedTrial(**{**row, "judgement": Judgement(**row["judgement"])})
-        for row in read_rows(source)
-    ]
+    return {path.stem: read_records(path, Example) for path in files}

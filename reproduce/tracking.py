@@ -23,7 +23,7 @@ from reproduce.config import PRETRAINED
 from reproduce.evaluation.results import FAITHFULNESS, OBJECTIVES, seed_folders
 from reproduce.evaluation.tables.samples import without_copies
 from reproduce.reset.select import judgement_of
-from reproduce.schema import Sets, read_candidates, read_judged, read_sets, read_trials
+from reproduce.schema import Candidate, JudgedResponse, JudgedTrial, Sets, read_records, read_sets
 from reproduce.study import Study
 from reproduce.utils.files import (
     UnusableFile,
@@ -231,13 +231,13 @@ def _stage_records(study: Study) -> list[RunRecord]:
         records.append(RunRecord(PRETRAINED, seed, "pipeline", settings, _losses(folder), texts))
     trials = artifacts / "judges" / "validation" / "trials.jsonl"
     if trials.is_file():
-        aucs = faithfulness_auc(read_trials(trials), study.params)
+        aucs = faithfulness_auc(read_records(trials, JudgedTrial), study.params)
         metrics = [(f"auc/{name}", auc.mean, 0) for name, auc in aucs.items() if auc]
         settings = flat({key: params[key] for key in ("judging", "validation")})
         records.append(RunRecord("judges", None, "pipeline", settings, metrics))
     for path in sorted((artifacts / "scores").glob("*/seed-*/candidates.jsonl")):
         values: dict[str, list[float]] = defaultdict(list)
-        for candidate in read_candidates(path):
+        for candidate in read_records(path, Candidate):
             for objective in OBJECTIVES:
                 score = getattr(judgement_of(candidate), objective.name)
                 if score is not None:
@@ -257,7 +257,7 @@ def _judged(folders: Mapping[str, Mapping[int, Path]]) -> pd.DataFrame:
          *(getattr(r.judgement, objective.name) for objective in OBJECTIVES))
         for arm, by_seed in folders.items()
         for seed, folder in by_seed.items()
-        for r in read_judged(folder / "evaluation.jsonl")
+        for r in read_records(folder / "evaluation.jsonl", JudgedResponse)
     ]  # fmt: skip
     names = ["arm", "seed", "train_fraction", "dataset", "example", "response"]
     frame = pd.DataFrame(rows, columns=[*names, *(objective.name for objective in OBJECTIVES)])
@@ -273,7 +273,7 @@ def _mean_scores(
     As in the tables, a prompt counts if it has a score for all seeds, and the mean is over the
     data sets that count in the objective; there is none where one of them has no score.
     """
-    trials = read_trials(study.artifacts / "judges" / "validation" / "trials.jsonl")
+    trials = read_records(study.artifacts / "judges" / "validation" / "trials.jsonl", JudgedTrial)
     valid = valid_datasets(trials, study.params)
     scores: dict[tuple[str, int], list[tuple[str, float, float]]] = defaultdict(list)
     for objective in OBJECTIVES:

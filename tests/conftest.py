@@ -11,11 +11,11 @@ import pytest
 from support import nano_study as nano
 
 from reproduce.config import Hardware, TinyModel, Training
+from reproduce.data.synthetic import evaluation_sets, training_sets
 from reproduce.schema import Sets
 from reproduce.study import Study, load_study
 from reproduce.world.corpus import pretraining_texts
 from reproduce.world.people import World, make_world
-from reproduce.world.tasks import evaluation_sets, training_sets
 
 os.environ.setdefault("DS_ACCELERATOR", "cpu")
 SHAPE = TinyModel(hidden_size=16, intermediate_size=24, layers=1, heads=2, max_positions=256)

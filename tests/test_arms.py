@@ -14,9 +14,9 @@ from reproduce.config import Arm, Selection
 from reproduce.schema import (
     Candidate,
     Example,
+    JudgedResponse,
     Judgement,
-    read_examples,
-    read_judged,
+    read_records,
     write_records,
 )
 from reproduce.study import Study
@@ -50,9 +50,9 @@ def test_an_arm_has_a_model_and_results_per_seed(nano_study: Study) -> None:
         }
         assert not any(path.is_dir() for path in model.iterdir())
         record = json.loads((results / "record.json").read_text())
-        assert record["examples"] == len(read_examples(model / "train.jsonl"))
+        assert record["examples"] == len(read_records(model / "train.jsonl", Example))
         assert record["datasets"] == ["biographies", "lists", "stories"]
-        judged = read_judged(results / "evaluation.jsonl")
+        judged = read_records(results / "evaluation.jsonl", JudgedResponse)
         fractions = {response.train_fraction for response in judged}
         assert len(fractions) == 2 and max(fractions) == 1.0
         losses = json.loads((results / "history.json").read_text())
@@ -65,7 +65,7 @@ def test_an_arm_has_a_model_and_results_per_seed(nano_study: Study) -> None:
 
 def test_an_arm_without_training_has_only_results(nano_study: Study) -> None:
     assert not list(nano_study.model_dir("base", 0).iterdir())
-    assert read_judged(nano_study.results_dir("base", 0) / "evaluation.jsonl")
+    assert read_records(nano_study.results_dir("base", 0) / "evaluation.jsonl", JudgedResponse)
 
 
 def test_plain_text_is_the_responses_of_a_mixture_without_their_prompts(
@@ -73,7 +73,7 @@ def test_plain_text_is_the_responses_of_a_mixture_without_their_prompts(
 ) -> None:
     for seed in nano_study.params.seeds:
         plain, usual = (
-            read_examples(nano_study.model_dir(arm, seed) / "train.jsonl")
+            read_records(nano_study.model_dir(arm, seed) / "train.jsonl", Example)
             for arm in ("CD-text", "CD-IF")
         )
         assert {(e.prompt, e.is_completion) for e in plain} == {("", True)}
@@ -87,7 +87,7 @@ def test_the_same_references_are_flawed_in_all_arms_of_a_seed(nano_study: Study)
     for seed in nano_study.params.seeds:
         seen: dict[str, set[tuple[str, str]]] = {}
         for arm in ("IF", "CD", "MTL", "MTL-again"):
-            for e in read_examples(nano_study.model_dir(arm, seed) / "train.jsonl"):
+            for e in read_records(nano_study.model_dir(arm, seed) / "train.jsonl", Example):
                 assert (e.response == e.flawed_response) == bool(e.clean_response)
                 seen.setdefault(e.id, set()).add((e.response, e.clean_response))
         assert all(len(versions) == 1 for versions in seen.values())
@@ -106,7 +106,9 @@ def test_an_interpolation_is_the_mean_of_two_models_and_is_not_trained(nano_stud
     results = nano_study.results_dir("between", 1)
     record = json.loads((results / "record.json").read_text())
     assert (record["examples"], record["steps"]) == (0, 0)
-    assert {r.train_fraction for r in read_judged(results / "evaluation.jsonl")} == {1.0}
+    assert {
+        r.train_fraction for r in read_records(results / "evaluation.jsonl", JudgedResponse)
+    } == {1.0}
 
 
 def test_the_same_arm_again_gives_the_same_bytes(nano_study: Study) -> None:

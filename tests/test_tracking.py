@@ -24,7 +24,7 @@ from reproduce.schema import (
     JudgedResponse,
     JudgedTrial,
     Judgement,
-    read_judged,
+    read_records,
     write_records,
 )
 from reproduce.study import Study, load_study
@@ -213,7 +213,7 @@ def change_scores(study: Study, cell: str, examples: list[str], score: float | N
     write_records(path, [
         replace(r, judgement=replace(r.judgement, faithfulness=score))
         if r.example in examples else r
-        for r in read_judged(path)
+        for r in read_records(path, JudgedResponse)
     ])  # fmt: skip
 
 

@@ -75,7 +75,7 @@ class TextSet(Strict):
         prompt_bytes: longest prompt in UTF-8: an upper bound of its tokens where a tokenizer
             falls back to bytes.
         asked_words: leave out prompts with instructions of IFEval that ask for more words
-            (judges.ifeval.asked_words says how these are counted).
+            (data.datasets.asked_words says how these are counted).
     """
 
     repo: str

@@ -6,7 +6,7 @@ import json
 import random
 import sys
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -19,7 +19,6 @@ from reproduce.data.constraints import can_need_content, constrain
 from reproduce.data.overlap import dedup_keys, overlap, training_ngrams
 from reproduce.data.parsers import FORMATS, Parser, Row, Skipped, own_row
 from reproduce.download import fetch, hub_error
-from reproduce.judges.ifeval import asked_words
 from reproduce.schema import Example, Sets
 from reproduce.utils.files import UnusableFile, short_hash
 
@@ -33,6 +32,27 @@ EVALUATION_SHARE = 0.3
 
 MAX_INVALID = 0.1
 """Share of the rows of a source that may be invalid; with more, its format is another one."""
+
+WORDS_PER_UNIT = {
+    "num_words": 1, "num_sentences": 10, "num_paragraphs": 20, "num_sections": 20, "num_bullets": 5,
+}  # fmt: skip
+"""Argument of IFEval's instructions -> how many words, at least, a short unit of it has."""
+
+
+def asked_words(instructions: Sequence[Mapping[str, Any]]) -> int:
+    """Return about how many words a response needs to follow all of IFEval's instructions.
+
+    It is what the one that needs most asks for, by `WORDS_PER_UNIT`, or by a prompt to repeat.
+    """
+    needed = [
+        words * (instruction.get(key) or 0)
+        for instruction in instructions
+        if instruction.get("relation") not in ("less than", "at most")
+        for key, words in WORDS_PER_UNIT.items()
+    ]
+    repeated = [len((each.get("prompt_to_repeat") or "").split()) for each in instructions]
+    return max([*needed, *repeated], default=0)
+
 
 LENGTHS: Mapping[str, Callable[[Example], int]] = {
     "context_words": lambda example: len(example.context.split()),

@@ -15,11 +15,12 @@ from reproduce.data.datasets import (
 )
 from reproduce.data.mixture import data_sets_of
 from reproduce.data.parsers import FORMATS, side_of
+from reproduce.data.synthetic import evaluation_sets, training_sets
 from reproduce.schema import Sets, Side, read_sets, write_records
 from reproduce.utils.files import atomic_dir, write_csv, write_rows
 from reproduce.world.corpus import pretraining_texts
 from reproduce.world.people import make_world
-from reproduce.world.tasks import SIDES, evaluation_sets, training_sets
+from reproduce.world.tasks import SIDES
 
 
 def make_data(params: Params, artifacts: Path) -> None:

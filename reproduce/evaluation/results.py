@@ -12,13 +12,13 @@ from reproduce.intervals import Grid, Interval, mean_interval, share_interval
 from reproduce.reset.select import FAITHFUL
 from reproduce.schema import (
     Example,
+    JudgedResponse,
     JudgedTrial,
     Judgement,
     Score,
     Sets,
-    read_judged,
+    read_records,
     read_sets,
-    read_trials,
 )
 from reproduce.study import Study
 from reproduce.utils.files import UnusableFile, read_json
@@ -282,7 +282,7 @@ def load_results(study: Study, names: Iterable[str] | None = None) -> Results:
     arms = {name: arm for name, arm in study.arms.items() if name in chosen}
     sets = read_sets(study.artifacts / "data" / "evaluation")
     validation = study.artifacts / "judges" / "validation"
-    trials = read_trials(validation / "trials.jsonl")
+    trials = read_records(validation / "trials.jsonl", JudgedTrial)
     metric_of_kind = study.params.judging.faithfulness_metric
     valid = valid_datasets(trials, study.params)
     metrics = {name: metric_of_kind[sets[name][0].kind] for name in sets if name in valid}
@@ -302,7 +302,7 @@ def load_results(study: Study, names: Iterable[str] | None = None) -> Results:
     trivial = pd.DataFrame(
         [
             {"example": t.example, "variant": t.variant, **_scores_of(t.judgement)}
-            for t in read_trials(validation / "trivial.jsonl")
+            for t in read_records(validation / "trivial.jsonl", JudgedTrial)
         ],
         columns=["example", "variant", *COLUMNS],
     ).merge(prompts, on="example")
@@ -362,7 +362,7 @@ def _read_scores(folders: Mapping[int, Path], prompts: pd.DataFrame) -> pd.DataF
     ids = sorted(prompts["example"])
     runs = []
     for seed, folder in folders.items():
-        responses = read_judged(folder / "evaluation.jsonl")
+        responses = read_records(folder / "evaluation.jsonl", JudgedResponse)
         by_fraction: dict[float, list[str]] = {}
         for response in responses:
             by_fraction.setdefault(response.train_fraction, []).append(response.example)

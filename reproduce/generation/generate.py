@@ -52,12 +52,12 @@ def generate(
     with torch.inference_mode():
         for number, batch in enumerate(tqdm(batches, "generation", disable=None)):
             torch.manual_seed(named_seed(seed, number))
-            drawn = _generate_batch(
+            samples = _generate_batch(
                 model, tokenizer, [prompts[i] for i in batch], decoding, bounds.max_new_tokens, ends
             )
             for position, index in enumerate(batch):
                 begin = position * decoding.samples
-                responses[index] = drawn[begin : begin + decoding.samples]
+                responses[index] = samples[begin : begin + decoding.samples]
     return responses
 
 
@@ -97,8 +97,8 @@ def _generate_batch(
             cache.batch_select_indices(unfinished)
             ids, mask, rows = (tensor[unfinished] for tensor in (ids, mask, rows))
     # Not every token that ends a turn is a special one, which decoding would leave out.
-    spoken = [list(itertools.takewhile(lambda t: t not in ends, row)) for row in answers.tolist()]
-    texts = tokenizer.batch_decode(spoken, skip_special_tokens=True)
+    kept = [list(itertools.takewhile(lambda t: t not in ends, row)) for row in answers.tolist()]
+    texts = tokenizer.batch_decode(kept, skip_special_tokens=True)
     return [Response(t.strip(), f) for t, f in zip(texts, finished.tolist(), strict=True)]
 
 

@@ -127,13 +127,13 @@ def _by_vllm(
             lines = iter(Path(folder, f"responses-{number}.jsonl").read_text().splitlines())
             for by_prompt in responses.values():
                 for n in share:
-                    drawn = json.loads(next(lines))
-                    by_prompt[n] = [_response(tokenizer, ids, done, ends) for ids, done in drawn]
+                    samples = json.loads(next(lines))
+                    by_prompt[n] = [_response(tokenizer, ids, done, ends) for ids, done in samples]
     return responses
 
 
 def _response(
     tokenizer: "PreTrainedTokenizerBase", ids: list[int], finished: bool, ends: set[int]
 ) -> Response:
-    spoken = ids[:-1] if finished and ids and ids[-1] in ends else ids
-    return Response(tokenizer.decode(spoken, skip_special_tokens=True).strip(), finished)
+    tokens = ids[:-1] if finished and ids and ids[-1] in ends else ids
+    return Response(tokenizer.decode(tokens, skip_special_tokens=True).strip(), finished)

@@ -1,27 +1,43 @@
-"""The package's own verifiable instructions: each a function of the text of a response.
+"""All checkers of verifiable instructions: each a function of the text of a response.
 
-They follow IFEval (Zhou et al., 2023), but without downloads and random numbers; docs/metrics.md
-lists the differences. IFEval's own ids are in `judges.ifeval`.
+Ids without a colon are the package's own. Ids with a colon are IFEval's (Zhou et al., 2023), with
+IFEval's arguments, none of which is drawn at random. docs/metrics.md lists the differences.
 """
 
 import json
 import operator
 import re
 import string
-from collections.abc import Callable
-from functools import lru_cache
+from collections.abc import Callable, Mapping
+from functools import cache, lru_cache
 from itertools import pairwise
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import Field
 
 from reproduce.judges.text import COMMA, has_words, sentences
 
 Checker = Callable[..., bool]
 
-RELATIONS = {
-    "at least": operator.ge,
-    "at most": operator.le,
-    "exactly": operator.eq,
-    "less than": operator.lt,
-}
+Count = Annotated[int, Field(ge=0)]
+Number = Annotated[int, Field(ge=1)]
+Text = Annotated[str, Field(min_length=1)]
+Texts = Annotated[list[Text], Field(min_length=1)]
+Letter = Annotated[str, Field(min_length=1, max_length=1)]
+Relation = Literal["at least", "at most", "exactly", "less than"]
+# IFEval's, and Chinese.
+Language = Literal[
+    "ar", "bg", "bn", "de", "en", "es", "fa", "fi", "fr", "gu", "he", "hi", "it", "ja", "kn", "ko",
+    "ml", "mr", "ne", "pa", "pl", "pt", "ru", "sw", "ta", "te", "th", "uk", "ur", "vi", "zh",
+]  # fmt: skip
+
+RELATIONS: Mapping[str, Callable[[int, int], bool]] = {
+    "at least": operator.ge, "at most": operator.le,
+    "exactly": operator.eq, "less than": operator.lt,
+}  # fmt: skip
+MIN_CONFIDENCE = 0.04
+"""All are equally likely (1/31) where a text says nothing of its language."""
+ANSWERS = ("My answer is yes.", "My answer is no.", "My answer is maybe.")
 
 _ITEM = re.compile(r"\s*(?P<mark>[*•]|-(?!-))(?P<gap>\s*)(?P<text>\S.*)")
 _NUMBERED = re.compile(r"\s*(\d{1,9})[.)]\s+\S")
@@ -42,32 +58,25 @@ def _lines(response: str) -> list[str]:
     """Return the lines of a response; an indented one belongs to the list item before it."""
     lines: list[str] = []
     for line in response.split("\n"):
-        if lines and line[:1].isspace() and line.strip() and not _is_item(line):
+        is_item = _bullet(line) or _NUMBERED.match(line)
+        if lines and line[:1].isspace() and line.strip() and not is_item:
             lines[-1] += f" {line.strip()}"
         elif line.strip():
             lines.append(line)
     return lines
 
 
-def _is_item(line: str) -> bool:
-    return bool(bullet(line) or _NUMBERED.match(line))
-
-
-def bullet(line: str, mark: str | None = None) -> str | None:
+def _bullet(line: str, mark: str | None = None) -> str | None:
     """Return the text after a line's bullet; "*" needs a space, "-" does not."""
     match = _ITEM.match(line)
-    if (
-        match
-        and match["mark"] == (mark or match["mark"])
-        and (match["gap"] or match["mark"] == "-")
-    ):
+    if match and mark in (None, match["mark"]) and (match["gap"] or match["mark"] == "-"):
         return match["text"].strip()
     return None
 
 
 def _bullet_items(response: str, mark: str | None = None) -> list[str]:
     """Return the text after each bullet, or nothing if any line is not a bullet."""
-    items = [bullet(line, mark) for line in _lines(response)]
+    items = [_bullet(line, mark) for line in _lines(response)]
     return [item for item in items if item] if all(items) else []
 
 
@@ -81,11 +90,6 @@ def _list_items(response: str) -> list[str]:
     return [part for part in parts if part]
 
 
-def paragraphs(response: str) -> list[str]:
-    """Return the paragraphs of a response: what empty lines separate."""
-    return [part for part in re.split(r"\n\s*\n", response.strip()) if part]
-
-
 @lru_cache(maxsize=4096)
 def _whole_words(phrase: str) -> re.Pattern[str]:
     """Return a pattern for the phrase as whole words, in any case, with any white space."""
@@ -96,43 +100,65 @@ def _whole_words(phrase: str) -> re.Pattern[str]:
     return re.compile(left + words + right, re.IGNORECASE)
 
 
-# ---- checkers, each a function(response, **arguments) -> bool
+def _count(response: str, text: str) -> int:
+    """Return how often a text occurs, in any case, also within words."""
+    return response.lower().count(text.lower())
 
 
-def _sentences(response: str, n: int, relation: str = "exactly") -> bool:
+def _divided(response: str, divider: str) -> list[str]:
+    """Return the parts between dividers, [] if one is empty; one may also open or close."""
+    parts = [part.strip() for part in response.split(divider)]
+    parts = parts[not parts[0] : len(parts) - (not parts[-1])]
+    return parts if all(parts) else []
+
+
+@cache
+def _identifier() -> Any:
+    """Return a naive Bayes model that knows these languages only: so few words tell them apart."""
+    from py3langid.langid import MODEL_FILE, LanguageIdentifier
+
+    identifier = LanguageIdentifier.from_model_file(
+        MODEL_FILE, norm_probs=True, min_confidence=MIN_CONFIDENCE
+    )
+    identifier.set_languages(get_args(Language))
+    return identifier
+
+
+# ---- checkers, each a function(response, **arguments) -> bool; first the package's own
+
+
+def _sentences(response: str, n: Count, relation: Relation = "exactly") -> bool:
     # A list number such as "1." is no sentence.
     parts = sentences(_LIST_MARK.sub("", response))
-    count = sum(map(has_words, parts))
-    return bool(RELATIONS[relation](count, n))
+    return RELATIONS[relation](sum(map(has_words, parts)), n)
 
 
-def _words(response: str, n: int, relation: str = "exactly") -> bool:
+def _words(response: str, n: Count, relation: Relation = "exactly") -> bool:
     # Split at white space, so that "don't" and "well-known" are one word each.
-    count = sum(map(has_words, response.split()))
-    return bool(RELATIONS[relation](count, n))
+    return RELATIONS[relation](sum(map(has_words, response.split())), n)
 
 
-def _items(response: str, n: int) -> bool:
+def _items(response: str, n: Count) -> bool:
     return len(_list_items(response)) == n
 
 
-def _bullets(response: str, n: int | None = None, mark: str | None = None) -> bool:
+def _bullets(response: str, n: Count | None = None, mark: Literal["-", "*"] | None = None) -> bool:
     count = len(_bullet_items(response, mark))
     return count > 0 and n in (None, count)
 
 
-def _numbered(response: str, n: int | None = None) -> bool:
+def _numbered(response: str, n: Count | None = None) -> bool:
     matches = [_NUMBERED.match(line) for line in _lines(response)]
     numbers = [int(match[1]) for match in matches if match]
     return numbers == list(range(1, len(matches) + 1)) and n in (None, len(matches))
 
 
-def _starts_with(response: str, phrase: str) -> bool:
+def _starts_with(response: str, phrase: Text) -> bool:
     pattern = _BEFORE + _whole_words(phrase).pattern
     return re.match(pattern, response, re.IGNORECASE) is not None
 
 
-def _ends_with(response: str, phrase: str) -> bool:
+def _ends_with(response: str, phrase: Text) -> bool:
     bare = phrase.rstrip(_AFTER)
     if not bare:  # The phrase is itself an end mark.
         return response.rstrip().endswith(phrase)
@@ -140,16 +166,12 @@ def _ends_with(response: str, phrase: str) -> bool:
     return re.search(pattern, response.rstrip(_AFTER), re.IGNORECASE) is not None
 
 
-def _includes(response: str, words: list[str]) -> bool:
+def _includes(response: str, words: Texts) -> bool:
     return all(_whole_words(word).search(response) for word in words)
 
 
-def _excludes(response: str, words: list[str]) -> bool:
+def _excludes(response: str, words: Texts) -> bool:
     return not any(_whole_words(word).search(response) for word in words)
-
-
-def _frequency(response: str, word: str, n: int, relation: str = "exactly") -> bool:
-    return bool(RELATIONS[relation](len(_whole_words(word).findall(response)), n))
 
 
 def _alphabetical(response: str) -> bool:
@@ -173,15 +195,79 @@ def _quoted(response: str) -> bool:
     return re.fullmatch(r'"[^"]+"', response.strip()) is not None
 
 
-def _paragraphs(response: str, n: int) -> bool:
-    return len(paragraphs(response)) == n
+# ---- IFEval's; `judges.instructions` gives them texts without outer white space
 
 
-def _title(response: str) -> bool:
-    return any(map(str.strip, _TITLE.findall(response)))
+def _existence(response: str, keywords: Texts) -> bool:
+    return all(_count(response, keyword) for keyword in keywords)
 
 
-def _json(response: str) -> bool:
+def _frequency(response: str, keyword: Text, frequency: Count, relation: Relation) -> bool:
+    return RELATIONS[relation](_count(response, keyword), frequency)
+
+
+def _forbidden_words(response: str, forbidden_words: Texts) -> bool:
+    return _excludes(response, forbidden_words)
+
+
+def _letters(response: str, letter: Letter, let_frequency: Count, let_relation: Relation) -> bool:
+    return RELATIONS[let_relation](_count(response, letter), let_frequency)
+
+
+def _language(response: str, language: Language) -> bool:
+    # In lower case, because capitals mislead the model. A check of arguments loads no model.
+    return response != "" and _identifier().classify(response.lower())[0] == language
+
+
+def _number_sentences(response: str, num_sentences: Count, relation: Relation) -> bool:
+    return _sentences(response, num_sentences, relation)
+
+
+def _paragraphs(response: str, num_paragraphs: Number) -> bool:
+    return len(_divided(response, "***")) == num_paragraphs
+
+
+def _number_words(response: str, num_words: Count, relation: Relation) -> bool:
+    return RELATIONS[relation](len(re.findall(r"\w+", response)), num_words)
+
+
+def _first_word(
+    response: str, num_paragraphs: Number, nth_paragraph: Number, first_word: Text
+) -> bool:
+    parts = [part for part in re.split(r"\n\s*\n", response.strip()) if part]
+    if len(parts) != num_paragraphs or nth_paragraph > num_paragraphs:
+        return False
+    match = re.match(r"\s*[\"']*([^\s.,?!\"']*)", parts[nth_paragraph - 1])
+    return match is not None and match[1].lower() == first_word.lower()
+
+
+def _placeholders(response: str, num_placeholders: Count) -> bool:
+    return sum(map(bool, map(str.strip, _PLACEHOLDER.findall(response)))) >= num_placeholders
+
+
+def _postscript(response: str, postscript_marker: Text) -> bool:
+    # "P. S." is "P.S."
+    closed = re.sub(r"\b(p\.)\s(?=[ps]\b)", r"\1", response, flags=re.IGNORECASE)
+    matches = _whole_words(postscript_marker).finditer(closed)
+    return any(has_words(closed[match.end() :]) for match in matches)
+
+
+def _number_bullets(response: str, num_bullets: Count) -> bool:
+    lines = response.split("\n")
+    return sum(bool(_bullet(line, "-") or _bullet(line, "*")) for line in lines) == num_bullets
+
+
+def _highlights(response: str, num_highlights: Count) -> bool:
+    return len(_HIGHLIGHT.findall(response)) >= num_highlights
+
+
+def _sections(response: str, section_spliter: Text, num_sections: Count) -> bool:
+    return len(re.findall(re.escape(section_spliter) + r"\s?\d", response)) >= num_sections
+
+
+def is_json(response: str) -> bool:
+    """Return whether a response, or the text in its fence, is a JSON value."""
+
     def reject(name: str) -> None:
         raise ValueError(f"{name} is no JSON value, although Python reads it as one")
 
@@ -193,25 +279,61 @@ def _json(response: str) -> bool:
     return True
 
 
-def _placeholders(response: str, n: int) -> bool:
-    return sum(map(bool, map(str.strip, _PLACEHOLDER.findall(response)))) >= n
+def _title(response: str) -> bool:
+    return any(map(str.strip, _TITLE.findall(response)))
 
 
-def _highlights(response: str, n: int) -> bool:
-    return len(_HIGHLIGHT.findall(response)) >= n
+def _two_responses(response: str) -> bool:
+    parts = _divided(response, "******")
+    return len(parts) == 2 and parts[0] != parts[1]
 
 
-def _postscript(response: str, marker: str = "P.S.") -> bool:
-    after = (response[match.end() :] for match in _whole_words(marker).finditer(response))
-    return any(map(has_words, after))
+def _repeat(response: str, prompt_to_repeat: Text) -> bool:
+    return response.lower().startswith(prompt_to_repeat.lower())
 
 
-CHECKERS: dict[str, Checker] = {
-    checker.__name__.removeprefix("_"): checker
-    for checker in (
-        _sentences, _words, _items, _bullets, _numbered, _starts_with, _ends_with, _includes,
-        _excludes, _frequency, _alphabetical, _lowercase, _uppercase, _no_comma, _quoted,
-        _paragraphs, _title, _json, _placeholders, _highlights, _postscript,
-    )
+def _end(response: str, end_phrase: Text) -> bool:
+    return response.strip('"').lower().endswith(end_phrase.lower())
+
+
+def _capital_words(response: str, capital_frequency: Count, capital_relation: Relation) -> bool:
+    # "WELL-KNOWN", "DON'T" and "U.S." are one word each.
+    words = re.findall(r"\w+(?:[-'.]\w+)*", response)
+    return RELATIONS[capital_relation](sum(map(str.isupper, words)), capital_frequency)
+
+
+CHECKERS: Mapping[str, Checker] = {
+    **{
+        checker.__name__.removeprefix("_"): checker
+        for checker in (
+            _sentences, _words, _items, _bullets, _numbered, _starts_with, _ends_with, _includes,
+            _excludes, _alphabetical, _lowercase, _uppercase, _no_comma, _quoted,
+        )
+    },
+    "keywords:existence": _existence,
+    "keywords:frequency": _frequency,
+    "keywords:forbidden_words": _forbidden_words,
+    "keywords:letter_frequency": _letters,
+    "language:response_language": _language,
+    "length_constraints:number_sentences": _number_sentences,
+    "length_constraints:number_paragraphs": _paragraphs,
+    "length_constraints:number_words": _number_words,
+    "length_constraints:nth_paragraph_first_word": _first_word,
+    "detectable_content:number_placeholders": _placeholders,
+    "detectable_content:postscript": _postscript,
+    "detectable_format:number_bullet_lists": _number_bullets,
+    "detectable_format:constrained_response": lambda text: any(each in text for each in ANSWERS),
+    "detectable_format:number_highlighted_sections": _highlights,
+    "detectable_format:multiple_sections": _sections,
+    "detectable_format:json_format": is_json,
+    "detectable_format:title": _title,
+    "combination:two_responses": _two_responses,
+    "combination:repeat_prompt": _repeat,
+    "startend:end_checker": _end,
+    "startend:quotation": lambda text: len(text) > 1 and text[0] == text[-1] == '"',
+    "change_case:capital_word_frequency": _capital_words,
+    "change_case:english_capital": lambda text: text.isupper() and _language(text, "en"),
+    "change_case:english_lowercase": lambda text: text.islower() and _language(text, "en"),
+    "punctuation:no_comma": _no_comma,
 }  # fmt: skip
-"""Instruction id -> checker."""
+"""Instruction id -> checker; `judges.instructions` checks the arguments by their types."""

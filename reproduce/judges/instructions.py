@@ -8,15 +8,15 @@ follows no instruction.
 import inspect
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from typing import Any
 
-from reproduce.judges.checkers import CHECKERS as OWN
-from reproduce.judges.checkers import RELATIONS, Checker
-from reproduce.judges.ifeval import IFEVAL, LANGUAGES
+from pydantic import ConfigDict, ValidationError, validate_call
+
+from reproduce.judges.checkers import CHECKERS, is_json
 from reproduce.judges.text import has_words, plain_quotes
 
-CHECKERS: Mapping[str, Checker] = {**OWN, **IFEVAL}
-"""Instruction id -> checker."""
+_validated = cache(validate_call(config=ConfigDict(strict=True, str_strip_whitespace=True)))
 
 
 def check_strict(response: str, instructions: Sequence[Mapping[str, Any]]) -> list[bool]:
@@ -54,23 +54,16 @@ def bind(instruction: Mapping[str, Any]) -> Callable[[str], bool]:
     arguments = {
         key: value for key, value in instruction.items() if key != "id" and value is not None
     }
-    signature = inspect.signature(checker)
     try:
-        signature.bind("", **arguments)
-    except TypeError as error:
-        allowed = ", ".join(map(str, list(signature.parameters.values())[1:]))
-        raise ValueError(
-            f"instruction {name!r}: {error}; allowed: {allowed or 'no argument'}"
-        ) from None
-    for key, value in arguments.items():
-        description, is_valid = _ARGUMENTS[key]
-        if not is_valid(value):
-            raise ValueError(f"instruction {name!r}: {key} must be {description}, not {value!r}")
-
+        _validated(checker)("", **arguments)
+    except ValidationError as error:
+        wrong = "; ".join(f"{e['loc'][0]}: {e['msg']}" for e in error.errors())
+        allowed = ", ".join([*inspect.signature(checker).parameters][1:]) or "none"
+        raise ValueError(f"{dict(instruction)}: {wrong} (its arguments: {allowed})") from None
     arguments = {key: _plain(value) for key, value in arguments.items()}
 
     def check(response: str) -> bool:
-        text = response if checker is OWN["json"] else _plain(response)
+        text = response if checker is is_json else _plain(response)
         return has_words(response) and checker(text, **arguments)
 
     return check
@@ -83,39 +76,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, str):
         return unicodedata.normalize("NFC", plain_quotes(value)).strip()
     return value
-
-
-def _is_text(value: Any) -> bool:
-    return isinstance(value, str) and bool(value.strip())
-
-
-def _is_count(value: Any, least: int = 0) -> bool:
-    return type(value) is int and value >= least
-
-
-_COUNT = ("a whole number from 0", _is_count)
-_NUMBER = ("a whole number from 1", lambda value: _is_count(value, 1))
-_RELATION = (
-    f"one of {', '.join(map(repr, RELATIONS))}",
-    lambda value: isinstance(value, str) and value in RELATIONS,
-)
-_TEXT = ("a text that is not empty", _is_text)
-_TEXTS = (
-    "a list of texts, none of them empty",
-    lambda value: isinstance(value, list) and bool(value) and all(map(_is_text, value)),
-)
-# The allowed values of each argument, in words and as a test, for all checkers.
-_ARGUMENTS: dict[str, tuple[str, Callable[[Any], bool]]] = {
-    **dict.fromkeys(
-        ("n", "num_sentences", "num_words", "num_placeholders", "num_bullets", "num_highlights",
-         "num_sections", "frequency", "let_frequency", "capital_frequency"), _COUNT),
-    **dict.fromkeys(("num_paragraphs", "nth_paragraph"), _NUMBER),
-    **dict.fromkeys(("relation", "let_relation", "capital_relation"), _RELATION),
-    **dict.fromkeys(("words", "keywords", "forbidden_words"), _TEXTS),
-    **dict.fromkeys(
-        ("word", "phrase", "marker", "keyword", "first_word", "postscript_marker",
-         "section_spliter", "prompt_to_repeat", "end_phrase"), _TEXT),
-    "mark": ("one of '-', '*'", lambda value: value in ("-", "*")),
-    "letter": ("one character", lambda value: _is_text(value) and len(value) == 1),
-    "language": (f"one of {', '.join(LANGUAGES)}", lambda value: value in LANGUAGES),
-}  # fmt: skip

@@ -1,14 +1,12 @@
-"""The entailment model of real text: a cross-encoder and its cached scores.
+"""The entailment model of real text: a cross-encoder.
 
-A cross-encoder is a sequence classifier that reads premise and hypothesis together.
+That is a sequence classifier that reads premise and hypothesis together.
 """
 
 import copy
-import hashlib
 from collections import defaultdict
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,13 +15,11 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from reproduce.judges.faithfulness import LABELS, TextPair
-from reproduce.utils.files import UnusableFile, file_sha256, short_hash
+from reproduce.utils.files import UnusableFile
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-CACHE = Path(".cache/entailment")
-"""The folder of computed probabilities, below the working directory."""
 MAX_LENGTH = 256
 """Tokens of a scored pair; a longer one loses the end of its premise, then of its hypothesis."""
 BATCH_SIZE, PAD_MULTIPLE = 32, 16
@@ -34,14 +30,10 @@ ALIASES = {"supports": "entailment", "refutes": "contradiction", "not enough inf
 
 
 class CrossEncoder:
-    """An `Entailment` model that computes each pair once and keeps its probabilities on disk."""
+    """An `Entailment` model: a classifier, with a copy per GPU."""
 
-    def __init__(self, folder: Path, cache: Path = CACHE) -> None:
-        """Load the fp32 classifier in `folder`; several processes may share a `cache`.
-
-        Raises UnusableFile if the classifier lacks one of LABELS.
-        """
-        import diskcache
+    def __init__(self, folder: Path) -> None:
+        """Load the fp32 classifier in `folder`; UnusableFile if it lacks one of LABELS."""
         import torch
         from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
@@ -54,34 +46,9 @@ class CrossEncoder:
         self.model = self.models[0]
         self.tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
         self.columns = label_columns(self.model.config.label2id)
-        files = ("model.safetensors", "config.json", "tokenizer.json")
-        # Other versions of the library and other devices round differently.
-        made_by = (version("torch"), self.model.device.type, str(MAX_LENGTH))
-        self.name = short_hash(*made_by, *(file_sha256(folder / file) for file in files))
-        self.store = diskcache.Cache(str(cache), eviction_policy="none", size_limit=1 << 40)
 
     def __call__(self, pairs: Sequence[TextPair]) -> NDArray[np.float32]:
         """Return (n, 3) probabilities of LABELS for n pairs of (premise, hypothesis)."""
-        keys = [
-            hashlib.sha256("\x1f".join((self.name, *pair)).encode()).hexdigest() for pair in pairs
-        ]
-        distinct = dict(zip(keys, pairs, strict=True))
-        cached = {key: self.store.get(key) for key in distinct}
-        rows = {key: np.frombuffer(row, np.float32) for key, row in cached.items() if row}
-        missing = [key for key in distinct if key not in rows]
-        if missing:
-            table = self._compute([distinct[key] for key in missing])
-            rows |= dict(zip(missing, table, strict=True))
-            with self.store.transact():
-                for key in missing:
-                    self.store.set(key, rows[key].tobytes())
-        if not keys:
-            return np.zeros((0, 3), np.float32)
-        share = 1 - len(missing) / len(distinct)
-        print(f"  entailment: {len(distinct)} pairs, {share:.0%} of them cached", flush=True)
-        return np.stack([rows[key] for key in keys])
-
-    def _compute(self, pairs: Sequence[TextPair]) -> NDArray[np.float32]:
         import torch
 
         encoded = [encode_pair(self.tokenizer, *pair) for pair in pairs]

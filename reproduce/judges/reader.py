@@ -29,7 +29,7 @@ MAX_QUESTION, MAX_SPAN, TOP = 64, 24, 20
 FIELDS = ("input_ids", "token_type_ids")
 MASKED = -1e4
 
-FRAME = frozenset(
+FUNCTION_WORDS = frozenset(
     "is are was were be been being am do does did has have had will would can could may might must "
     "should in on at by to for from of with as and or that this these those it its there they them "
     "he him she his her their which who whom whose what when where how why so because according "
@@ -75,7 +75,7 @@ class Reader:
         if not pairs:
             return []
         encoded = encode(self.tokenizer, pairs)
-        found: list[list[Span]] = [[] for _ in pairs]
+        spans: list[list[Span]] = [[] for _ in pairs]
         totals: list[list[float]] = [[] for _ in pairs]
         for chosen in batches_of_width([len(ids) for ids in encoded["input_ids"]]):
             tokens = [{name: encoded[name][row] for name in FIELDS} for row in chosen]
@@ -94,39 +94,41 @@ class Reader:
                     if value > MASKED / 2:
                         first, length = divmod(place, MAX_SPAN)
                         text = passage[offsets[first][0] : offsets[first + length][1]]
-                        found[pair].append((value, normalise(text).split()))
+                        spans[pair].append((value, normalise(text).split()))
         return [
             [
-                (math.exp(value - np.logaddexp.reduce(totals[pair])), span)
-                for value, span in sorted(spans, key=lambda item: -item[0])[:TOP]
+                (math.exp(score - np.logaddexp.reduce(total)), tokens)
+                for score, tokens in sorted(scored, key=lambda item: -item[0])[:TOP]
             ]
-            for pair, spans in enumerate(found)
+            for scored, total in zip(spans, totals, strict=True)
         ]
 
 
 def credit(span: Sequence[str], question: str, answer: str) -> float:
     """Return how well an answer states a span, 0 to 1: the F1 of their tokens.
 
-    Words of the question and of FRAME count for neither, since a sentence repeats them; where the
-    span has no others, they count for both. What else the answer says beside the span counts
+    Words of the question and FUNCTION_WORDS count for neither, since a sentence repeats them; where
+    the span has no others, they count for both. What the answer says in addition to the span counts
     against it, so neither a list of spans nor the whole passage wins. An answer with a negation
     that neither question nor span has says the opposite: 0.
     """
-    asked, said = set(normalise(question).split()), Counter(normalise(answer).split())
-    if NEGATIONS & said.keys() - asked - set(span):
+    ignored, tokens = set(normalise(question).split()), Counter(normalise(answer).split())
+    if NEGATIONS & tokens.keys() - ignored - set(span):
         return 0.0
-    wanted = Counter(token for token in span if token not in FRAME and token not in asked)
-    if not wanted:
-        asked, wanted = set(), Counter([token for token in span if token not in FRAME] or span)
-    shared = (wanted & said).total()
+    ignored |= FUNCTION_WORDS
+    expected = Counter(token for token in span if token not in ignored)
+    if not expected:
+        ignored = set(FUNCTION_WORDS)
+        expected = Counter([token for token in span if token not in ignored] or span)
+    shared = (expected & tokens).total()
     if not shared:
         return 0.0
     more = sum(
         count
-        for token, count in (said - wanted).items()
-        if token not in FRAME and token not in asked and token not in span
+        for token, count in (tokens - expected).items()
+        if token not in ignored and token not in span
     )
-    return 2 * shared / (wanted.total() + shared + more)
+    return 2 * shared / (expected.total() + shared + more)
 
 
 def encode(tokenizer: Any, pairs: Sequence[tuple[str, str]]) -> Any:

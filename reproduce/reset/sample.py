@@ -8,7 +8,7 @@ from functools import partial
 
 from reproduce.generation.respond import respond
 from reproduce.models.load import find_checkpoint, load_tokenizer
-from reproduce.schema import Candidate, Example, read_examples, write_records
+from reproduce.schema import Candidate, Example, read_records, write_records
 from reproduce.study import Study
 from reproduce.utils.files import atomic_dir
 from reproduce.utils.seeds import for_each_seed, named_seed, set_determinism
@@ -26,7 +26,7 @@ def _sample_seed(study: Study, arm: str, seed: int) -> None:
     stream = f"candidates/{arm}"
     set_determinism(named_seed(stream, seed), params.hardware.threads)
     checkpoint = find_checkpoint(study.artifacts / "models" / arm, seed)
-    seen = read_examples(study.model_dir(arm, seed) / "train.jsonl")
+    seen = read_records(study.model_dir(arm, seed) / "train.jsonl", Example)
     prompts = sample_prompts(seen, params.candidates.prompts, seed)
     tokenizer = load_tokenizer(checkpoint)
     strategies = {

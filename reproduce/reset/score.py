@@ -5,7 +5,7 @@ from dataclasses import replace
 from functools import partial
 
 from reproduce.judges.judge import JudgePanel, check_empty_share
-from reproduce.schema import Candidate, read_candidates, read_examples, write_records
+from reproduce.schema import Candidate, Example, read_records, write_records
 from reproduce.study import Study
 from reproduce.utils.files import atomic_dir
 from reproduce.utils.seeds import for_each_seed
@@ -20,11 +20,11 @@ def score_candidates(study: Study, arm: str) -> None:
 
 def _score_seed(study: Study, arm: str, seed: int) -> None:
     source = study.artifacts / "candidates" / arm / f"seed-{seed}"
-    prompts = read_examples(source / "prompts.jsonl")
+    prompts = read_records(source / "prompts.jsonl", Example)
     references = [
         Candidate(e.dataset, e.id, "reference", 0, e.response, finished=True) for e in prompts
     ]
-    candidates = [*references, *read_candidates(source / "candidates.jsonl")]
+    candidates = [*references, *read_records(source / "candidates.jsonl", Candidate)]
     by_id = {example.id: example for example in prompts}
     panel = JudgePanel(study.params, study.artifacts / "judges" / "model", selects=True)
     with log_run(f"score/{arm}", seed, study.folder):

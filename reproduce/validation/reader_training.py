@@ -3,7 +3,7 @@
 It learns from questions with their answers, from the questions of SQuAD 2.0 that the passage does
 not answer (annotators marked the span that looks like an answer, so that it is the likeliest one),
 and from summaries: a sentence in which "who or what" stands for a name or number is a question,
-too. One reading of the passage weighs all its spans, right and wrong, against each other.
+too. The model reads a passage once and weighs all its spans, right and wrong, against each other.
 """
 
 import random
@@ -22,12 +22,13 @@ from reproduce.download import fetch
 from reproduce.judges.cloze import clozes
 from reproduce.judges.faithfulness import question_of
 from reproduce.judges.nli import PAD_MULTIPLE
-from reproduce.judges.reader import FIELDS, FRAME, MAX_SPAN, encode, span_scores
+from reproduce.judges.reader import FIELDS, FUNCTION_WORDS, MAX_SPAN, encode, span_scores
 from reproduce.judges.text import sentences
 from reproduce.models.pretrained import import_minilm
 from reproduce.schema import Sets
+from reproduce.utils.files import atomic_path
 from reproduce.utils.seeds import named_seed, set_determinism
-from reproduce.validation.tuned import READER_WEIGHTS, load_encoder, save_tuned
+from reproduce.validation.tuned import READER_WEIGHTS
 
 THREADS = 2
 """Other numbers of threads round differently."""
@@ -35,7 +36,7 @@ SETS = ("squad", "adversarial-qa", "dialogsum", "samsum", "xsum")
 
 
 @dataclass(frozen=True)
-class Reading:
+class ReaderExample:
     """A question on a passage, and the texts of the passage that answer it."""
 
     question: str
@@ -61,27 +62,27 @@ class ReaderTraining:
     warmup_steps: int = 30
 
 
-def readings(sets: Sets) -> list[Reading]:
+def reader_examples(sets: Sets) -> list[ReaderExample]:
     """Return the questions of extractive examples, and those that summaries answer."""
-    found = []
+    result = []
     for example in (example for examples in sets.values() for example in examples):
         if example.kind == "extractive":
             question = question_of(example.prompt, example.context)
-            found.append(Reading(question, example.context, example.references))
+            result.append(ReaderExample(question, example.context, example.references))
         elif example.kind == "abstractive":
-            found += [
-                Reading(question, example.context, (entity,))
+            result += [
+                ReaderExample(question, example.context, (entity,))
                 for sentence in sentences(example.response)
                 for question, entity in clozes(sentence)
             ]
-    return found
+    return result
 
 
-def unanswerable(titles: set[str]) -> list[Reading]:
+def unanswerable(titles: set[str]) -> list[ReaderExample]:
     """Return SQuAD's unanswerable questions on these articles, each with its plausible answer."""
     rows = (row for row in file_rows(fetch("squad-dev")) if not isinstance(row, ValueError))
     return [
-        Reading(row["question"].strip(), row["context"].strip(), (answer["text"],))
+        ReaderExample(row["question"].strip(), row["context"].strip(), (answer["text"],))
         for row in rows
         if row["is_impossible"] and row["title"] in titles
         for answer in row.get("plausible_answers", [])[:1]
@@ -96,31 +97,37 @@ def train_judges(target: Path = READER_WEIGHTS) -> None:
     """
     pools, _ = pinned_pools({name: {} for name in SETS})
     training = {name: train for name, (train, _) in pools.items()}
-    found = readings(training)
-    found += unanswerable({example.split_group for example in training["squad"]})
+    examples = reader_examples(training)
+    examples += unanswerable({example.split_group for example in training["squad"]})
     set_determinism(named_seed("reader"), THREADS)
     with tempfile.TemporaryDirectory() as folder:
         import_minilm(Path(folder))
-        train_reader(Path(folder), found, ReaderTraining(), target)
+        train_reader(Path(folder), examples, ReaderTraining(), target)
 
 
 def train_reader(
-    start: Path, found: Sequence[Reading], settings: ReaderTraining, target: Path
+    start: Path, examples: Sequence[ReaderExample], settings: ReaderTraining, target: Path
 ) -> None:
     """Write the tuned tensors of a reader to `target`; `start` holds the encoder.
 
-    The loss is minus the log of the probability of all spans that answer the question. Readings
-    whose answer the first window lacks are left out. Raises FloatingPointError if a loss is not
-    finite.
+    The loss is minus the log of the probability of all spans that answer the question. Examples
+    whose answer the first window lacks are left out. The tensors are those that were trained, in
+    fp16. Raises FloatingPointError if a loss is not finite.
     """
     import torch
-    from transformers import AutoTokenizer
+    from safetensors.torch import save_file
+    from transformers import AutoModelForQuestionAnswering, AutoTokenizer
 
     tokenizer: Any = AutoTokenizer.from_pretrained(start, trust_remote_code=False)
-    model: Any = load_encoder(start, settings.layers).train()
-    rows = _rows(tokenizer, found)
+    model: Any = AutoModelForQuestionAnswering.from_pretrained(
+        start, dtype=torch.float32, use_safetensors=True, trust_remote_code=False
+    )
+    model.base_model.requires_grad_(False)
+    model.base_model.encoder.layer[-settings.layers :].requires_grad_(True)
+    model.train()
+    rows = _rows(tokenizer, examples)
     rng = random.Random(named_seed("reader"))
-    common = set(tokenizer(" ".join(FRAME) + " .,:?!'#-")["input_ids"])
+    common = set(tokenizer(" ".join(FUNCTION_WORDS) + " .,:?!'#-")["input_ids"])
     stream = _batches(rows, settings.batch_size, rng)
     batches = [
         [_part(row, window, common, rng) for row in batch]
@@ -160,18 +167,24 @@ def train_reader(
         optimizer.step()
         schedule.step()
         progress.set_postfix(loss=f"{loss.item():.2f}")
-    save_tuned(model, target)
+    tensors = {
+        name: weight.detach().to(torch.float16).contiguous()
+        for name, weight in model.named_parameters()
+        if weight.requires_grad
+    }
+    with atomic_path(target) as draft:
+        save_file(tensors, draft, metadata={"format": "pt"})
 
 
-def _rows(tokenizer: Any, found: Sequence[Reading]) -> list[dict[str, Any]]:
-    """Return the tokens of the readings whose first window holds the answer, and its spans."""
-    encoded = encode(tokenizer, [(reading.question, reading.passage) for reading in found])
+def _rows(tokenizer: Any, examples: Sequence[ReaderExample]) -> list[dict[str, Any]]:
+    """Return the tokens of the examples whose first window holds the answer, and its spans."""
+    encoded = encode(tokenizer, [(e.question, e.passage) for e in examples])
     rows, previous = [], -1
     for number, origin in enumerate(encoded["overflow_to_sample_mapping"]):
         if origin != previous:
             ids, types = encoded["input_ids"][number], encoded["token_type_ids"][number]
             offsets = encoded["offset_mapping"][number]
-            spans = _spans(found[origin], types.index(1), offsets)
+            spans = _spans(examples[origin], types.index(1), offsets)
             if spans:
                 rows.append({"input_ids": ids, "token_type_ids": types, "spans": spans})
         previous = origin
@@ -179,12 +192,12 @@ def _rows(tokenizer: Any, found: Sequence[Reading]) -> list[dict[str, Any]]:
 
 
 def _spans(
-    reading: Reading, begin: int, offsets: Sequence[tuple[int, int]]
+    example: ReaderExample, begin: int, offsets: Sequence[tuple[int, int]]
 ) -> list[tuple[int, int]]:
     """Return the first and last token of each place that states an answer."""
     spans = set()
-    for answer in reading.answers:
-        for match in re.finditer(rf"(?<!\w){re.escape(answer)}(?!\w)", reading.passage):
+    for answer in example.answers:
+        for match in re.finditer(rf"(?<!\w){re.escape(answer)}(?!\w)", example.passage):
             inside = [
                 place
                 for place, (start, end) in enumerate(offsets)
@@ -216,11 +229,11 @@ def _part(row: dict[str, Any], window: int, common: set[int], rng: random.Random
     begin, end = types.index(1), len(ids) - 1
     if end - begin <= window:
         return row
-    asked = set(ids[1 : begin - 1]) - common
+    question = set(ids[1 : begin - 1]) - common
     first, last = rng.choice(row["spans"])
     lowest, highest = sorted((max(begin, last - window + 1), min(first, end - window)))
     starts = [rng.randint(lowest, highest) for _ in range(6)]
-    start = max(starts, key=lambda n: sum(token in asked for token in ids[n : n + window]))
+    start = max(starts, key=lambda n: sum(token in question for token in ids[n : n + window]))
     shift = start - begin
     spans = [(a - shift, b - shift) for a, b in row["spans"] if a >= start and b < start + window]
     return {

@@ -24,7 +24,7 @@ Variant = Literal["right", "same passage", "other passage", "negated", "best con
 CONSTANTS = 40
 """Training prompts per data set whose references are tried as constant responses."""
 UNFAITHFUL_FLAWS = ("memory", "other value")
-"""Of the synthetic task: another value than the passage's (world.flaws)."""
+"""Of the synthetic task: another value than the passage's (data.synthetic)."""
 GENERIC = (
     "well there are many things to consider here and each of them matters in its own way",
     "some people look at the details first while others like to see the whole picture",

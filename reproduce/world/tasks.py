@@ -1,4 +1,4 @@
-"""All data sets of the synthetic task; training and evaluation share no prompt and no context.
+"""The prompts of the synthetic task, one function per data set.
 
 Context-dependent (CD) tasks come with a text that states other values than pretraining did.
 Instruction-following (IF) tasks have no context and can be verified by a program. Both sides are
@@ -13,8 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from reproduce.schema import Example, Sets, Side
-from reproduce.world.flaws import with_flaw
+from reproduce.schema import Example, Side
 from reproduce.world.people import (
     QUESTIONS,
     VALUES,
@@ -285,8 +284,6 @@ def _instruction(dataset: str, rules: Sequence[Rule], response: str) -> Example:
     return Example(dataset, "instruction", prompt, response, "", (response,), instructions)
 
 
-# Data sets.
-
 TASKS: dict[str, Maker] = {
     "qa-single": one_person_question,
     "qa-pair": two_person_question,
@@ -306,46 +303,3 @@ PROBES: dict[str, Maker] = {
     "probe-copy": copy_probe,
     "probe-memory": memory_probe,
 }
-
-
-def evaluation_sets(world: World, size: int, seed: int) -> Sets:
-    """Return `size` distinct prompts per data set, tasks and probes.
-
-    Those of tasks have a flawed response, too, which only serves to validate judges.
-    """
-    makers = {**TASKS, **PROBES}
-    sets = {n: _distinct(m, world, size, f"eval-{n}-{seed}", set()) for n, m in makers.items()}
-    return {**sets, **_with_flaws({n: sets[n] for n in TASKS}, world, f"eval-{seed}")}
-
-
-def training_sets(world: World, size: int, seed: int, evaluation: Sets) -> Sets:
-    """Return `size` distinct prompts per task, each also with a flawed response (world.flaws).
-
-    No prompt and no context is in `evaluation`.
-    """
-    excluded = {text for examples in evaluation.values() for e in examples for text in _texts(e)}
-    sets = {n: _distinct(m, world, size, f"train-{n}-{seed}", excluded) for n, m in TASKS.items()}
-    return _with_flaws(sets, world, f"train-{seed}")
-
-
-def _with_flaws(sets: Sets, world: World, stream: str) -> Sets:
-    rng = random.Random(f"flaws-{stream}")
-    return {name: [with_flaw(e, sets[name], world, rng) for e in sets[name]] for name in sets}
-
-
-def _distinct(
-    maker: Maker, world: World, size: int, stream: str, excluded: set[str]
-) -> list[Example]:
-    rng = random.Random(stream)
-    examples: dict[str, Example] = {}
-    for _ in range(size * 50):
-        if len(examples) == size:
-            return list(examples.values())
-        example = maker(world, rng)
-        if excluded.isdisjoint(_texts(example)):
-            examples.setdefault(example.prompt, example)
-    raise ValueError(f"data set of {stream}: there are fewer than {size} distinct prompts")
-
-
-def _texts(example: Example) -> set[str]:
-    return {example.prompt, example.context} - {""}

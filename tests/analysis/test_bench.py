@@ -41,7 +41,7 @@ def test_rows_have_medians_and_paces_against_the_first_method(bench: Any) -> Non
     [
         ("training", "ours,bare-loop,trl,all-logits,lora"),
         ("evaluation", "ours,plain-generate,finished-rows-stay"),
-        ("judging", "ours,no-cache"),
+        ("judging", "ours"),
     ],
 )
 def test_the_methods_of_a_benchmark_do_the_same(

@@ -17,7 +17,15 @@ from support.manifest_files import entry, put
 from reproduce import download
 from reproduce.config import TextSet
 from reproduce.data import datasets
-from reproduce.data.datasets import Counts, RealText, file_rows, parse_rows, pinned_sets, text_sets
+from reproduce.data.datasets import (
+    Counts,
+    RealText,
+    asked_words,
+    file_rows,
+    parse_rows,
+    pinned_sets,
+    text_sets,
+)
 from reproduce.judges.instructions import check_strict
 from reproduce.utils.files import UnusableFile
 from reproduce.validation.trials import trivial_responses
@@ -543,6 +551,22 @@ def test_prompts_that_ask_for_more_words_than_allowed_are_left_out(tmp_path: Pat
     settings = {"repo": str(tmp_path / "own"), "kind": "instruction", "evaluation": "test"}
     _, evaluation, [counts] = sampled({"mine": TextSet(**settings, asked_words=100)})
     assert [e.prompt for e in evaluation["mine"]] == ["Why?"] and counts.too_long == 1
+
+
+@pytest.mark.parametrize(
+    ("instructions", "words"),
+    [
+        ([], 0),
+        ([{"id": "detectable_format:title"}], 0),
+        ([LONG], 300),
+        ([{**LONG, "relation": "less than"}], 0),
+        ([{"id": "length_constraints:number_sentences", "num_sentences": 7, "relation": "at least"},
+          {"id": "length_constraints:number_paragraphs", "num_paragraphs": 4}], 80),
+        ([{"id": "combination:repeat_prompt", "prompt_to_repeat": "a b c", "num_words": None}], 3),
+    ],
+)  # fmt: skip
+def test_words_that_instructions_ask_for(instructions: list[dict[str, Any]], words: int) -> None:
+    assert asked_words(instructions) == words
 
 
 @pytest.mark.skipif("REPRODUCE_MIRROR" not in os.environ, reason="REPRODUCE_MIRROR is not set")

@@ -16,7 +16,7 @@ from reproduce.arms import run_arm
 from reproduce.config import Params, TinyModel, load_experiments
 from reproduce.models.load import load_tokenizer, new_llama
 from reproduce.pretrain import pretrain
-from reproduce.schema import Sets, read_judged, write_records
+from reproduce.schema import JudgedResponse, Sets, read_records, write_records
 from reproduce.study import Study
 from reproduce.training.launch import CHECKPOINTS
 
@@ -69,7 +69,7 @@ def test_an_arm_goes_from_the_published_model_to_judged_responses(
     history = json.loads((results / "history.json").read_text())
     record = json.loads((results / "record.json").read_text())
     assert history[-1]["step"] == record["steps"] > 4
-    responses = read_judged(results / "evaluation.jsonl")
+    responses = read_records(results / "evaluation.jsonl", JudgedResponse)
     fractions = {response.train_fraction for response in responses}
     assert len(fractions) == 3 and max(fractions) == 1.0
     ratings = {

@@ -9,7 +9,7 @@ from support.synthetic_study import synthetic_study, write_study
 
 from reproduce.evaluation.results import Results, load_results
 from reproduce.evaluation.tables.make import make_tables
-from reproduce.schema import JudgedResponse, read_judged
+from reproduce.schema import JudgedResponse, read_records
 from reproduce.study import Study
 from reproduce.utils.files import read_csv
 
@@ -56,7 +56,9 @@ def final(study: Study) -> Callable[..., list[JudgedResponse]]:
         return [
             response
             for seed in study.params.seeds
-            for response in read_judged(study.results_dir(arm, seed) / "evaluation.jsonl")
+            for response in read_records(
+                study.results_dir(arm, seed) / "evaluation.jsonl", JudgedResponse
+            )
             if response.train_fraction == 1.0 and (not datasets or response.dataset in datasets)
         ]
 

@@ -22,7 +22,7 @@ from reproduce.evaluation.results import (
     missing_arms,
 )
 from reproduce.reset.select import FAITHFUL
-from reproduce.schema import Judgement, read_trials, write_records
+from reproduce.schema import JudgedTrial, Judgement, read_records, write_records
 from reproduce.study import Study
 from reproduce.utils.files import UnusableFile, read_json, write_json
 
@@ -133,7 +133,7 @@ def test_an_invalid_metric_is_not_used_for_claims(partial_study: Study) -> None:
     blind = [
         replace(trial, judgement=Judgement(None, None, None, {"entailed": 1.0}))
         if trial.dataset == "answers-a" else trial
-        for trial in read_trials(path)
+        for trial in read_records(path, JudgedTrial)
     ]  # fmt: skip
     write_records(path, blind)
     assert load_results(partial_study).datasets(FAITHFULNESS) == ["answers-b", "digests"]

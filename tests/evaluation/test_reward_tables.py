@@ -11,7 +11,7 @@ from reproduce.config import Weights
 from reproduce.evaluation.results import Results
 from reproduce.evaluation.tables.reward_tables import read_selections, rewards
 from reproduce.reset.select import judgement_of, reward
-from reproduce.schema import read_candidates
+from reproduce.schema import Candidate, read_records
 from reproduce.study import Study
 from reproduce.utils.files import read_json
 
@@ -47,7 +47,7 @@ def test_the_best_of_the_first_candidates_is_that_of_a_plain_loop(table, study: 
     for seed in study.params.seeds:
         file = study.artifacts / "scores" / "MTL" / f"seed-{seed}" / "candidates.jsonl"
         values: dict[str, list[float]] = defaultdict(list)
-        for c in read_candidates(file):
+        for c in read_records(file, Candidate):
             if c.sample == 0:  # One of each of four strategies.
                 complete = c.finished and c.response
                 value = reward(judgement_of(c), Weights()) if complete else 0.0

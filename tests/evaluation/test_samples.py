@@ -11,7 +11,7 @@ from support.synthetic_study import rewrite
 from reproduce.config import RealData
 from reproduce.evaluation.results import Results, load_results
 from reproduce.evaluation.tables.samples import export_seed, generations, samples, without_copies
-from reproduce.schema import Example, read_judged
+from reproduce.schema import Example, JudgedResponse, read_records
 from reproduce.study import Study
 
 PASSAGE = "one two three four five six seven eight nine ten eleven twelve thirteen fourteen"
@@ -71,7 +71,7 @@ def test_a_published_seed_has_the_same_scores_and_no_copies(partial_study: Study
     shutil.rmtree(study.results_dir("MTL", 1))
     published = load_results(partial_study).scores
     assert published.drop(columns="response").equals(expected.drop(columns="response"))
-    responses = read_judged(target / "evaluation.jsonl")
+    responses = read_records(target / "evaluation.jsonl", JudgedResponse)
     copied = [r for r in responses if r.response == by_id[r.example].prompt]
     lengths = {len(by_id[r.example].prompt.split()) for r in copied}
     assert (max(lengths) >= 13) == own

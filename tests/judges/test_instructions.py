@@ -1,14 +1,22 @@
 """Each instruction checker on responses that follow it and on responses that do not."""
 
 import json
+import os
 from typing import Any
 
 import pytest
 
+from reproduce.download import fetch
 from reproduce.judges.checkers import CHECKERS
 from reproduce.judges.instructions import bind, check_loose, check_strict
 
 AT_LEAST, AT_MOST = {"relation": "at least"}, {"relation": "at most"}
+LESS = {"relation": "less than"}
+PROMPT = "Name a river, please."
+GERMAN = "Der Fluss ist breit und das Wasser ist kalt."
+HINDI = "नदी बहुत चौड़ी है और पानी ठंडा है।"
+MARATHI = "नदी खूप रुंद आहे आणि पाणी थंड आहे."
+SWAHILI = "Mto ni mpana sana na maji ni baridi."
 # (id, arguments, responses that follow, responses that do not)
 CASES: list[tuple[str, dict[str, Any], list[str], list[str]]] = [
     ("sentences", {"n": 2},
@@ -59,25 +67,94 @@ CASES: list[tuple[str, dict[str, Any], list[str], list[str]]] = [
     ("excludes", {"words": ["very"]}, ["every", "a verily"], ["It is _very_ wide.", "very"]),
     ("includes", {"words": ["C++"]}, ["I like C++."], ["I like C."]),
     ("excludes", {"words": ["cat", "dog"]}, ["cats", "hotdogs"], ["a CAT", "cat dog"]),
-    ("frequency", {"word": "cat", "n": 2}, ["Cat cat cats"], ["cat", "cat cat cat"]),
-    ("frequency", {"word": "cat", "n": 2, **AT_LEAST}, ["cat cat cat"], ["cat"]),
-    ("frequency", {"word": "cat", "n": 0}, ["dog"], ["cat"]),
     ("alphabetical", {}, ["ant, Bee, cat.", "- a\n- b", "a, a"], ["b, a", "- b\n- a", "a", "a\nb"]),
     ("lowercase", {}, ["all low 1!", "12", "易北河"], ["One up"]),
     ("uppercase", {}, ["ALL UP 1!", "12", "STRASSE"], ["ONE LOw", "ß"]),
     ("no_comma", {}, ["a; b", "a · b"], ["a, b", "红，蓝", "红、蓝", "أحمر، أزرق"]),
     ("quoted", {}, [' "hi" ', "“It rained.”", "„Es regnet.“", "«Il pleut.»"],
      ['"Yes" he said "No"', "“a” and “b”", "hi", '"hi', 'hi"', '"', '""', '"hi".']),
-    ("paragraphs", {"n": 2}, ["a\n\nb", "a\nb\n \n\nc\n\n"], ["a\nb", "a\n\nb\n\nc"]),
-    ("title", {}, ["<<A title>>\ntext"], ["<A title>", "<<>>", "<< >>", "<<a\nb>>"]),
-    ("json", {}, ['{"a": [1, null]}', '```json\n{"a": 1}\n```', "```\n[1]```", " 1 "],
-     ["{'a': 1}", "{“a”: 1}", "[]", "hi", '{"a": 1} done', "NaN", "```json\nhi\n```",
-      "[" * 100_000]),
-    ("placeholders", {"n": 2}, ["[a] to [b c]", "[a][b][c]"], ["[a]", "[] [ ]", "[a] [b"]),
-    ("highlights", {"n": 2}, ["*a* and *b c*", "**a** *b*", "***a*** **b**"],
-     ["*a*", "* a\n* b\n* c", "2 * 3 * 4 * 5", "** **"]),
-    ("postscript", {}, ["Hi.\n\nP.S. Bye", "Hi. p.s. bye"], ["Hi", "Hi. P.S.", "P.S. \n"]),
-    ("postscript", {"marker": "P.P.S"}, ["P.P.S. Bye"], ["P.S. Bye"]),
+    ("keywords:existence", {"keywords": ["river", "don’t"]},
+     ["Rivers don't end.", "RIVERBANK; I DON’T"], ["A river.", "Don't."]),
+    ("keywords:existence", {"keywords": ["café", "C++"]},
+     ["Cafés and c++", "cafe\u0301 C++"], ["cafe C++", "café C"]),
+    ("keywords:frequency", {"keyword": "cat", "frequency": 2, **AT_LEAST},
+     ["Cat, cats", "concatenate a CAT"], ["cat", "dog"]),
+    ("keywords:frequency", {"keyword": "cat", "frequency": 2, **LESS}, ["cat", "dog"],
+     ["cat cat", "Cat cats"]),
+    ("keywords:forbidden_words", {"forbidden_words": ["can", "be"]}, ["candy", "A bee. Cans."],
+     ["I can!", "To Be", "It _can_ go."]),
+    ("keywords:letter_frequency", {"letter": "Q", "let_frequency": 2, "let_relation": "at least"},
+     ["Queen q", "qq"], ["queen", "a"]),
+    ("keywords:letter_frequency", {"letter": "#", "let_frequency": 1, "let_relation": "less than"},
+     ["a", "é"], ["#a", "a##"]),
+    ("keywords:letter_frequency", {"letter": "é", "let_frequency": 1, "let_relation": "at least"},
+     ["É", "e\u0301t"], ["e", "è"]),
+    ("language:response_language", {"language": "de"}, [GERMAN, GERMAN.upper(), "Ja, gerne."],
+     ["The river is wide.", SWAHILI, "12, 34", "I"]),
+    ("language:response_language", {"language": "hi"}, [HINDI, f"* {HINDI}"], [MARATHI, GERMAN]),
+    ("language:response_language", {"language": "sw"}, [SWAHILI, SWAHILI.lower()],
+     [HINDI, "Watter is this?"]),
+    ("language:response_language", {"language": "zh"}, ["易北河很长。"], ["エルベ川は長いです。"]),
+    ("length_constraints:number_sentences", {"num_sentences": 2, **AT_LEAST},
+     ["One. Two!", "One\nTwo"], ["Dr. Lee met Mrs. Ott.", "1. One."]),
+    ("length_constraints:number_sentences", {"num_sentences": 2, **LESS},
+     ["Dr. Lee met Mrs. Ott."], ["One. Two!", "易北河很长。我们留下。"]),
+    ("length_constraints:number_paragraphs", {"num_paragraphs": 2},
+     ["a\n***\nb", "***\na\n\nb *** c\n***"], ["a\n\nb", "a *** b *** c", "a *** *** b"]),
+    ("length_constraints:number_words", {"num_words": 3, **AT_LEAST},
+     ["Don't stop", "well-known – so"], ["one two", "– one – two –"]),
+    ("length_constraints:number_words", {"num_words": 3, **LESS}, ["one two", "é, ü"],
+     ["Don’t stop", "a b c"]),
+    ("length_constraints:nth_paragraph_first_word",
+     {"num_paragraphs": 2, "nth_paragraph": 2, "first_word": "Elm"},
+     ["One.\n\nELM, a tree", 'One.\n\n"Elm\'s"', "One\nline.\n\n\n \nelm"],
+     ["Elm\n\nOne.", "One.\n\nElms", "One.\n\nElm\n\nTwo.", "One.\n\n", "Elm"]),
+    ("length_constraints:nth_paragraph_first_word",
+     {"num_paragraphs": 1, "nth_paragraph": 2, "first_word": "elm"}, [], ["elm", "a\n\nelm"]),
+    ("detectable_content:number_placeholders", {"num_placeholders": 2},
+     ["[a] [b c]", "[a][b][ö]"], ["[a]", "[] [ ] [a]", "[a] [b"]),
+    ("detectable_content:postscript", {"postscript_marker": "P.S."},
+     ["Hi. p.s. bye", "Hi.\n\nP. S. bye"], ["Hi. PS bye", "Hi. P.S."]),
+    ("detectable_content:postscript", {"postscript_marker": "P.P.S"},
+     ["P.P.S. bye", "p. p. s: bye"], ["P.S. bye", "P.P.S"]),
+    ("detectable_format:number_bullet_lists", {"num_bullets": 2},
+     ["Here:\n* a\n* b\nEnd.", "- a\n  - b\n---", "-a\n**Bold**\n* *b*"],
+     ["* a", "- a\n- b\n* c", "• a\n• b", "*a*\n*b*"]),
+    ("detectable_format:constrained_response", {}, ["My answer is yes.", "**My answer is maybe.**"],
+     ["my answer is yes.", "My answer is yes", "Yes."]),
+    ("detectable_format:number_highlighted_sections", {"num_highlights": 2},
+     ["*a* and **b c**", "***a*** *é*"],
+     ["*a*", "* a\n* b\n* c", "2 * 3 * 4 * 5", "** ** *a*"]),
+    ("detectable_format:multiple_sections", {"section_spliter": "Section", "num_sections": 2},
+     ["Section 1\na\nSection 2\nb", "**Section1** Section 10 Section 3"],
+     ["SECTION 1 SECTION 2", "Section one Section two", "Section 1"]),
+    ("detectable_format:multiple_sections", {"section_spliter": "(Day)", "num_sections": 1},
+     ["(Day) 1", "(Day)2"], ["Day 1", "(day) 1"]),
+    ("detectable_format:json_format", {},
+     ['{"a": "“"}', '```JSON\n{"a": [1, null]}\n```', "```\n[1]```", " 1 "],
+     ["{'a': 1}", "{“a”: 1}", "[]", "hi", '{"a": 1} done', 'Here: {"a": 1}', "NaN",
+      "```json\nhi\n```", "[" * 100_000]),
+    ("detectable_format:title", {}, ["<<Ode>>\nO river", "a <<b>>"],
+     ["<Ode>", "<<>> a", "<< >> a", "<<a\nb>>"]),
+    ("combination:two_responses", {}, ["a ****** b", "******\na\n******\nA\n******"],
+     ["a", "a ****** a", "a ****** b ****** c", "a ****** ****** b", "a *** b"]),
+    ("combination:repeat_prompt", {"prompt_to_repeat": f"{PROMPT} "},
+     [f"{PROMPT}\nThe Elbe.", PROMPT.upper(), f"\n{PROMPT}"],
+     ["The Elbe.", f"Sure! {PROMPT}", "Name a river please.", f'"{PROMPT}"']),
+    ("startend:end_checker", {"end_phrase": "Don't you agree?"},
+     ["Yes. Don’t you agree?", '"Yes. DON\'T YOU AGREE?"\n'],
+     ["Don't you agree", "Don't you agree? Yes.", "Do not you agree?"]),
+    ("change_case:capital_word_frequency", {"capital_frequency": 2, "capital_relation": "at least"},
+     ["A WELL-KNOWN fact", "the U.S. and ÄÖ"], ["One Two", "WELL-KNOWN", "DON'T", "1 2"]),
+    ("change_case:capital_word_frequency",
+     {"capital_frequency": 1, "capital_relation": "less than"}, ["One two", "I'm"], ["I am", "NO"]),
+    ("change_case:english_capital", {}, ["THE RIVER IS WIDE.", "WE HAVE 3 CATS!"],
+     ["The river is wide.", GERMAN.upper(), "12", "THE RIVER IS wIDE"]),
+    ("change_case:english_lowercase", {}, ["the river is wide.", "we have 3 cats!"],
+     ["The river is wide.", GERMAN.lower(), "12", HINDI]),
+    ("punctuation:no_comma", {}, ["a; b", "a."], ["a, b", "红，蓝", "أحمر، أزرق"]),
+    ("startend:quotation", {}, ['"Yes" he said "No"', "“It rained.”", ' "a" '],
+     ['"a', 'a"', "'a'", '"a".']),
 ]  # fmt: skip
 INSTRUCTIONS = [{"id": name, **arguments} for name, arguments, *_ in CASES]
 RESPONSES = [
@@ -103,7 +180,16 @@ def test_every_checker_has_a_case() -> None:
     assert {name for name, *_ in CASES} == set(CHECKERS)
 
 
-@pytest.mark.parametrize("response", ["", " \n\t ", ".", "\u200b", "\ufeff", "🙂", "_", "…"])
+def test_all_types_of_ifeval_have_at_least_two_cases_of_each_kind() -> None:
+    ifeval = {name for name in CHECKERS if ":" in name}
+    assert len(ifeval) == 25
+    for name in ifeval:
+        follows = [case for instruction, _, case in RESPONSES if instruction["id"] == name]
+        assert follows.count(True) >= 2 and follows.count(False) >= 2, name
+
+
+@pytest.mark.parametrize("response", ["", " \n\t ", ".", "\u200b", "\ufeff", "🙂", "_", "…",
+                                      "***", '""', "[]"])  # fmt: skip
 def test_an_empty_response_follows_nothing(response: str) -> None:
     instructions = [*INSTRUCTIONS, {"id": "words", "n": 0}, {"id": "words", "n": 9, **AT_MOST}]
     for check in (check_strict, check_loose):
@@ -134,6 +220,11 @@ START = {"id": "starts_with", "phrase": "hi"}
         ("Sure!\n*hi* there\nDone", {"id": "words", "n": 2}, True),
         ("Sure!\nHere:\nall low", LOWER, False),
         ("*Hello* there", START, False),
+        (
+            "Sure!\nthe river is *wide* and cold.\nDone",
+            {"id": "change_case:english_lowercase"},
+            True,
+        ),
         # Nothing is left of a single line, and an empty response follows no instruction.
         ("one, two", {"id": "no_comma"}, False),
     ],
@@ -151,23 +242,30 @@ def test_none_counts_as_absent() -> None:
     ("instruction", "parts"),
     [
         ({"id": "wrods", "n": 3}, ["'wrods'", "sentences, words"]),
+        ({"id": "keywords:exist"}, ["'keywords:exist'", "keywords:existence"]),
         ({"n": 3}, ["None"]),
         ({"id": ["words"]}, ["['words']"]),
-        ({"id": "words"}, ["'words'", "'n'", "n: int"]),
-        ({"id": "words", "n": 3, "m": 1}, ["'m'", "n: int, relation"]),
-        ({"id": "title", "n": 3}, ["'n'", "no argument"]),
-        ({"id": "words", "n": "3"}, ["n ", "from 0", "'3'"]),
-        ({"id": "words", "n": True}, ["n ", "from 0", "True"]),
-        ({"id": "words", "n": 2.0}, ["n ", "from 0", "2.0"]),
+        ({"id": "words"}, ["'words'", "n: Missing", "n, relation"]),
+        ({"id": "words", "n": 3, "m": 1}, ["'words'", "m: Unexpected", "n, relation"]),
+        ({"id": "lowercase", "n": 3}, ["'lowercase'", "n: Unexpected", "none"]),
+        ({"id": "words", "n": "3"}, ["'n': '3'", "valid integer"]),
+        ({"id": "words", "n": True}, ["'n': True", "valid integer"]),
+        ({"id": "words", "n": 2.0}, ["'n': 2.0", "valid integer"]),
+        ({"id": "words", "n": -1}, ["'n': -1", "or equal to 0"]),
         ({"id": "words", "n": 2, "relation": "over"}, ["relation", "'at least', 'at most'"]),
+        ({"id": "bullets", "mark": "+"}, ["mark", "'-' or '*'"]),
         ({"id": "includes", "words": "cat"}, ["words", "list", "'cat'"]),
-        ({"id": "includes", "words": []}, ["words", "list", "[]"]),
-        ({"id": "excludes", "words": ["a", " "]}, ["words", "list", "' '"]),
-        ({"id": "starts_with", "phrase": ""}, ["phrase", "''"]),
-        ({"id": "frequency", "word": 3, "n": 1}, ["word", "3"]),
-        ({"id": "postscript", "marker": " "}, ["marker", "' '"]),
+        ({"id": "includes", "words": []}, ["words", "at least 1 item"]),
+        ({"id": "excludes", "words": ["a", " "]}, ["words", "at least 1 character"]),
+        ({"id": "starts_with", "phrase": ""}, ["phrase", "at least 1 character"]),
+        ({"id": "startend:end_checker", "end_phrase": 3}, ["end_phrase", "valid string"]),
+        ({"id": "keywords:frequency", "keyword": "a", "frequency": 1}, ["relation: Missing"]),
+        ({"id": "length_constraints:number_paragraphs", "num_paragraphs": 0}, ["or equal to 1"]),
+        ({"id": "language:response_language", "language": "xx"}, ["language", "'de', 'en'"]),
+        ({"id": "keywords:letter_frequency", "letter": "ab", "let_frequency": 1,
+          "let_relation": "at least"}, ["letter", "at most 1 character"]),
     ],
-)
+)  # fmt: skip
 def test_an_error_says_what_is_allowed(instruction: dict[str, Any], parts: list[str]) -> None:
     with pytest.raises(ValueError) as raised:
         bind(instruction)
@@ -175,7 +273,8 @@ def test_an_error_says_what_is_allowed(instruction: dict[str, Any], parts: list[
 
 
 ODD = ("<<" + "a" * 50_000, "[" * 50_000, " " * 50_000 + "a", "*" * 50_000, "." * 50_000 + "a",
-       "a. " * 20_000, "\n" * 50_000 + "a")  # fmt: skip
+       "a. " * 20_000, "\n" * 50_000 + "a", "p. " * 20_000, "A-" * 25_000, "Section " * 9_000,
+       '"' * 50_000 + "a")  # fmt: skip
 
 
 @pytest.mark.parametrize("text", ODD, ids=short)
@@ -183,3 +282,14 @@ def test_long_odd_texts_are_checked_in_linear_time(text: str) -> None:
     # What is quadratic takes minutes here.
     for instruction in INSTRUCTIONS:
         check_loose(text, [instruction])
+
+
+@pytest.mark.skipif("REPRODUCE_MIRROR" not in os.environ, reason="REPRODUCE_MIRROR is not set")
+def test_every_instruction_of_ifeval_binds_and_no_type_is_missing() -> None:
+    rows = [json.loads(line) for line in fetch("ifeval").open(encoding="utf-8")]
+    seen = set()
+    for row in rows:
+        for name, arguments in zip(row["instruction_id_list"], row["kwargs"], strict=True):
+            seen.add(name)
+            bind({"id": name, **arguments})("A response.")
+    assert (len(rows), seen) == (541, {name for name in CHECKERS if ":" in name})

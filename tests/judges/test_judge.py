@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,6 @@ import pytest
 from support.profiles import nano_params
 
 from reproduce.config import LLMJudgeSettings
-from reproduce.judges import judge as judging
 from reproduce.judges.judge import JudgePanel, TooManyEmpty, check_empty_share
 from reproduce.schema import Example, Judgement
 
@@ -24,8 +23,6 @@ FREE = Example("free", "instruction", "Say what you like.", "I do.")
 CONTEXT_SENTENCES = ["The cat sat on the mat.", "The dog slept all day long."]
 SPAN = {"coverage", "density", "k_precision", "empty"}
 ANSWER = SPAN | {"entailed", "exact_match", "token_f1", "states_answer"}
-METRIC = {"extractive": "entailed", "abstractive": "summac"}
-judge = partial(judging.judge, faithfulness_metric=METRIC)
 
 
 class Equal:
@@ -42,6 +39,19 @@ class Equal:
 
 def never(pairs: Sequence[tuple[str, str]]) -> Any:
     raise AssertionError(f"nothing here needs this judge, which got {pairs}")
+
+
+def judge(
+    examples: Sequence[Example],
+    responses: Sequence[str],
+    entailment: Any,
+    llm_judge: Any = None,
+    reader: Any = None,
+    metric: str = "entailed",
+) -> list[Judgement]:
+    panel = JudgePanel(nano_params(judging__extractive=metric), Path())
+    panel.entailment, panel.llm_judge, panel.reader = entailment, llm_judge, reader
+    return panel.judge(examples, responses)
 
 
 def judge_one(example: Example, response: str, entailment: Any = never) -> Judgement:
@@ -71,8 +81,7 @@ def test_every_sentence_of_an_answer_is_a_hypothesis() -> None:
 
 @pytest.mark.parametrize(("metric", "expected"), [("coverage", 2 / 3), ("k_precision", 0.5)])
 def test_the_faithfulness_metric_is_a_choice(metric: str, expected: float) -> None:
-    metrics = {"extractive": metric, "abstractive": "summac"}
-    (judgement,) = judging.judge([EXTRACTIVE], ["the red mat"], Equal(), metrics)
+    (judgement,) = judge([EXTRACTIVE], ["the red mat"], Equal(), metric=metric)
     assert judgement.faithfulness == judgement.details[metric] == pytest.approx(expected)
 
 
@@ -144,19 +153,6 @@ def test_a_batch_equals_one_by_one_with_one_call_of_the_model() -> None:
         judge([EXTRACTIVE], ["a", "b"], never)
 
 
-@pytest.mark.parametrize(
-    "example",
-    [
-        Example("qa", "extractive", "Q", "A", CONTEXT),
-        Example("news", "abstractive", "Q", "A", " ", ("A",)),
-        Example("chat", "instruction", "Q", "A", instructions=({"id": "nope"},)),
-    ],
-)
-def test_a_broken_example_is_named_before_the_model_runs(example: Example) -> None:
-    with pytest.raises(ValueError, match=f"{example.id} of '{example.dataset}'"):
-        judge([ABSTRACTIVE, example], ["The cat sat on the mat."] * 2, never)
-
-
 class Ratings:
     """An LLM judge with fixed ratings that keeps what it was sent."""
 
@@ -176,7 +172,7 @@ def test_a_rating_replaces_the_share_of_instructions_and_changes_no_other_score(
     plain = judge(examples, responses, Equal())
     judgements = judge(examples, responses, Equal(), llm_judge=ratings)
     sent = [("Say hi.", "good"), ("Say hi.", "odd"), ("Say what you like.", "fair")]
-    assert ratings.calls == [sent]
+    assert [sorted(call) for call in ratings.calls] == [sent]
     assert [j.instruction for j in judgements[:4]] == [1.0, None, 0.5, 0.0]
     assert judgements[0].details == {**plain[0].details, "rating": 10.0, "unrated": 0.0}
     assert judgements[1].details == {**plain[1].details, "unrated": 1.0}
@@ -198,16 +194,16 @@ def test_the_reader_adds_a_detail_and_changes_nothing_else() -> None:
         assert replace(other, details=added) == one
 
 
-def test_a_panel_judges_equal_responses_to_one_example_once(tmp_path: Any) -> None:
-    panel = JudgePanel(nano_params(), tmp_path)
-    assert panel.llm_judge is None
-    panel.entailment, panel.llm_judge = model, ratings = Equal(), Ratings(a=4.0, b=None)
+def test_equal_responses_to_one_example_are_judged_once() -> None:
+    model, ratings = Equal(), Ratings(a=4.0, b=None)
     examples = [INSTRUCTION, EXTRACTIVE, INSTRUCTION, EXTRACTIVE, INSTRUCTION]
     responses = ["b", "mat", "a", "mat", "b"]
-    judgements = panel.judge(examples, responses)
+    judgements = judge(examples, responses, model, ratings)
     assert ratings.calls == [[("Say hi.", "a"), ("Say hi.", "b")]]
     assert len(model.calls) == 1 and len(model.calls[0]) == len(CONTEXT_SENTENCES)
-    assert judgements == judge(examples, responses, Equal(), llm_judge=Ratings(a=4.0, b=None))
+    pairs = zip(examples, responses, strict=True)
+    one_by_one = [judge([e], [text], Equal(), Ratings(a=4.0, b=None))[0] for e, text in pairs]
+    assert judgements == one_by_one
 
 
 def test_too_many_empty_responses_or_unreadable_ratings_are_an_error() -> None:

@@ -1,4 +1,4 @@
-"""The cross-encoder: batches, cache and label order change nothing; training learns."""
+"""The cross-encoder: batches and label order change nothing; training learns."""
 
 import math
 from collections.abc import Callable
@@ -11,12 +11,7 @@ from support.classifiers import WORDS, write_classifier
 
 from reproduce.config import CrossEncoderTraining, Hardware, HubModel
 from reproduce.judges.faithfulness import LABELS
-from reproduce.judges.nli import (
-    MAX_LENGTH,
-    CrossEncoder,
-    encode_pair,
-    label_columns,
-)
+from reproduce.judges.nli import MAX_LENGTH, CrossEncoder, encode_pair, label_columns
 from reproduce.utils.files import UnusableFile
 from reproduce.validation.entailment_training import train_cross_encoder
 from reproduce.validation.trials import LabelledPair
@@ -25,7 +20,7 @@ from reproduce.validation.validate import import_classifier
 
 @pytest.fixture
 def model(tmp_path: Path) -> CrossEncoder:
-    return CrossEncoder(write_classifier(tmp_path / "model"), tmp_path / "cache")
+    return CrossEncoder(write_classifier(tmp_path / "model"))
 
 
 def pairs(count: int) -> list[tuple[str, str]]:
@@ -37,13 +32,14 @@ def pairs(count: int) -> list[tuple[str, str]]:
     return [(text(60), text(12)) for _ in range(count)]
 
 
-def test_batches_give_what_single_pairs_give(model: CrossEncoder, tmp_path: Path) -> None:
+def test_batches_give_what_single_pairs_give(model: CrossEncoder) -> None:
     together = model(pairs(70))
-    other = CrossEncoder(tmp_path / "model", tmp_path / "other")
-    alone = np.concatenate([other([pair]) for pair in pairs(70)])
+    alone = np.concatenate([model([pair]) for pair in pairs(70)])
     assert together.shape == (70, 3) and np.ptp(together[:, 0]) > 0.01
     assert np.allclose(together.sum(axis=1), 1, atol=1e-6)
     assert np.abs(together - alone).max() <= 1e-6
+    assert np.array_equal(model(pairs(70)[::-1]), together[::-1])
+    assert model([]).shape == (0, 3)
 
 
 def test_probabilities_are_those_of_the_plain_model(model: CrossEncoder) -> None:
@@ -64,27 +60,9 @@ def test_a_hypothesis_that_fills_the_model_alone_is_cut(model: CrossEncoder, len
     assert np.allclose(model([(premise, hypothesis)]).sum(), 1, atol=1e-6)
 
 
-def test_a_pair_is_computed_once_and_cached(model: CrossEncoder, tmp_path: Path) -> None:
-    asked = pairs(20)
-    table = model([*asked, *asked])
-    assert np.array_equal(table[:20], table[20:])
-    second = CrossEncoder(tmp_path / "model", tmp_path / "cache")
-    second.model = None  # Nothing is left to compute.
-    assert np.array_equal(second(asked[::-1]), table[:20][::-1])
-    assert second([]).shape == (0, 3)
-
-
-def test_another_model_does_not_use_the_cached_scores(model: CrossEncoder, tmp_path: Path) -> None:
-    table = model(pairs(5))
-    folder = write_classifier(tmp_path / "other", seed=1)
-    sharing = CrossEncoder(folder, tmp_path / "cache")(pairs(5))
-    assert not np.array_equal(sharing, table)
-    assert np.array_equal(sharing, CrossEncoder(folder, tmp_path / "empty")(pairs(5)))
-
-
 def test_columns_follow_the_names_of_the_labels(model: CrossEncoder, tmp_path: Path) -> None:
     labels = ("REFUTES", "Neutral", "entailment")
-    turned = CrossEncoder(write_classifier(tmp_path / "turned", labels), tmp_path / "cache")
+    turned = CrossEncoder(write_classifier(tmp_path / "turned", labels))
     assert np.allclose(model(pairs(4))[:, [0, 1, 2]], turned(pairs(4))[:, [1, 2, 0]])
     with pytest.raises(UnusableFile, match=r"label_0.*entailment"):
         label_columns({"LABEL_0": 0, "LABEL_1": 1, "LABEL_2": 2})
@@ -102,7 +80,7 @@ def test_training_learns_to_tell_labels_apart(tmp_path: Path) -> None:
     start, target = write_classifier(tmp_path / "start", spread=0.05), tmp_path / "trained"
     losses = train_cross_encoder(start, rows, settings, hardware, target)
     assert losses[-1]["loss"] < 0.7 < math.log(3)
-    table = CrossEncoder(target, tmp_path / "cache")([(p.premise, p.hypothesis) for p in rows])
+    table = CrossEncoder(target)([(p.premise, p.hypothesis) for p in rows])
     assert table.argmax(axis=1).tolist() == [LABELS.index(pair.label) for pair in rows]
     assert not (target / "work").exists()
     settings = settings.model_copy(update={"learning_rate": 1e30, "epochs": 1})
@@ -115,7 +93,7 @@ def test_a_published_classifier_is_imported_as_safetensors(
 ) -> None:
     import_classifier(HubModel(model=str(tmp_path / "model")), tmp_path / "imported")
     assert (tmp_path / "imported" / "model.safetensors").is_file()
-    imported = CrossEncoder(tmp_path / "imported", tmp_path / "empty")
+    imported = CrossEncoder(tmp_path / "imported")
     assert np.array_equal(imported(pairs(3)), model(pairs(3)))
     with pytest.raises(UnusableFile, match="missing"):
         import_classifier(HubModel(model=str(tmp_path / "missing")), tmp_path / "other")

@@ -13,7 +13,7 @@ from reproduce.cli import main
 from reproduce.config import Arm, Base, Hardware, LoRA, Params, load_experiments, load_params
 from reproduce.planning import plan
 from reproduce.planning.plan import ModelSize, count_stages, model_size, training_memory
-from reproduce.schema import read_judged
+from reproduce.schema import JudgedResponse, read_records
 from reproduce.study import load_study
 from reproduce.utils.files import read_json
 
@@ -53,7 +53,9 @@ def test_counts_are_those_of_a_finished_study(shared_nano_study: Path) -> None:
     counts = count_stages(study.params, study.arms).set_index("stage")
     for name, arm in study.arms.items():
         results, planned = study.results_dir(name, study.params.seeds[0]), counts.loc[name]
-        assert planned["responses"] == len(read_judged(results / "evaluation.jsonl"))
+        assert planned["responses"] == len(
+            read_records(results / "evaluation.jsonl", JudgedResponse)
+        )
         record = read_json(results / "record.json")
         assert planned["examples"] >= record["examples"]
         if arm.mixture and not record["too_long"]:

@@ -3,16 +3,17 @@
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from support.profiles import ROOT
+from support.profiles import ROOT, nano_params
 
 from reproduce.config import Arm, Prediction, training_for
 from reproduce.data.mixture import mix
 from reproduce.evaluation.tables.judge_tables import VALIDATED_SCORES
-from reproduce.judges.judge import Rate, judge
+from reproduce.judges.judge import JudgePanel
 from reproduce.reset.select import training_examples_from
 from reproduce.schema import (
     Candidate,
@@ -40,8 +41,8 @@ SKILL = {
     "ReSet-S": (0.72, 0.74),
 }  # fmt: skip
 """Arm -> chance to follow an instruction, and to be faithful."""
-METRICS = {"extractive": "entailed", "abstractive": "summac"}
 PROMPTS = 12
+Rate = Callable[[Sequence[tuple[str, str]]], list[float | None]]
 _JUDGEMENTS: dict[tuple[str, str, Rate | None], Judgement] = {}
 
 
@@ -152,9 +153,16 @@ def _judged(
     # Most responses are one of a few, so each is judged once per process.
     keys = [(example.id, text, rate) for example, text in zip(examples, texts, strict=True)]
     new = {key: e for key, e in zip(keys, examples, strict=True) if key not in _JUDGEMENTS}
-    judgements = judge([*new.values()], [text for _, text, _ in new], _entailment, METRICS, rate)
+    judgements = _panel(rate).judge([*new.values()], [text for _, text, _ in new])
     _JUDGEMENTS.update(zip(new, judgements, strict=True))
     return [_JUDGEMENTS[key] for key in keys]
+
+
+@cache
+def _panel(rate: Rate | None) -> JudgePanel:
+    panel = JudgePanel(nano_params(), Path())
+    panel.entailment, panel.llm_judge = _entailment, rate
+    return panel
 
 
 def _candidates(

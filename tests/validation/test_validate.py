@@ -9,15 +9,7 @@ from support.classifiers import write_classifier
 from support.profiles import nano_params
 
 from reproduce.config import Judging
-from reproduce.judges import nli
-from reproduce.schema import (
-    Example,
-    JudgedTrial,
-    Judgement,
-    Sets,
-    read_trials,
-    write_records,
-)
+from reproduce.schema import Example, JudgedTrial, Judgement, Sets, read_records, write_records
 from reproduce.validation import validate
 from reproduce.validation.validate import (
     VALID,
@@ -38,11 +30,6 @@ REAL: Sets = {
     ]
 }
 BY_MODEL: Any = {"extractive": "entailed", "abstractive": "summac", "max_empty_share": 1}
-
-
-@pytest.fixture(autouse=True)
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
 
 
 def judges_for(params: Any, folder: Path, training: Sets, held_out: Sets) -> None:
@@ -100,14 +87,14 @@ def test_a_metric_is_valid_with_enough_trials_and_auc() -> None:
 def test_the_stage_judges_every_trial(training: Sets, held_out: Sets, tmp_path: Path) -> None:
     judges_for(nano_params(), tmp_path, training, held_out)
     assert list((tmp_path / "judges" / "model").iterdir()) == []
-    judged = read_trials(tmp_path / "judges" / "validation" / "trials.jsonl")
+    judged = read_records(tmp_path / "judges" / "validation" / "trials.jsonl", JudgedTrial)
     assert {t.kind for t in judged} == {"extractive", "abstractive", "instruction"}
     for t in judged:
         if t.kind == "extractive" and t.variant == "right":
             assert t.judgement.faithfulness == t.judgement.details["entailed"] == 1.0
         elif t.kind == "extractive" and t.variant == "same passage":
             assert t.judgement.details["entailed"] <= 0
-    trivial = read_trials(tmp_path / "judges" / "validation" / "trivial.jsonl")
+    trivial = read_records(tmp_path / "judges" / "validation" / "trivial.jsonl", JudgedTrial)
     for t in trivial:
         if t.variant == "first sentence":
             assert t.judgement.faithfulness is not None and t.judgement.faithfulness >= 0.5
@@ -137,7 +124,6 @@ def test_a_profile_may_train_its_own_model(tmp_path: Path, monkeypatch: pytest.M
     names = {path.name for path in (tmp_path / "judges" / "model").iterdir()}
     assert {"model.safetensors", "tokenizer.json", "history.json"} <= names
     assert not names & {"start", "work"}
-    assert (tmp_path / nli.CACHE).is_dir()
 
 
 def test_a_profile_may_use_a_published_model(tmp_path: Path) -> None:
@@ -149,5 +135,5 @@ def test_a_profile_may_use_a_published_model(tmp_path: Path) -> None:
     params = nano_params().model_copy(update={"judging": judging})
     judges_for(params, tmp_path, REAL, REAL)
     assert (tmp_path / "judges" / "model" / "model.safetensors").is_file()
-    judged = read_trials(tmp_path / "judges" / "validation" / "trials.jsonl")
+    judged = read_records(tmp_path / "judges" / "validation" / "trials.jsonl", JudgedTrial)
     assert any(0 < abs(t.judgement.details["entailed"]) < 1 for t in judged)

@@ -1,14 +1,17 @@
 """The synthetic tasks: seeded, consistent with the judges, and in conflict with pretraining."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
+from support.profiles import nano_params
 
+from reproduce.data.synthetic import evaluation_sets, training_sets
 from reproduce.judges.faithfulness import sentences
 from reproduce.judges.instructions import check_strict
-from reproduce.judges.judge import judge
+from reproduce.judges.judge import JudgePanel
 from reproduce.schema import Example, Sets
-from reproduce.world.entailment import read_fact, symbolic_entailment
+from reproduce.world.entailment import read_fact
 from reproduce.world.people import (
     NAMES,
     QUESTIONS,
@@ -18,11 +21,11 @@ from reproduce.world.people import (
     make_world,
     statement,
 )
-from reproduce.world.tasks import PROBES, SIDES, TASKS, evaluation_sets, training_sets
+from reproduce.world.tasks import PROBES, SIDES, TASKS
 
 QUESTION_SETS = ("qa-single", "qa-pair", "qa-agreeing")
-METRICS = {"extractive": "entailed", "abstractive": "summac"}
 BIG_WORLD = make_world(30, 5)
+PANEL = JudgePanel(nano_params(), Path())
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +94,7 @@ def test_values_and_names_are_distinct() -> None:
 
 def test_reference_responses_have_the_best_scores(examples: list[Example]) -> None:
     ids: set[str] = set()
-    judgements = judge(examples, [e.response for e in examples], symbolic_entailment, METRICS)
+    judgements = PANEL.judge(examples, [e.response for e in examples])
     for example, judgement in zip(examples, judgements, strict=True):
         assert all(check_strict(example.response, example.instructions)), example
         assert bool(example.instructions) == (example.side != "CD")
@@ -113,7 +116,7 @@ def test_descriptions_are_no_copies_and_contradict_pretraining(examples: list[Ex
         if example.dataset == "describe":
             assert not set(sentences(example.response)) & set(sentences(example.context))
         from_memory.append(" ".join(statement(n, a, BIG_WORLD[n][a], 0) for n, a, _ in facts))
-    judgements = judge(described, from_memory, symbolic_entailment, METRICS)
+    judgements = PANEL.judge(described, from_memory)
     assert {judgement.faithfulness for judgement in judgements} == {0.0}
 
 

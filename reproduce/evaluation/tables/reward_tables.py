@@ -18,7 +18,7 @@ from reproduce.reset.select import (
     reward,
     select,
 )
-from reproduce.schema import read_candidates, read_examples
+from reproduce.schema import Candidate, Example, read_records
 from reproduce.utils.formatting import numbered
 
 GROUPS = ("prompts", "drawn", "considered", "kept")
@@ -35,9 +35,10 @@ def read_selections(results: Results) -> pd.DataFrame:
     rows = []
     read = cache(
         lambda folder: (
-            read_examples(folder / "prompts.jsonl"), read_candidates(folder / "candidates.jsonl")
+            read_records(folder / "prompts.jsonl", Example),
+            read_records(folder / "candidates.jsonl", Candidate),
         )
-    )  # fmt: skip
+    )
     for seed in results.seeds:
         for arm in (RESET, RESET_S):
             if arm not in results.arms:
@@ -75,7 +76,7 @@ def best_of(results: Results) -> Table:
         by_prompt: dict[tuple[int, str], list[float]] = defaultdict(list)
         for seed in results.seeds:
             file = results.study.artifacts / "scores" / arm / f"seed-{seed}" / "candidates.jsonl"
-            candidates = read_candidates(file) if file.is_file() else []
+            candidates = read_records(file, Candidate) if file.is_file() else []
             for candidate in candidate_pool(candidates, Selection()):
                 is_example = is_complete(candidate)
                 value = reward(judgement_of(candidate), Weights()) if is_example else 0.0

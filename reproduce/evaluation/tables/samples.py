@@ -10,7 +10,7 @@ from pathlib import Path
 from reproduce.data.overlap import OVERLAP_WORDS, ngrams
 from reproduce.evaluation.results import Results
 from reproduce.evaluation.tables.render import Table, TableRow
-from reproduce.schema import Example, read_judged, read_sets, write_records
+from reproduce.schema import Example, JudgedResponse, read_records, read_sets, write_records
 from reproduce.study import Study
 from reproduce.utils.files import atomic_dir
 from reproduce.utils.formatting import quoted_markdown, visible
@@ -105,7 +105,7 @@ def export_seed(study: Study, arm: str, seed: int) -> Path:
     Unless the project made the data itself, other people's text is removed from the responses.
     """
     source, target = study.results_dir(arm, seed), study.paper / "results" / arm / f"seed-{seed}"
-    responses = read_judged(source / "evaluation.jsonl")
+    responses = read_records(source / "evaluation.jsonl", JudgedResponse)
     if study.params.data.world is None:
         sets = read_sets(study.artifacts / "data" / "evaluation")
         by_id = {e.id: e for examples in sets.values() for e in examples}

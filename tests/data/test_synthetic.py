@@ -2,19 +2,19 @@
 
 import random
 from collections import Counter
+from pathlib import Path
 
 import pytest
+from support.profiles import nano_params
 
+from reproduce.data.synthetic import KINDS, UNSEEN, flawed_version, training_sets
 from reproduce.judges.instructions import check_strict
-from reproduce.judges.judge import judge
+from reproduce.judges.judge import JudgePanel
 from reproduce.reset.select import accepted
 from reproduce.schema import Example
-from reproduce.world.entailment import symbolic_entailment
-from reproduce.world.flaws import KINDS, UNSEEN, with_flaw
 from reproduce.world.people import make_world
-from reproduce.world.tasks import TASKS, training_sets
+from reproduce.world.tasks import TASKS
 
-METRICS = {"extractive": "entailed", "abstractive": "summac"}
 WORLD = make_world(24, 5)
 SETS = training_sets(WORLD, 150, 5, {})
 
@@ -22,9 +22,8 @@ SETS = training_sets(WORLD, 150, 5, {})
 @pytest.mark.parametrize("name", TASKS)
 def test_every_flaw_but_the_unseen_is_seen_by_a_judge_and_unseen_ones_by_none(name: str) -> None:
     examples = SETS[name]
-    judgements = judge(
-        examples, [e.flawed_response for e in examples], symbolic_entailment, METRICS
-    )
+    panel = JudgePanel(nano_params(), Path())
+    judgements = panel.judge(examples, [e.flawed_response for e in examples])
     for example, judgement in zip(examples, judgements, strict=True):
         assert example.flawed_response not in ("", example.response)
         scores = {judgement.faithfulness, judgement.instruction} - {None}
@@ -57,7 +56,7 @@ def test_flaws_are_seeded_and_change_nothing_else() -> None:
     assert training_sets(WORLD, 20, 3, {}) == training_sets(WORLD, 20, 3, {})
     example = Example("lists", "instruction", "Name two pets.", "cat, dog.",
                       instructions=({"id": "items", "n": 2},))  # fmt: skip
-    flawed = with_flaw(example, SETS["lists"], WORLD, random.Random(0))
+    flawed = flawed_version(example, SETS["lists"], WORLD, random.Random(0))
     assert (flawed.id, flawed.response, flawed.prompt) == (
         example.id, example.response, example.prompt
     )  # fmt: skip

@@ -1,10 +1,10 @@
-"""Flawed reference responses, as the training data of real tasks have them.
+"""The data sets of the synthetic task, with flawed responses as real training data have them.
 
-Four fifths of the flaws can be seen by a judge: "memory", a fact of pretraining in place of the
-passage's; "other value", another value, of the passage if the response is a single one; "one
-short", an item or a sentence less than asked for; and "instruction ignored". One fifth can be
-seen by none ("unseen"): a true sentence that does not answer, an omission, a repetition, the wrong
-person or a wrong fact.
+Training and evaluation share no prompt and no context. Four fifths of the flaws can be seen by a
+judge: "memory", a fact of pretraining in place of the passage's; "other value", another value, of
+the passage if the response is a single one; "one short", an item or a sentence less than asked for;
+and "instruction ignored". One fifth can be seen by none ("unseen"): a true sentence that does not
+answer, an omission, a repetition, the wrong person or a wrong fact.
 """
 
 import random
@@ -14,8 +14,9 @@ from dataclasses import replace
 
 from reproduce.judges.instructions import check_strict
 from reproduce.judges.text import sentences
-from reproduce.schema import Example
+from reproduce.schema import Example, Sets
 from reproduce.world.people import VALUES, World
+from reproduce.world.tasks import PROBES, TASKS, Maker
 
 UNSEEN = "unseen"
 UNSEEN_SHARE = 0.2
@@ -26,7 +27,50 @@ KINDS = {
 }
 
 
-def with_flaw(
+def evaluation_sets(world: World, size: int, seed: int) -> Sets:
+    """Return `size` distinct prompts per data set, tasks and probes.
+
+    Those of tasks have a flawed response, too, which only serves to validate judges.
+    """
+    makers = {**TASKS, **PROBES}
+    sets = {n: _distinct(m, world, size, f"eval-{n}-{seed}", set()) for n, m in makers.items()}
+    return {**sets, **_with_flaws({n: sets[n] for n in TASKS}, world, f"eval-{seed}")}
+
+
+def training_sets(world: World, size: int, seed: int, evaluation: Sets) -> Sets:
+    """Return `size` distinct prompts per task, each also with a flawed response.
+
+    No prompt and no context is in `evaluation`.
+    """
+    excluded = {text for examples in evaluation.values() for e in examples for text in _texts(e)}
+    sets = {n: _distinct(m, world, size, f"train-{n}-{seed}", excluded) for n, m in TASKS.items()}
+    return _with_flaws(sets, world, f"train-{seed}")
+
+
+def _with_flaws(sets: Sets, world: World, stream: str) -> Sets:
+    rng = random.Random(f"flaws-{stream}")
+    return {name: [flawed_version(e, sets[name], world, rng) for e in sets[name]] for name in sets}
+
+
+def _distinct(
+    maker: Maker, world: World, size: int, stream: str, excluded: set[str]
+) -> list[Example]:
+    rng = random.Random(stream)
+    examples: dict[str, Example] = {}
+    for _ in range(size * 50):
+        if len(examples) == size:
+            return list(examples.values())
+        example = maker(world, rng)
+        if excluded.isdisjoint(_texts(example)):
+            examples.setdefault(example.prompt, example)
+    raise ValueError(f"data set of {stream}: there are fewer than {size} distinct prompts")
+
+
+def _texts(example: Example) -> set[str]:
+    return {example.prompt, example.context} - {""}
+
+
+def flawed_version(
     example: Example, others: Sequence[Example], world: World, rng: random.Random
 ) -> Example:
     """Return a training example with a flawed version of its response.
