@@ -359,7 +359,7 @@ class Judging(Strict):
         extractive: the faithfulness metric of an extractive answer. "reader" is the span reader;
             it decides, and "entailed" selects the candidates of ReSet, so that no judge decides
             on what it selected.
-        abstractive: the faithfulness metric of a summary; beside "reader", "summac" selects.
+        abstractive: the faithfulness metric of a summary.
         max_empty_share: a stage with more empty responses fails.
         llm_judge: rates instruction following; without it, the score is the share of the
             verifiable instructions that are followed.
@@ -369,7 +369,7 @@ class Judging(Strict):
     training: CrossEncoderTraining | None = None
     published: HubModel | None = None
     extractive: Literal["entailed", "coverage", "k_precision", "reader"]
-    abstractive: Literal["summac", "coverage", "k_precision", "reader"]
+    abstractive: Literal["summac", "coverage", "k_precision"]
     max_empty_share: Annotated[float, Field(ge=0, le=1)]
     llm_judge: LLMJudgeSettings | None = None
 
@@ -380,15 +380,13 @@ class Judging(Strict):
 
     @property
     def uses_reader(self) -> bool:
-        """Return whether the span reader scores context-dependent responses."""
-        return "reader" in (self.extractive, self.abstractive)
+        """Return whether the span reader scores answers."""
+        return self.extractive == "reader"
 
     @property
     def selection_metric(self) -> dict[str, str]:
         """Return kind of example -> the metric of faithfulness by which ReSet selects."""
-        entailed = {"extractive": "entailed", "abstractive": "summac"}
-        metrics = self.faithfulness_metric
-        return {k: entailed[k] if m == "reader" else m for k, m in metrics.items()}
+        return self.faithfulness_metric | ({"extractive": "entailed"} if self.uses_reader else {})
 
     @model_validator(mode="after")
     def _settings_of_the_model(self) -> "Judging":

@@ -9,10 +9,10 @@ from pathlib import Path
 import rouge_score.rouge_scorer  # noqa: F401  (here, so once before seeds are forked)
 
 from reproduce.config import ENTAILMENT_METRICS, Judging, Params
-from reproduce.judges.cloze import PassageEntailment
 from reproduce.judges.faithfulness import (
     Entailment,
     k_precision,
+    question_of,
     scored_sentences,
     span_coverage,
     statements,
@@ -21,6 +21,7 @@ from reproduce.judges.faithfulness import (
 from reproduce.judges.instructions import check_loose, check_strict
 from reproduce.judges.llm_judge import MAX_RATING, MIN_RATING, build_llm_judge
 from reproduce.judges.nli import CrossEncoder
+from reproduce.judges.reader import Reader
 from reproduce.judges.task import contains_answer, exact_match, rouge_l, token_f1
 from reproduce.judges.text import has_words
 from reproduce.schema import Example, Judgement
@@ -59,7 +60,7 @@ class JudgePanel:
         self.entailment: Entailment = symbolic_entailment
         if judging.entailment != "symbolic":
             self.entailment = CrossEncoder(model_folder)
-        self.reader = PassageEntailment(model_folder / READER) if judging.uses_reader else None
+        self.reader = Reader(model_folder / READER) if judging.uses_reader else None
 
     def judge(self, examples: Sequence[Example], responses: Sequence[str]) -> list[Judgement]:
         """Return the judgement of each response to the example at its position.
@@ -76,7 +77,7 @@ class JudgePanel:
             summac: SummaC-ZS of the response, -1 to 1. For an extractive answer "entailed"
                 instead, the same of the statements that the answer makes together with its
                 question.
-            reader: the score of a context-dependent response by the span reader; see `cloze`.
+            reader: the score of an extractive answer by the span reader.
             instruction_strict, instruction_loose: share of the instructions that are followed.
             prompt_strict, prompt_loose: whether all of them are.
             followed_0, followed_1, ...: whether each instruction is followed strictly, in the
@@ -92,12 +93,27 @@ class JudgePanel:
         judged, texts = list(distinct.values()), [text for _, text in distinct]
         columns = (
             summac_zs(list(map(_summac_texts, judged, texts)), self.entailment),
-            self.reader.judge(judged, texts) if self.reader else [None] * len(texts),
+            self._read(judged, texts),
             self._ratings(judged, texts),
         )
         judgements = map(self._judge_one, judged, texts, *columns)
         by_key = dict(zip(distinct, judgements, strict=True))
         return [by_key[key] for key in keys]
+
+    def _read(self, examples: Sequence[Example], responses: Sequence[str]) -> list[float | None]:
+        """Return the span reader's score of each extractive answer; None for all others."""
+        scores: list[float | None] = [None] * len(examples)
+        if self.reader is None:
+            return scores
+        answers = [n for n, example in enumerate(examples) if example.kind == "extractive"]
+        read = self.reader.score(
+            [question_of(examples[n].prompt, examples[n].context) for n in answers],
+            [examples[n].context for n in answers],
+            [responses[n] for n in answers],
+        )
+        for n, score in zip(answers, read, strict=True):
+            scores[n] = score
+        return scores
 
     def _ratings(
         self, examples: Sequence[Example], responses: Sequence[str]

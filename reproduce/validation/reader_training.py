@@ -1,9 +1,8 @@
 """The training of the span reader, on the side of the data that arms may train on.
 
-It learns from questions with their answers, from the questions of SQuAD 2.0 that the passage does
-not answer (annotators marked the span that looks like an answer, so that it is the likeliest one),
-and from summaries: a sentence in which "who or what" stands for a name or number is a question,
-too. The model reads a passage once and weighs all its spans, right and wrong, against each other.
+It learns from questions with their answers, and from the questions of SQuAD 2.0 that the passage
+does not answer: annotators marked the span that looks like an answer, so it is the likeliest one.
+The model reads a passage once and weighs all its spans, right and wrong, against each other.
 """
 
 import random
@@ -19,20 +18,17 @@ from tqdm import tqdm
 
 from reproduce.data.datasets import file_rows, pinned_pools
 from reproduce.download import fetch
-from reproduce.judges.cloze import clozes
 from reproduce.judges.faithfulness import question_of
 from reproduce.judges.nli import PAD_MULTIPLE
 from reproduce.judges.reader import FIELDS, FUNCTION_WORDS, MAX_SPAN, encode, span_scores
-from reproduce.judges.text import sentences
 from reproduce.models.pretrained import import_minilm
-from reproduce.schema import Sets
 from reproduce.utils.files import atomic_path
 from reproduce.utils.seeds import named_seed, set_determinism
 from reproduce.validation.tuned import READER_WEIGHTS
 
 THREADS = 2
 """Other numbers of threads round differently."""
-SETS = ("squad", "adversarial-qa", "dialogsum", "samsum", "xsum")
+SETS = ("squad", "adversarial-qa")
 
 
 @dataclass(frozen=True)
@@ -62,22 +58,6 @@ class ReaderTraining:
     warmup_steps: int = 30
 
 
-def reader_examples(sets: Sets) -> list[ReaderExample]:
-    """Return the questions of extractive examples, and those that summaries answer."""
-    result = []
-    for example in (example for examples in sets.values() for example in examples):
-        if example.kind == "extractive":
-            question = question_of(example.prompt, example.context)
-            result.append(ReaderExample(question, example.context, example.references))
-        elif example.kind == "abstractive":
-            result += [
-                ReaderExample(question, example.context, (entity,))
-                for sentence in sentences(example.response)
-                for question, entity in clozes(sentence)
-            ]
-    return result
-
-
 def unanswerable(titles: set[str]) -> list[ReaderExample]:
     """Return SQuAD's unanswerable questions on these articles, each with its plausible answer."""
     rows = (row for row in file_rows(fetch("squad-dev")) if not isinstance(row, ValueError))
@@ -97,7 +77,11 @@ def train_judges(target: Path = READER_WEIGHTS) -> None:
     """
     pools, _ = pinned_pools({name: {} for name in SETS})
     training = {name: train for name, (train, _) in pools.items()}
-    examples = reader_examples(training)
+    examples = [
+        ReaderExample(question_of(e.prompt, e.context), e.context, e.references)
+        for members in training.values()
+        for e in members
+    ]
     examples += unanswerable({example.split_group for example in training["squad"]})
     set_determinism(named_seed("reader"), THREADS)
     with tempfile.TemporaryDirectory() as folder:

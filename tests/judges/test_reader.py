@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 from safetensors.torch import load_file, save_file
 from support.classifiers import WORDS, write_classifier
+from support.profiles import nano_params
 
-from reproduce.judges.cloze import UNKNOWN, PassageEntailment, clozes
+from reproduce.judges.judge import JudgePanel
 from reproduce.judges.reader import TOP, Reader, credit
 from reproduce.judges.task import normalise
 from reproduce.schema import Example
@@ -62,15 +63,6 @@ def test_words_of_the_question_may_be_the_answer() -> None:
 @pytest.mark.parametrize("text", ["Malmö", "Malmo\u0308", "“Malmö”", "MALMÖ!"])
 def test_unicode_forms_are_one_answer(text: str) -> None:
     assert credit(normalise("Malmö").split(), "Wo?", text) == 1
-
-
-def test_names_and_numbers_become_questions() -> None:
-    assert clozes("#Person1# met Anna Berg in 1904.") == [
-        ("who or what met Anna Berg in 1904.", "#Person1#"),
-        ("#Person1# met who or what in 1904.", "Anna Berg"),
-        ("#Person1# met Anna Berg in who or what.", "1904"),
-    ]
-    assert clozes("The river is long.") == []
 
 
 FACTS = {"river": "red", "bridge": "blue", "lake": "long"}
@@ -135,26 +127,16 @@ def test_long_passages_are_read_in_windows(trained: Path) -> None:
     assert reader.score(["what"], [""], ["red"]) == [0]
 
 
-def test_a_statement_is_as_supported_as_its_weakest_name(trained: Path) -> None:
-    judge = PassageEntailment(trained)
-    asked = [question for question, _ in clozes("Red is Blue.")]
-    weakest = min(judge.reader.score(asked, [TEXT] * 2, ["Red", "Blue"]))
-    statements = ["Red is Blue.", "Tokyo is red.", "it is long.", "..."]
-    assert judge.score([TEXT] * 4, statements) == [pytest.approx(weakest, abs=1e-6), 0, UNKNOWN, 0]
-
-
-def test_a_summary_has_the_mean_of_its_sentences(trained: Path) -> None:
-    judge = PassageEntailment(trained)
+def test_the_reader_decides_and_entailment_selects(trained: Path) -> None:
+    params = nano_params(judging__extractive="reader")
     prompt = f"{TEXT}\n\nQuestion: what is the river"
-    question = Example("qa", "extractive", prompt, "red", TEXT)
-    summary = Example("s", "abstractive", "Sum up.", "Red is Blue.", TEXT)
-    free = Example("chat", "instruction", "Say hi.", "hi")
-    responses = ["red", "Red is Blue. It is long.", "", "hi"]
-    answer, told, empty, none = judge.judge([question, summary, summary, free], responses)
-    assert answer == judge.reader.score(["what is the river"], [TEXT], ["red"])[0]
-    (first,) = judge.score([TEXT], ["Red is Blue."])
-    assert told == pytest.approx((first + UNKNOWN) / 2, abs=1e-6)
-    assert empty == 0 and none is None
+    example = Example("qa", "extractive", prompt, "red", TEXT, ("red",))
+    summary = Example("s", "abstractive", "Sum up.", "Red is Blue.", TEXT, ("Red.",))
+    decides, selects = (JudgePanel(params, trained.parent, selects=s) for s in (False, True))
+    answer, told = decides.judge([example, summary], ["red", "red"])
+    assert answer.faithfulness == answer.details["reader"] > 0.8 and "reader" not in told.details
+    (selected,) = selects.judge([example], ["red"])
+    assert selected.faithfulness == (1 + selected.details["entailed"]) / 2
 
 
 def break_file(path: Path) -> None:

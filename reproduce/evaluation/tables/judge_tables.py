@@ -34,7 +34,7 @@ VALIDATED_SCORES = {
         "token_f1",
         "exact_match",
     ),
-    "abstractive": ("rating", "summac", "reader", "coverage", "k_precision", "rouge_l"),
+    "abstractive": ("rating", "summac", "coverage", "k_precision", "rouge_l"),
     "instruction": ("rating", "instruction_strict", "instruction_loose", "rouge_l"),
 }
 WRONG_VARIANTS = (SAME_PASSAGE, "other passage", "negated")
