@@ -5,11 +5,11 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from reproduce.evaluation.claims import primary_claims
 from reproduce.reporting.readme import control_differences, intervals, published_studies
 from reproduce.study import Study
 from reproduce.utils.files import UnusableFile, read_csv
 from reproduce.utils.formatting import interval, percent, plural
-from reproduce.verify import primary_claims
 
 FIGURES = ("trade-off", "training-curve", "data-size")
 """The figures that the report shows of each study."""

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from support.profiles import ROOT
 
+from reproduce.evaluation.claims import primary_claims
 from reproduce.reporting.report import build_report
 from reproduce.utils.files import UnusableFile
-from reproduce.verify import primary_claims
 
 SOURCES = {"report.md.j2", "report.css", "report.typ"}
 MADE = {"report.md", "report.html", "report.pdf", "claims.png"}
