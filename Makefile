@@ -7,10 +7,16 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .PHONY: study test test-all lint smollm2 ui paper verify twice clean
 
+# $(1) is the folder of a profile. It may differ from what is published: that is a result, too.
+define run
+@cd $(1) && reproduce check
+cd $(1) && began=$$(date +%s) && dvc repro && echo "Took $$((($$(date +%s) - began) / 60)) min."
+-@cd $(1) && reproduce verify
+@echo "Next: $(1)/artifacts/tables/claims.md, $(1)/artifacts/figures/trade-off.png, make ui (all runs)"
+endef
+
 study: .venv/ready
-	@reproduce check
-	dvc repro
-	@echo "Done. Tables: artifacts/tables, figures: artifacts/figures, runs: make ui, next: make verify"
+	$(call run,.)
 
 # Linters run next to the fast tests, in two processes.
 test: .venv/ready
@@ -33,13 +39,12 @@ lint: .venv/ready
 # The study of a real model on real text; downloads it, or takes it from REPRODUCE_MIRROR. It can be
 # stopped at any stage: the same command resumes.
 smollm2: .venv/ready
-	@cd profiles/smollm2 && reproduce check
-	cd profiles/smollm2 && dvc repro
+	$(call run,profiles/smollm2)
 
 # The MLflow UI with the runs of the study.
 ui: .venv/ready
 	reproduce tracking
-	mlflow ui --backend-store-uri $${MLFLOW_TRACKING_URI:-sqlite:///mlflow.db}
+	mlflow ui --backend-store-uri sqlite:///mlflow.db
 
 # Copy tables and figures to paper/, and update what is derived from them: README, report, timings.
 paper: .venv/ready
@@ -49,9 +54,14 @@ paper: .venv/ready
 verify: .venv/ready
 	reproduce verify
 
-# Run the whole study again, without any cache, and compare every output byte by byte.
+# Run the whole study again, without any cache, and compare the checksum of every output. `dvc
+# checkout` brings the former outputs back, given the former dvc.lock.
 twice: .venv/ready
-	reproduce verify --rerun
+	dvc repro
+	cp dvc.lock .dvc/tmp/former.lock
+	dvc repro --force --no-run-cache
+	diff -u .dvc/tmp/former.lock dvc.lock
+	@echo "IDENTICAL: every output of every stage"
 
 # The scripts of an environment name the folder where it was made: in a clone that was moved they
 # would start the code of the old folder, or nothing, so it is made again.

@@ -3,7 +3,7 @@
 import difflib
 import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
@@ -24,12 +24,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="A reproduction of ReSet (Wu et al., EMNLP 2024). Run this in the folder of a profile.",
 )
-PIPELINE = "Stages, called by `dvc repro`"
-MAINTAIN = "For maintainers"
-
-
-UNUSED = {"datasets", "deepspeed", "peft", "scipy", "sklearn"}
-"""Libraries that transformers, accelerate and nltk import wherever they are installed."""
+USE = "Look at a study, for example: reproduce summary ReSet MTL"
+PIPELINE = "Stages, called by `dvc repro`, for example: reproduce arm ReSet"
+MAINTAIN = "For maintainers, for example: reproduce publish --documents-only"
 
 
 @contextmanager
@@ -40,23 +37,11 @@ def running(name: str, arm: str | None = None) -> Iterator[Study]:
         known_arm(study, arm)
     check_ready(study.params)
     use_one_gpu(study.params)
-    used = {"datasets"} if study.params.data.sets else set()
-    used |= {"deepspeed"} if study.params.hardware.deepspeed else set()
-    used |= {"peft"} if study.params.training.lora else set()
-    used |= {"scipy"} if name in ("tables", "figures") else set()
-    used |= UNUSED if arm and study.arms[arm].dpo else set()  # TRL imports what is there.
-    skip_imports(UNUSED - used)
     with stage(name, stage_order(study.arms)):
         yield study
 
 
-def skip_imports(libraries: Iterable[str]) -> None:
-    """Make Python say that there are no such modules; it saves seconds in every process."""
-    for library in libraries:
-        sys.modules.setdefault(library, None)  # type: ignore[arg-type]
-
-
-@app.command()
+@app.command(rich_help_panel=USE)
 def check() -> None:
     """Validate the configuration and estimate the run time."""
     from reproduce.data.datasets import describe, text_sets
@@ -89,7 +74,7 @@ def check() -> None:
             print(f"out of date: {stage_name}: {changes}")
 
 
-@app.command()
+@app.command(rich_help_panel=USE)
 def summary(
     names: Annotated[list[str] | None, typer.Argument(help="arms; all that are finished")] = None,
     count: Annotated[int, typer.Option(min=0, help="sample responses per data set")] = 2,
@@ -103,18 +88,16 @@ def summary(
     print(write_summary(study, names or None, count))
 
 
-app.command()(plan)
-app.command()(preflight)
+app.command(rich_help_panel=USE)(plan)
+app.command(rich_help_panel=USE)(preflight)
 
 
-@app.command()
-def verify(
-    rerun: Annotated[bool, typer.Option(help="rerun everything first, without any cache")] = False,
-) -> None:
+@app.command(rich_help_panel=USE)
+def verify() -> None:
     """Compare the results of this machine with the published ones."""
     from reproduce.verify import verify as compare
 
-    raise typer.Exit(compare(load_study(), rerun))
+    raise typer.Exit(compare(load_study()))
 
 
 @app.command(rich_help_panel=PIPELINE)
@@ -194,7 +177,6 @@ def figures() -> None:
 @app.command(rich_help_panel=PIPELINE)
 def tracking() -> None:
     """Rebuild the MLflow database from the results here, else from the published runs."""
-    skip_imports(UNUSED)
     from reproduce.tracking import track
 
     if "DVC_STAGE" in os.environ:
@@ -241,10 +223,9 @@ def pin(
 
 @app.command(rich_help_panel=MAINTAIN)
 def train_judges() -> None:
-    """Train the span reader that stands in the repository again (15 minutes on two free cores)."""
+    """Train the committed span reader again (15 minutes on two free cores)."""
     from reproduce.validation.reader_training import train_judges as train
 
-    skip_imports(UNUSED)
     train()
 
 
@@ -256,7 +237,7 @@ def known_arm(study: Study, name: str) -> None:
 
 
 def main() -> None:
-    """Run the command in sys.argv; an expected error becomes one message and exit status 1."""
+    """Run the command in sys.argv; an expected error becomes one message and exit code 1."""
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
     os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"
     # Whether there is a GPU is asked without opening it: a process that did could not fork.
@@ -264,17 +245,7 @@ def main() -> None:
     if not Path("/dev/nvidiactl").exists():
         os.environ.setdefault("DS_ACCELERATOR", "cpu")  # else DeepSpeed warns at every import
     try:
-        status = app(prog_name="reproduce", standalone_mode=False) or 0
-    except typer.Abort:
-        status = 130
-    except typer.Exit as exit_:
-        status = exit_.exit_code
+        app(prog_name="reproduce")
     except (UserError, FloatingPointError, OSError) as error:
         print(f"reproduce: {error}", file=sys.stderr)
-        status = 1
-    except Exception as error:
-        if not isinstance(error, type(typer.BadParameter("")).__mro__[1]):  # click's usage errors
-            raise
-        print(f"reproduce: {error}", file=sys.stderr)
-        status = 2
-    sys.exit(int(status))
+        sys.exit(1)

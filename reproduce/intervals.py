@@ -144,14 +144,8 @@ def _wilson(share: float, count: int, confidence: float) -> tuple[float, float]:
 
 
 def _count_seeds(values: Sequence[Grid]) -> int:
-    if not values:
-        raise ValueError("a mean over data sets needs at least one")
-    for number, grid in enumerate(values):
-        if grid.ndim != 2 or not grid.size:
-            raise ValueError(f"data set {number}: shape {grid.shape}, not (seeds, prompts)")
-        if np.isnan(grid).any():
-            raise ValueError(f"data set {number}: {int(np.isnan(grid).sum())} scores are NaN")
-    seeds = {grid.shape[0] for grid in values}
-    if len(seeds) > 1:
-        raise ValueError(f"data sets with different numbers of seeds: {sorted(seeds)}")
+    shapes = [grid.shape for grid in values]
+    seeds = {shape[0] for shape in shapes}
+    if len(seeds) != 1 or not all(grid.size and not np.isnan(grid).any() for grid in values):
+        raise ValueError(f"grids of {shapes}: not the same seeds, no score, or a NaN among them")
     return seeds.pop()

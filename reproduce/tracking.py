@@ -6,28 +6,26 @@ runs come from paper/runs.jsonl, which holds all but the responses.
 
 import json
 import os
-import re
 import shutil
-import uuid
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from statistics import fmean
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
+from pydantic import TypeAdapter
 from tqdm import tqdm
 
 from reproduce.config import PRETRAINED
-from reproduce.evaluation.results import FAITHFULNESS, OBJECTIVES, seed_folders
+from reproduce.evaluation.results import OBJECTIVES, Results, load_results, seed_folders
 from reproduce.evaluation.tables.samples import without_copies
 from reproduce.reset.select import judgement_of
-from reproduce.schema import Candidate, JudgedResponse, JudgedTrial, Sets, read_records, read_sets
+from reproduce.schema import Candidate, JudgedTrial, read_records
 from reproduce.study import Study
 from reproduce.utils.files import (
     UnusableFile,
-    atomic_path,
     file_sha256,
     read_json,
     read_rows,
@@ -36,10 +34,7 @@ from reproduce.utils.files import (
 )
 from reproduce.utils.formatting import visible
 from reproduce.utils.stage_log import read_log
-from reproduce.validation.validate import faithfulness_auc, valid_datasets
-
-if TYPE_CHECKING:
-    from mlflow import MlflowClient
+from reproduce.validation.validate import faithfulness_auc
 
 SAMPLES, SAMPLES_PER_DATASET = "samples.json", 5
 STAGES = {PRETRAINED: "pretrain", "judges": "judges"}
@@ -76,73 +71,30 @@ class RunRecord:
 
 
 def track(study: Study) -> None:
-    """Replace a profile's runs in MLflow by its results, else by what is published of them.
+    """Write the profile's mlflow.db anew, of its results, else of what is published of them.
 
-    The database is mlflow.db in the profile's folder, or where MLFLOW_TRACKING_URI says. Raises
-    UnusableFile if there are no runs, ConnectionError if MLflow fails.
+    Raises UnusableFile if there are no runs.
     """
     arms = [name for name in study.arms if (study.artifacts / "results" / name).is_dir()]
-    published = read_run_records(study.paper / "runs.jsonl")
-    known = {*STAGES, *study.arms, *(f"score/{name}" for name in study.arms)}
-    records = {cell: record for cell, record in published.items() if record.arm in known}
+    records = read_run_records(study.paper / "runs.jsonl")
     records |= {record.cell: record for record in (run_records(study, arms) if arms else [])}
     if not records:
         raise UnusableFile(f"{study.artifacts / 'results'}: no results; run `dvc repro`")
+    database, files = (study.folder.resolve() / name for name in ("mlflow.db", "mlartifacts"))
+    database.unlink(missing_ok=True)
+    shutil.rmtree(files, ignore_errors=True)
+    log_runs(database, files, study.params.profile, records.values())
+    print(f"{len(records)} runs in {database}")
+
+
+def log_runs(database: Path, files: Path, profile: str, records: Iterable[RunRecord]) -> None:
+    """Log runs to a new database, and their files to the folder `files`."""
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")
-    # MLflow would print the address of every run, with the password in it.
-    os.environ["MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"] = "true"
     from mlflow import MlflowClient
-    from mlflow.exceptions import MlflowException
-    from sqlalchemy.exc import SQLAlchemyError
-
-    uri = tracking_uri(study.folder)
-    try:
-        if "MLFLOW_TRACKING_URI" in os.environ:
-            log_runs(MlflowClient(uri), study.params.profile, records.values())
-        else:
-            files = study.folder.resolve() / "mlartifacts"
-            outdated = list(files.glob("*"))
-            with atomic_path(study.folder / "mlflow.db") as draft:
-                # A new name, as MLflow keeps connections to files of a name that it knows.
-                database = draft.resolve().with_name(f"{uuid.uuid4().hex}.db")
-                client = MlflowClient(f"sqlite:///{database.as_posix()}")
-                log_runs(client, study.params.profile, records.values(), files.as_uri())
-                database.rename(draft)
-            for folder in outdated:
-                shutil.rmtree(folder)
-    except (MlflowException, SQLAlchemyError) as error:
-        # Not `from error`, which may hold the password.
-        raise ConnectionError(redact(f"MLflow at {uri}: {error}")) from None
-    print(f"{len(records)} runs in MLflow at {redact(uri)}")
-
-
-def tracking_uri(folder: Path) -> str:
-    """Return the address of the MLflow store of the profile in `folder`."""
-    database = (folder / "mlflow.db").resolve().as_posix()
-    return os.environ.get("MLFLOW_TRACKING_URI", f"sqlite:///{database}")
-
-
-def redact(text: str) -> str:
-    """Return `text` without the login and the query of every address in it."""
-    return re.sub(r"(?<=://)[^/\s]*@|\?\S*", "", text)
-
-
-def log_runs(
-    client: "MlflowClient", profile: str, records: Iterable[RunRecord], files: str | None = None
-) -> None:
-    """Log runs to the profile's MLflow experiment, then delete those of earlier calls.
-
-    `files` is the address of their files; by default the server decides.
-    """
     from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param
 
-    name = f"dancing-in-chains/{profile}"
-    experiment = client.get_experiment_by_name(name)
-    experiment_id = (
-        experiment.experiment_id if experiment else client.create_experiment(name, files)
-    )
-    outdated = client.search_runs([experiment_id], f"tags.profile = '{profile}'", max_results=10000)
+    client = MlflowClient(f"sqlite:///{database.as_posix()}")
+    experiment = client.create_experiment(f"dancing-in-chains/{profile}", files.as_uri())
     for record in tqdm(list(records), "MLflow runs", disable=None):
         start = None if record.started is None else round(record.started * 1000)
         tags = {"profile": profile, "experiment": record.experiment, "arm": record.arm,
@@ -150,7 +102,7 @@ def log_runs(
         if record.samples:
             # What `log_table` does, at a tenth of its time: this tag makes the file a table.
             tags["mlflow.loggedArtifacts"] = json.dumps([{"path": SAMPLES, "type": "table"}])
-        run = client.create_run(experiment_id, start, tags, record.cell)
+        run = client.create_run(experiment, start, tags, record.cell)
         run_id, end = run.info.run_id, run.info.start_time + round((record.seconds or 0) * 1000)
         parameters = [Param(*item) for item in record.parameters.items()]
         metrics = [Metric(name, value, end, step) for name, value, step in record.metrics]
@@ -167,51 +119,39 @@ def log_runs(
             table = pd.DataFrame(record.samples).to_json(orient="split", index=False)
             client.log_text(run_id, table, SAMPLES)
         client.set_terminated(run_id, end_time=end)
-    for run in outdated:
-        client.delete_run(run.info.run_id)
 
 
 def write_run_records(study: Study, target: Path) -> None:
     """Write the runs of all arms, without responses, one per line."""
-    rows = [asdict(replace(record, samples=[])) for record in run_records(study)]
-    write_rows(target, rows)
+    write_rows(target, [asdict(replace(record, samples=[])) for record in run_records(study)])
 
 
 def read_run_records(source: Path) -> dict[str, RunRecord]:
     """Return cell -> run of a file of `write_run_records`; {} where there is none."""
     rows = read_rows(source) if source.is_file() else []
-    try:
-        pairs = ("metrics", "datasets")
-        records = [RunRecord(**row | {k: list(map(tuple, row[k])) for k in pairs}) for row in rows]
-    except (TypeError, KeyError) as error:
-        raise UnusableFile(f"{source}: {error}; `reproduce publish` writes it again") from error
-    return {record.cell: record for record in records}
+    return {run.cell: run for run in TypeAdapter(list[RunRecord]).validate_python(rows)}
 
 
 def run_records(study: Study, arms: Iterable[str] | None = None) -> list[RunRecord]:
     """Return the runs of all arms, or of some by name, and of the stages before them."""
-    sets = read_sets(study.artifacts / "data" / "evaluation")
+    results = load_results(study, arms)
     evaluation = _dataset(study, "data/evaluation", "*.jsonl")
-    folders = {name: seed_folders(study, name) for name in arms or study.arms}
-    if missing := [name for name, by_seed in folders.items() if not by_seed]:
-        raise UnusableFile(f"artifacts/results: has no {', '.join(missing)}; run `dvc repro`")
-    judged = _judged(folders)
-    scores, samples = _mean_scores(study, sets, judged), _samples(study, sets, judged)
-    records = _stage_records(study)
-    for name, by_seed in folders.items():
-        for seed, folder in by_seed.items():
+    samples, records = _samples(results), _stage_records(study)
+    for name, arm in results.arms.items():
+        scores = _mean_scores(results, name)
+        for seed, folder in seed_folders(study, name).items():
             record = read_json(folder / "record.json")
             counts = {key: record[key] for key in ("examples", "too_long", "steps", "parameters")}
             parameters = flat({"arm": record["settings"], "training": record["training"], **counts})
             metrics = _losses(folder) + [
                 (metric, value, round(train_fraction * record["steps"]))
-                for metric, train_fraction, value in scores[name, seed]
+                for metric, train_fraction, value in scores[seed]
             ]
             training = _dataset(study, f"models/{name}/seed-{seed}", "train.jsonl")
-            experiment = study.arms[name].experiment
-            datasets, shown = training + evaluation, samples[name, seed]
-            run = RunRecord(name, seed, experiment, parameters, metrics, datasets, samples=shown)
-            records.append(run)
+            records.append(RunRecord(
+                name, seed, arm.experiment, parameters, metrics, training + evaluation,
+                samples=samples[name, seed],
+            ))  # fmt: skip
     times = {(line.stage, line.seed): line for line in read_log(study.folder)}
     published = read_run_records(study.paper / "runs.jsonl")
     for number, run in enumerate(records):
@@ -250,61 +190,30 @@ def _stage_records(study: Study) -> list[RunRecord]:
     return records
 
 
-def _judged(folders: Mapping[str, Mapping[int, Path]]) -> pd.DataFrame:
-    """Return one row per judged response of some arms; `point` counts the evaluations of a run."""
-    rows = [
-        (arm, seed, r.train_fraction, r.dataset, r.example, r.response,
-         *(getattr(r.judgement, objective.name) for objective in OBJECTIVES))
-        for arm, by_seed in folders.items()
-        for seed, folder in by_seed.items()
-        for r in read_records(folder / "evaluation.jsonl", JudgedResponse)
-    ]  # fmt: skip
-    names = ["arm", "seed", "train_fraction", "dataset", "example", "response"]
-    frame = pd.DataFrame(rows, columns=[*names, *(objective.name for objective in OBJECTIVES)])
-    point = frame.groupby(["arm", "seed"])["train_fraction"].rank("dense")
-    return frame.assign(point=point)
-
-
-def _mean_scores(
-    study: Study, sets: Sets, judged: pd.DataFrame
-) -> dict[tuple[str, int], list[tuple[str, float, float]]]:
-    """Return (arm, seed) -> "<objective>/<data set>" or "<objective>/mean", train_fraction, value.
-
-    As in the tables, a prompt counts if it has a score for all seeds, and the mean is over the
-    data sets that count in the objective; there is none where one of them has no score.
-    """
-    trials = read_records(study.artifacts / "judges" / "validation" / "trials.jsonl", JudgedTrial)
-    valid = valid_datasets(trials, study.params)
-    scores: dict[tuple[str, int], list[tuple[str, float, float]]] = defaultdict(list)
+def _mean_scores(results: Results, arm: str) -> dict[int, list[tuple[str, float, float]]]:
+    """Return seed -> "<objective>/<data set>" or "<objective>/mean", train_fraction, value."""
+    scores: dict[int, list[tuple[str, float, float]]] = defaultdict(list)
     for objective in OBJECTIVES:
-        applicable = [n for n, examples in sets.items() if examples[0].kind in objective.kinds]
-        rows = judged[judged["dataset"].isin(applicable)]
-        prompt = [rows[key] for key in ("arm", "point", "example")]
-        complete = rows[rows[objective.name].notna().groupby(prompt).transform("all")]
-        groups = complete.groupby(["arm", "seed", "train_fraction", "dataset"])
-        means = groups[objective.name].mean().unstack("dataset")
-        counted = [
-            name for name in applicable
-            if objective.counts(sets[name][0]) and (objective is not FAITHFULNESS or name in valid)
-        ]  # fmt: skip
-        if set(counted) <= set(means.columns):
-            means["mean"] = means[counted].mean(axis=1, skipna=False)
-        for (arm, seed, train_fraction, name), value in means.stack().dropna().items():
-            scores[arm, seed].append((f"{objective.name}/{name}", train_fraction, float(value)))
+        groups: dict[str, list[str] | None] = {
+            name: [name] for name, e in results.sets.items() if e[0].kind in objective.kinds
+        }
+        for train_fraction in results.train_fractions(arm):
+            for name, datasets in (groups | {"mean": None}).items():
+                means = results.seed_means(objective, arm, train_fraction, datasets)
+                for seed, mean in means.items():
+                    scores[seed].append((f"{objective.name}/{name}", train_fraction, mean))
     return scores
 
 
-def _samples(
-    study: Study, sets: Sets, judged: pd.DataFrame
-) -> dict[tuple[str, int], list[dict[str, Any]]]:
+def _samples(results: Results) -> dict[tuple[str, int], list[dict[str, Any]]]:
     """Return (arm, seed) -> responses to the first prompts, without other people's texts."""
-    examples = {e.id: e for s in sets.values() for e in s[:SAMPLES_PER_DATASET]}
-    final = judged[(judged["train_fraction"] == 1.0) & judged["example"].isin(examples)]
+    examples = {e.id: e for s in results.sets.values() for e in s[:SAMPLES_PER_DATASET]}
+    final = results.scores[results.scores["train_fraction"] == 1.0]
     samples: dict[tuple[str, int], list[dict[str, Any]]] = defaultdict(list)
-    for row in final.to_dict("records"):
+    for row in final[final["example"].isin(examples)].to_dict("records"):
         example, response = examples[row["example"]], row["response"]
         texts = {"prompt": example.prompt, "reference": example.response, "response": response}
-        if study.params.data.world is None:
+        if not results.own_texts:
             texts = {"response": without_copies(response, example)}
         texts = {name: visible(text) for name, text in texts.items()}
         scores = {objective.name: row[objective.name] for objective in OBJECTIVES}

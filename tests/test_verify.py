@@ -10,14 +10,7 @@ from support.profiles import ROOT, dvc
 from reproduce import verify as module
 from reproduce.study import Study, load_study
 from reproduce.utils.files import UnusableFile, read_csv, write_csv
-from reproduce.verify import (
-    check_environment,
-    compare,
-    contradiction,
-    dvc_status,
-    rerun_all,
-    verify,
-)
+from reproduce.verify import check_environment, contradiction, dvc_status, verify
 
 PUBLISHED = {"judge": "entailed (a)", "seeds": "3", "effect": "-0.2", "effect_low": "-0.3",
              "effect_high": "-0.1", "verdict": "supported"}  # fmt: skip
@@ -35,57 +28,65 @@ def study(shared_nano_study: Path, tmp_path: Path) -> Study:
     return replace(study, params=study.params.model_copy(update={"package": package}))
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def up_to_date(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "dvc_status", lambda _: {})
 
 
-def change_claim(study: Study, **cells: str) -> None:
+def change_claims(study: Study, role: str, **cells: str) -> None:
     path = study.artifacts / "tables" / "claims.csv"
-    first, *rest = read_csv(path)
-    write_csv(path, [first | cells, *rest])
+    write_csv(path, [
+        row | (cells if row["role"] == role else {}) for row in read_csv(path)
+    ])  # fmt: skip
 
 
-@pytest.mark.usefixtures("up_to_date")
-class TestOutcome:
-    def test_the_same_bytes_are_identical(self, study: Study) -> None:
-        assert compare(study).outcome == "IDENTICAL" and verify(study) == 0
+def verified(study: Study, capsys: pytest.CaptureFixture[str]) -> tuple[int, list[str]]:
+    """Return the exit status and the lines that are printed."""
+    status = verify(study)
+    return status, capsys.readouterr().out.splitlines()
 
-    def test_other_bytes_are_named_and_consistent(self, study: Study) -> None:
-        (study.artifacts / "figures" / "trade-off.png").write_bytes(b"other")
-        (study.artifacts / "tables" / "seeds.csv").unlink()
-        (study.paper / "tables" / "scores.csv").unlink()
-        comparison = compare(study)
-        assert comparison.outcome == "CONSISTENT" and verify(study) == 0
-        assert comparison.files == [
-            "figures/trade-off.png",
-            "tables/scores.csv",
-            "tables/seeds.csv",
-        ]
 
-    def test_a_contradicted_claim_is_different(
-        self, study: Study, capsys: pytest.CaptureFixture[str]
-    ) -> None:
-        change_claim(study, effect="0.5", effect_low="0.4", effect_high="0.6")
-        assert compare(study).outcome == "DIFFERENT" and verify(study) == 1
-        lines = capsys.readouterr().out.splitlines()
-        assert any(line.startswith("DIFFERENT: IF tuning lowers faithfulness") for line in lines)
+def test_the_same_bytes_are_identical(study: Study, capsys: pytest.CaptureFixture[str]) -> None:
+    status, lines = verified(study, capsys)
+    assert status == 0 and lines[-1].startswith("IDENTICAL")
+    assert lines[0].startswith("IF tuning lowers faithfulness: (CD → IF) − CD")
+    assert lines[1].split()[0] == "here" and lines[2].split()[0] == "published"
 
-    def test_a_claim_that_only_one_side_has_is_different(self, study: Study) -> None:
-        change_claim(study, claim="another")
-        assert len(compare(study).contradictions) == 2
 
-    def test_secondary_differences_decide_nothing(self, study: Study) -> None:
-        path = study.artifacts / "tables" / "claims.csv"
-        write_csv(path, [
-            row | ({} if row["role"] == "primary" else {"effect": "9"}) for row in read_csv(path)
-        ])  # fmt: skip
-        assert compare(study).outcome == "CONSISTENT"
+def test_other_bytes_are_named_and_consistent(
+    study: Study, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (study.artifacts / "figures" / "trade-off.png").write_bytes(b"other")
+    (study.artifacts / "tables" / "seeds.csv").unlink()
+    (study.paper / "tables" / "scores.csv").unlink()
+    change_claims(study, "secondary", effect="9")
+    status, lines = verified(study, capsys)
+    assert status == 0 and lines[-1].startswith("CONSISTENT")
+    names = "figures/trade-off.png, tables/claims.csv, tables/scores.csv, tables/seeds.csv"
+    assert lines[-2].endswith(names)
 
-    def test_no_local_results_are_an_error(self, study: Study) -> None:
-        shutil.rmtree(study.artifacts)
-        with pytest.raises(UnusableFile, match="artifacts"):
-            verify(study)
+
+@pytest.mark.parametrize(
+    ("cells", "why"),
+    [
+        ({"effect": "0.5", "effect_low": "0.4", "effect_high": "0.6"}, "overlap"),
+        ({"claim": "another"}, "another"),
+    ],
+)
+def test_a_contradicted_claim_is_different(
+    study: Study, capsys: pytest.CaptureFixture[str], cells: dict[str, str], why: str
+) -> None:
+    change_claims(study, "primary", **cells)
+    status, lines = verified(study, capsys)
+    assert status == 1 and lines[-1].startswith("DIFFERENT: ") and why in lines[-1]
+    assert any(line.startswith("DIFFERENT: IF tuning lowers faithfulness") for line in lines)
+
+
+@pytest.mark.parametrize("folder", ["artifacts", "paper"])
+def test_missing_results_are_an_error(study: Study, folder: str) -> None:
+    shutil.rmtree(study.folder / folder)
+    with pytest.raises(UnusableFile, match=folder):
+        verify(study)
 
 
 @pytest.mark.parametrize(
@@ -108,14 +109,14 @@ def test_an_effect_agrees_inside_the_interval_or_with_verdict_and_overlap(
     assert (contradiction(PUBLISHED | changes, PUBLISHED) == "") == agrees
 
 
-def test_outdated_results_fail_and_their_stages_are_named(
+def test_an_outdated_stage_is_different(
     study: Study, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     changes = {"tables": [{"changed deps": {"params.yaml": "modified"}}]}
     monkeypatch.setattr(module, "dvc_status", lambda _: changes)
-    assert verify(study) == 1
-    output = capsys.readouterr().out
-    assert "out of date: tables" in output and "dvc repro" in output
+    status, lines = verified(study, capsys)
+    assert status == 1 and lines[-1].startswith("DIFFERENT: tables is out of date")
+    assert "dvc repro" in lines[-1]
 
 
 def test_code_of_another_clone_is_named(study: Study, tmp_path: Path) -> None:
@@ -124,55 +125,17 @@ def test_code_of_another_clone_is_named(study: Study, tmp_path: Path) -> None:
         check_environment(tmp_path / "another" / "reproduce")
 
 
-STAGES = """
-stages:
-  first:
-    cmd: ls .cache/entailment | wc -l >> ran.log; cp input artifacts/first
-    deps: [input]
-    outs: [artifacts/first]
-  second:
-    cmd: {second}cp artifacts/first artifacts/second
-    deps: [artifacts/first]
-    outs: [artifacts/second]
-"""
-
-
-@pytest.fixture
-def pipeline(study: Study) -> Study:
-    """Return a study whose pipeline has two tiny stages, with what its judge scored before."""
-    folder = study.folder
-    dvc(folder, "init", "--no-scm")
-    (folder / ".cache" / "entailment").mkdir(parents=True)
-    (folder / ".cache" / "entailment" / "pairs").write_text("scored before")
-    (folder / "artifacts" / "README.md").write_text("committed")
-    (folder / "input").write_text("one")
-    (folder / "dvc.yaml").write_text(STAGES.format(second=""))
-    dvc(folder, "repro")
-    return study
-
-
 @pytest.mark.slow
-class TestRerun:
-    def test_every_stage_runs_again_without_any_cache(self, pipeline: Study) -> None:
-        assert rerun_all(pipeline) == []
-        # The first run saw the pairs that were scored before, the second none.
-        assert (pipeline.folder / "ran.log").read_text().split() == ["1", "0"]
-        assert (pipeline.artifacts / "README.md").read_text() == "committed"
-        assert not (pipeline.folder / ".cache" / "before-rerun").exists()
-
-    def test_outputs_with_other_bytes_are_named(self, pipeline: Study) -> None:
-        (pipeline.folder / "input").write_text("two")
-        assert list(dvc_status(pipeline.folder)) == ["first"]
-        assert verify(pipeline, rerun=True) == 1
-        assert rerun_all(pipeline) == []
-
-    def test_a_stage_that_fails_leaves_the_old_results(self, pipeline: Study) -> None:
-        lock = (pipeline.folder / "dvc.lock").read_text()
-        (pipeline.folder / "input").write_text("two")
-        (pipeline.folder / "dvc.yaml").write_text(STAGES.format(second="false && "))
-        with pytest.raises(UnusableFile, match="dvc repro"):
-            rerun_all(pipeline)
-        assert (pipeline.artifacts / "second").read_text() == "one"
-        assert (pipeline.folder / "dvc.lock").read_text() == lock
-        pairs = pipeline.folder / ".cache" / "entailment" / "pairs"
-        assert pairs.read_text() == "scored before"
+def test_dvc_names_the_stages_that_are_out_of_date(tmp_path: Path) -> None:
+    dvc(tmp_path, "init", "--no-scm")
+    (tmp_path / "input").write_text("one")
+    (tmp_path / "dvc.yaml").write_text(
+        "stages: {first: {cmd: cp input output, deps: [input], outs: [output]}}"
+    )
+    dvc(tmp_path, "repro")
+    assert dvc_status(tmp_path) == {}
+    (tmp_path / "input").write_text("two")
+    assert list(dvc_status(tmp_path)) == ["first"]
+    (tmp_path / "dvc.yaml").write_text("stages: [")
+    with pytest.raises(UnusableFile, match="dvc status"):
+        dvc_status(tmp_path)

@@ -91,11 +91,9 @@ PINNED_SETS: Mapping[str, PinnedSet] = {
         "t0-adversarial-qa",
         split=("adversarial-qa-dbert", "adversarial-qa-dbidaf", "adversarial-qa-droberta"),
     ),
-    "quoref": PinnedSet("t0-quoref", split=("quoref",)),
     "dialogsum": PinnedSet("dialogsum", train=("dialogsum-dev",), evaluation=("dialogsum-test",)),
     "xsum": PinnedSet("t0-summarize", split=("xsum",)),
     "samsum": PinnedSet("t0-summarize", split=("samsum",)),
-    "cnn-dailymail": PinnedSet("t0-article", split=("cnn-dailymail",)),
     "alpaca": PinnedSet("alpaca", split=("alpaca-demo",)),
     "self-instruct": PinnedSet("seed-tasks", split=("self-instruct-seeds",)),
     "user-oriented": PinnedSet("seed-tasks", evaluation=("user-oriented",)),
@@ -145,18 +143,6 @@ def describe(counts: Counts) -> str:
 
 RealText = tuple[Sets, Sets, list[Counts]]
 """Training sets, evaluation sets, and the counts of each data set."""
-
-
-def check_limits(sets: Mapping[str, Limits]) -> None:
-    """Raise ValueError for a pinned data set, or a limit of one, that does not exist."""
-    allowed = ("train", "evaluation", "draws", *LENGTHS)
-    for name, limits in sets.items():
-        if name not in PINNED_SETS:
-            raise ValueError(f"unknown data set {name!r}; allowed: {', '.join(PINNED_SETS)}")
-        if unknown := sorted(set(limits) - set(allowed)):
-            raise ValueError(f"{name}: unknown {unknown}; allowed: {', '.join(allowed)}")
-        if limits.get("train") and not PINNED_SETS[name].can_train:
-            raise ValueError(f'{name}: for evaluation only; set its "train" to 0')
 
 
 def pinned_sets(sets: Mapping[str, Limits], seed: int) -> RealText:

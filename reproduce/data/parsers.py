@@ -3,7 +3,6 @@
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 from reproduce.config import TextSet
@@ -117,7 +116,8 @@ def _stated(answers: Sequence[str], context: str) -> list[str]:
     return stated
 
 
-def _t0_question(pattern: str, dataset: str, row: Row) -> Example:
+def _adversarial_qa(dataset: str, row: Row) -> Example:
+    pattern = r'Question: "(?P<question>.*?)"\n\nContext: "(?P<context>.*)"\n\nAnswer:\n'
     fields, answer = _t0_fields(pattern, row)
     answers = _stated([answer], fields["context"])
     return _question(dataset, fields["context"], fields["question"], answers)
@@ -136,8 +136,8 @@ def _t0_fields(pattern: str, row: Row) -> tuple[dict[str, str], str]:
 # Summaries.
 
 
-def _t0_summary(pattern: str, dataset: str, row: Row) -> Example:
-    fields, summary = _t0_fields(pattern, row)
+def _t0_summary(dataset: str, row: Row) -> Example:
+    fields, summary = _t0_fields(r"Summarize: (?P<context>.*)\n", row)
     context = fields["context"].rstrip()
     # The publisher cut long texts, so the summary may say more. A short one may end in an ellipsis.
     if context.endswith("...") and len(context.split()) >= TRUNCATED_WORDS:
@@ -284,20 +284,12 @@ def side_of(settings: TextSet) -> Side:
     return "IF" if settings.kind == "instruction" else "CD"
 
 
-ADVERSARIAL_QA = r'Question: "(?P<question>.*?)"\n\nContext: "(?P<context>.*)"\n\nAnswer:\n'
-QUOREF = (
-    r"(?P<question>.*?)\n\nAnswer the above question based on the context below:"
-    r"\n\n(?P<context>.*)\n"
-)
-
 FORMATS: Mapping[str, tuple[Side, Parser]] = {
     "squad": ("CD", _squad),
     "mrqa-nq": ("CD", _mrqa_nq),
     "ms-marco": ("CD", _ms_marco),
-    "t0-adversarial-qa": ("CD", partial(_t0_question, ADVERSARIAL_QA)),
-    "t0-quoref": ("CD", partial(_t0_question, QUOREF)),
-    "t0-summarize": ("CD", partial(_t0_summary, r"Summarize: (?P<context>.*)\n")),
-    "t0-article": ("CD", partial(_t0_summary, r"Summarise the article:\n\n(?P<context>.*)\n")),
+    "t0-adversarial-qa": ("CD", _adversarial_qa),
+    "t0-summarize": ("CD", _t0_summary),
     "cnn-dailymail": ("CD", _cnn_dailymail),
     "dialogsum": ("CD", _dialogsum),
     "alpaca": ("IF", _alpaca),

@@ -1,13 +1,15 @@
 """The stage `data`: pretraining texts, training sets and evaluation sets of a profile."""
 
+import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 from reproduce.config import Arm, ConfigError, Data, Params
 from reproduce.data.datasets import (
+    LENGTHS,
     PINNED_SETS,
     Counts,
-    check_limits,
     describe,
     pinned_pools,
     pinned_sets,
@@ -20,7 +22,7 @@ from reproduce.schema import Sets, Side, read_sets, write_records
 from reproduce.utils.files import atomic_dir, write_csv, write_rows
 from reproduce.world.corpus import pretraining_texts
 from reproduce.world.people import make_world
-from reproduce.world.tasks import SIDES
+from reproduce.world.tasks import PROBES, SIDES
 
 
 def make_data(params: Params, artifacts: Path) -> None:
@@ -77,27 +79,47 @@ def judge_examples(params: Params, artifacts: Path = Path("artifacts")) -> tuple
     return training, held_out
 
 
-def sides_of(data: Data) -> dict[str, Side]:
-    """Return training set -> the objective that it belongs to.
+class DeclaredSet(NamedTuple):
+    """A data set's side, and how many examples it has at most; ALL without a limit."""
 
-    Raises ConfigError for a data set, or a limit of one, that does not exist.
+    side: Side
+    train: int
+    evaluation: int
+
+
+ALL = sys.maxsize
+
+
+def declared_sets(data: Data) -> dict[str, DeclaredSet]:
+    """Return the data sets by name, as params.yaml declares them.
+
+    Raises ConfigError for a pinned data set, or a limit of one, that does not exist.
     """
-    if data.world:
-        return dict(SIDES)
-    if data.sets:
-        return {name: side_of(text_set) for name, text_set in data.sets.items() if text_set.train}
-    assert data.real
-    try:
-        check_limits(data.real.sets)
-    except ValueError as error:
-        raise ConfigError(f"data.real.sets: {error}") from None
-    sets = data.real.sets
-    return {n: FORMATS[PINNED_SETS[n].format][0] for n in sets if sets[n].get("train")}
+    if world := data.world:
+        sets = {n: DeclaredSet(side, world.train, world.evaluation) for n, side in SIDES.items()}
+        return sets | {name: DeclaredSet("CD", 0, world.evaluation) for name in PROBES}
+    sets = {}
+    allowed = ("train", "evaluation", "draws", *LENGTHS)
+    for name, limits in (data.real.sets if data.real else {}).items():
+        place = f"data.real.sets.{name}"
+        if name not in PINNED_SETS:
+            raise ConfigError(f"{place}: unknown data set; allowed: {', '.join(PINNED_SETS)}")
+        if unknown := sorted(set(limits) - set(allowed)):
+            raise ConfigError(f"{place}: unknown {unknown}; allowed: {', '.join(allowed)}")
+        train, evaluation = limits.get("train", 0), limits.get("evaluation", 0)
+        if train and not PINNED_SETS[name].can_train:
+            raise ConfigError(f"{place}.train: must be 0, as the data set is for evaluation only")
+        sets[name] = DeclaredSet(FORMATS[PINNED_SETS[name].format][0], train, evaluation)
+    for name, text_set in (data.sets or {}).items():
+        train = text_set.counts.get("train", ALL) if text_set.train else 0
+        evaluation = text_set.counts.get("evaluation", ALL) if text_set.evaluation else 0
+        sets[name] = DeclaredSet(side_of(text_set), train, evaluation)
+    return sets
 
 
 def check_data_sets(data: Data, arms: Mapping[str, Arm]) -> None:
     """Raise ConfigError for a data set, a limit or a part of a mixture that does not exist."""
-    sides = sides_of(data)
+    sides = {name: side for name, (side, train, _) in declared_sets(data).items() if train}
     for name, arm in arms.items():
         for part in arm.mixture or {}:
             try:

@@ -242,6 +242,23 @@ class Results:
             interval = replace(interval, low=max(0.0, interval.low), high=min(1.0, interval.high))
         return Estimate(interval, dropped, against is not None)
 
+    def seed_means(
+        self,
+        metric: Metric,
+        arm: str,
+        train_fraction: float = 1.0,
+        datasets: Sequence[str] | None = None,
+    ) -> dict[int, float]:
+        """Return seed -> a metric of an arm, of the prompts and data sets of `estimate`; or {}."""
+        names = self.datasets(metric) if datasets is None else datasets
+        grids = [
+            complete_prompts(self.grid(arm, name, metric.name, train_fraction)) for name in names
+        ]
+        if not grids or any(grid.size == 0 for grid in grids):
+            return {}
+        means = np.mean([grid.mean(axis=1) for grid in grids], axis=0)
+        return dict(zip(self.seeds, map(float, means), strict=True))
+
     def _paired(
         self, metric: Metric, arm: str, against: str | None, train_fraction: float, dataset: str
     ) -> Grid:

@@ -6,8 +6,6 @@ from a cache. Hours rest on assumed throughputs.
 """
 
 import os
-import shlex
-import sys
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,18 +13,16 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
-from reproduce.config import Arms, Base, ConfigError, Data, Hardware, LoRA, Params, training_for
-from reproduce.data.datasets import PINNED_SETS
+from reproduce.config import Arms, Base, ConfigError, Hardware, LoRA, Params, training_for
 from reproduce.data.mixture import mix
-from reproduce.data.parsers import FORMATS, side_of
+from reproduce.data.prepare import ALL, declared_sets
 from reproduce.reset.select import select
 from reproduce.schema import Candidate, Example, Judgement, Kind, Side
 from reproduce.study import load_study
 from reproduce.training.sampler import num_steps
-from reproduce.utils.files import read_json, write_text
+from reproduce.utils.files import read_json
 from reproduce.utils.formatting import plural
 from reproduce.utils.stage_log import REPORTING, read_timings, sampling_stages, stage_order
-from reproduce.world.tasks import PROBES, SIDES
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -43,6 +39,8 @@ MINUTES_PER_SEED = 4.0
 TRAINING_FLOPS, GENERATION_BANDWIDTH = 0.4 * 312e12, 0.3 * 2039e9
 """Operations and bytes per second. The second factors are the peaks of an A100 SXM 80 GB (NVIDIA's
 data sheet, dense bf16), the first the assumed shares of them."""
+JUDGEMENTS_PER_SECOND, SECONDS_PER_RATING = 10, 3
+"""Of the entailment model per GPU, and of the LLM judge; assumptions."""
 SMOLLM2 = {
     "vocab_size": 49152, "hidden_size": 576, "intermediate_size": 1536, "num_hidden_layers": 30,
     "num_attention_heads": 9, "num_key_value_heads": 3, "tie_word_embeddings": True,
@@ -51,14 +49,6 @@ SMOLLM2 = {
 
 
 # ---- counts
-
-
-class DataSet(NamedTuple):
-    """A data set's side, and how many examples it has for training and for evaluation."""
-
-    side: Side
-    train: int
-    evaluation: int
 
 
 def count_stages(params: Params, arms: Arms) -> "DataFrame":
@@ -73,7 +63,9 @@ def count_stages(params: Params, arms: Arms) -> "DataFrame":
     from reproduce.reset.sample import sample_prompts
     from reproduce.training.trainer import intermediate_steps
 
-    sets = data_sets(params.data)
+    sets = declared_sets(params.data)
+    if unknown := [name for name, declared in sets.items() if ALL in declared]:
+        raise ConfigError(f"data.sets.{unknown[0]}.counts: a plan needs one per split")
     kinds: dict[Side, Kind] = {"CD": "extractive", "both": "extractive", "IF": "instruction"}
     training = {
         name: [
@@ -131,30 +123,6 @@ def count_stages(params: Params, arms: Arms) -> "DataFrame":
     frame = pd.DataFrame(stages, index=columns).T.reindex(stage_order(arms)).fillna(0).astype(int)
     frame["seeds"] = frame["seeds"].clip(lower=1)
     return frame.reset_index(names="stage")
-
-
-def data_sets(data: Data) -> dict[str, DataSet]:
-    """Return the data sets by name, as large as params.yaml asks for."""
-    if data.world:
-        size = data.world.evaluation
-        tasks = {name: DataSet(side, data.world.train, size) for name, side in SIDES.items()}
-        return tasks | {name: DataSet("CD", 0, size) for name in PROBES}
-    sizes: dict[str, tuple[str, Mapping[Any, int]]] = {
-        name: (PINNED_SETS[name].format, limits)
-        for name, limits in (data.real.sets if data.real else {}).items()
-    }
-    sets = {
-        name: DataSet(FORMATS[layout][0], size.get("train", 0), size.get("evaluation", 0))
-        for name, (layout, size) in sizes.items()
-    }
-    for name, text_set in (data.sets or {}).items():
-        counts = text_set.counts
-        for part in ("train", "evaluation"):
-            if getattr(text_set, part) and part not in counts:
-                raise ConfigError(f"data.sets.{name}.counts.{part}: a plan needs it")
-        train, evaluation = counts.get("train", 0), counts.get("evaluation", 0)
-        sets[name] = DataSet(side_of(text_set), train, evaluation)
-    return sets
 
 
 # ---- memory and disk
@@ -298,11 +266,6 @@ def peak_disk(frame: "DataFrame") -> int:
 
 def plan(
     nodes: Annotated[int, typer.Option(min=1, help="machines of hardware.devices")] = 1,
-    training_speed: Annotated[float | None, typer.Option(help="tokens/s per GPU")] = None,
-    generation_speed: Annotated[float | None, typer.Option(help="new tokens/s per GPU")] = None,
-    judgement_speed: Annotated[float, typer.Option(help="entailment judgements/s per GPU")] = 10.0,
-    rating_seconds: Annotated[float, typer.Option(help="seconds that one rating takes")] = 3.0,
-    write: Annotated[Path | None, typer.Option(help="also write it to this file")] = None,
 ) -> None:
     """Print what the study takes, stage by stage: counts, memory, disk and hours."""
     import pandas as pd
@@ -316,32 +279,31 @@ def plan(
     # 6 operations per parameter and token (Kaplan et al., 2020), 8 with activations computed
     # twice. A new token of a batch takes as long as reading all that generation holds.
     operations = (8 if hardware.gradient_checkpointing else 6) * size.parameters
-    training_speed = training_speed or TRAINING_FLOPS / operations
-    batches = GENERATION_BANDWIDTH / generation
-    generation_speed = generation_speed or batches * params.generation.batch_size
+    training_speed = TRAINING_FLOPS / operations
+    generation_speed = GENERATION_BANDWIDTH / generation * params.generation.batch_size
     generators = hardware.devices if hardware.vllm else 1
     judge = params.judge_server
-    rating_speed = (judge.concurrency if judge else 1) / rating_seconds
+    ratings_at_once = judge.concurrency if judge else 0
     new_tokens = frame["responses"] * params.generation.max_new_tokens
     # Judging without an entailment model takes no time to speak of.
     judgements = frame["judgements"] * (params.judging.entailment in ("trained", "published"))
     seconds = pd.DataFrame({
         "training": frame["tokens"] / (training_speed * hardware.devices),
         "generation": new_tokens / (generation_speed * generators),
-        "judging": judgements / (judgement_speed * hardware.devices)
-        + frame["ratings"] / rating_speed,
+        "judging": judgements / (JUDGEMENTS_PER_SECOND * hardware.devices)
+        + frame["ratings"] * SECONDS_PER_RATING / max(1, ratings_at_once),
         "loading": 60 * MINUTES_PER_SEED * ~frame["stage"].isin(REPORTING),
     })  # fmt: skip
     hours = seconds.mul(frame["seeds"], axis=0) / 3600
     listed = ", ".join(f"{name} {value:.1f}" for name, value in hours.sum().items())
     basis = (
         f"{listed}; stages one after the other, by these assumptions (an A100, not measured):\n"
-        f"  - training: {training_speed:,.0f} tokens/s per GPU (`--training-speed`), all GPUs\n"
-        f"  - generation: {generation_speed:,.0f} new tokens/s per GPU (`--generation-speed`), "
+        f"  - training: {training_speed:,.0f} tokens/s per GPU, all GPUs\n"
+        f"  - generation: {generation_speed:,.0f} new tokens/s per GPU, "
         f"{plural(generators, 'GPU')}{'' if hardware.vllm else ' (all with `hardware.vllm`)'}\n"
-        f"  - judging: {judgement_speed:g} entailment judgements/s per GPU (`--judgement-speed`), "
-        f"all GPUs; {rating_seconds:g} s per rating of the LLM judge (`--rating-seconds`), "
-        f"{judge.concurrency if judge else 0} at a time (judge_server.concurrency)\n"
+        f"  - judging: {JUDGEMENTS_PER_SECOND} entailment judgements/s per GPU, all GPUs; "
+        f"{SECONDS_PER_RATING} s per rating of the LLM judge, {ratings_at_once} at a time "
+        "(judge_server.concurrency)\n"
         f"  - loading and saving: {MINUTES_PER_SEED:g} minutes per stage and seed"
     )
     timings = {} if params.for_gpus else read_timings(study.folder)
@@ -351,7 +313,7 @@ def plan(
     gigabytes = (frame[["memory", "disk", "temporary"]] / GB).add_suffix(" GB")
     table = frame.drop(columns=["intermediate", "memory", "disk", "temporary"]).join(gigabytes)
     table["hours"] = hours.sum(axis=1)
-    text = "\n".join([
+    print("\n".join([
         f"# Plan of {params.profile} on {hardware.devices} device(s), {nodes} node(s)\n",
         f"The model has {size.parameters:,} parameters. Counts are per seed and upper bounds; "
         "memory is per device, without activations; disk and hours are of all seeds.\n",
@@ -362,8 +324,4 @@ def plan(
         f"- disk: at most {peak_disk(frame) / GB:,.1f} GB at once",
         f"- LLM judge: {(frame['seeds'] * frame['ratings']).sum():,} ratings",
         f"- hours: {hours.sum().sum():.1f}, {basis}",
-    ])  # fmt: skip
-    print(text)
-    if write:
-        command = shlex.join(sys.argv[1:])
-        write_text(write, f"{text}\n\nMade by `reproduce {command}` in the profile's folder.\n")
+    ]))  # fmt: skip

@@ -1,29 +1,22 @@
-"""Whether a study can run here, checked before it runs: pins, disk, GPUs, servers, real steps."""
+"""Whether a study can run here, checked before it runs: pins, disk, GPUs, the judge, real steps."""
 
-import json
 import os
-import re
-import resource
-import shlex
 import shutil
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Annotated
 
 import typer
 
 from reproduce.config import Params, Training, check_ready, pins
-from reproduce.models.load import find_checkpoint, load_model, load_tokenizer
-from reproduce.models.tokenization import TokenRow, prompt_ids
+from reproduce.models.load import find_checkpoint
+from reproduce.models.tokenization import TokenRow
 from reproduce.planning.plan import COPIES, GB, model_size, peak_disk, plan_stages
-from reproduce.schema import read_sets
 from reproduce.study import Study, load_study
-from reproduce.utils.files import UserError, read_json
+from reproduce.utils.files import UserError
 from reproduce.utils.hardware import use_one_gpu
 from reproduce.utils.openai_client import make_client
 
@@ -33,34 +26,26 @@ TIMEOUT = 20.0
 """Seconds that a server may take to answer."""
 
 
-class CheckError(UserError):
-    """Something that the study needs and this machine lacks."""
-
-
 def preflight(
     nodes: Annotated[int, typer.Option(min=1, help="machines that train together")] = 1,
-    steps: Annotated[bool, typer.Option(help="also train and generate for a step")] = False,
+    steps: Annotated[bool, typer.Option(help="also train for a step")] = False,
 ) -> None:
     """Check, line by line, that the study can run here; fails if any line does."""
     study = load_study()
     params = study.params
     use_one_gpu(params)
-    key = os.environ.get(params.judge_server.key, "") if params.judge_server else ""
-    if not run_checks(checks_of(study, params, nodes, steps), key):
+    if not run_checks(checks_of(study, params, nodes, steps)):
         raise typer.Exit(1)
 
 
-def run_checks(checks: Mapping[str, Check], key: str = "") -> bool:
-    """Print a line per check, without the judge's `key`; return whether all pass."""
+def run_checks(checks: Mapping[str, Check]) -> bool:
+    """Print a line per check; return whether all pass."""
     all_pass = True
     for name, check in checks.items():
         try:
             mark, text = "pass", check() or "yes"
         except Exception as error:
             mark, text, all_pass = "FAIL", f"{type(error).__name__}: {error}", False
-        # An error may quote the key as Python writes it.
-        for form in {key, key.strip(), repr(key)[1:-1]} - {""}:
-            text = text.replace(form, "***")
         print(f"{mark}  {name:{max(map(len, checks))}}  {' '.join(text.split())}", flush=True)
     return all_pass
 
@@ -77,10 +62,6 @@ def checks_of(study: Study, params: Params, nodes: int, steps: bool) -> dict[str
     if params.for_gpus:
         memory = int(frame["memory"].max())
         checks["GPUs"] = partial(check_gpus, hardware.devices // nodes, memory)
-    if hardware.launch:
-        checks["launcher"] = partial(check_launcher, hardware.launch)
-    if hardware.deepspeed:
-        checks["DeepSpeed"] = partial(check_deepspeed, params, hardware.deepspeed)
     if params.judging.llm_judge:
         ratings = int((frame["seeds"] * frame["ratings"]).sum())
         checks["LLM judge"] = partial(check_llm_judge, params, ratings)
@@ -88,7 +69,6 @@ def checks_of(study: Study, params: Params, nodes: int, steps: bool) -> dict[str
         for run in filter(None, (params.training, params.base.training)):
             name = f"step of {run.micro_batch_size} x {run.max_length} tokens"
             checks[name] = partial(take_step, study, params, run)
-        checks["generation"] = partial(generate_batch, study, params)
     return checks
 
 
@@ -104,15 +84,17 @@ def check_pin(name: str, revision: str, is_dataset: bool) -> str:
 
 
 def check_disk(needed: int, artifacts: Path) -> str:
-    """Raise CheckError where the rest of the study does not fit on the disk."""
+    """Raise UserError where the rest of the study does not fit on the disk."""
     present = sum(path.stat().st_size for path in artifacts.rglob("*") if path.is_file())
     missing, free = max(0, needed - COPIES * present), shutil.disk_usage(Path()).free
     text = f"{free / GB:,.1f} GB are free, the study takes {missing / GB:,.1f} GB more"
-    return _require(missing <= free, text)
+    if missing > free:
+        raise UserError(text)
+    return text
 
 
 def check_gpus(number: int, memory: int) -> str:
-    """Raise CheckError for fewer GPUs, or one with fewer bytes of memory, than the plan needs."""
+    """Raise UserError for fewer GPUs, or one with fewer bytes of memory, than the plan needs."""
     import torch
 
     gpus = range(torch.cuda.device_count())
@@ -122,54 +104,36 @@ def check_gpus(number: int, memory: int) -> str:
         f"{len(sizes)} with at least {smallest / GB:.1f} GB; the study needs {number} with "
         f"{memory / GB:.1f} GB and room for activations"
     )
-    return _require(len(sizes) >= number and smallest >= memory, text)
-
-
-def check_launcher(launch: str) -> str:
-    """Raise CheckError where the launcher, or what it starts, is not on the PATH."""
-    programs = shlex.split(os.path.expandvars(launch))[0], "reproduce"
-    missing = [program for program in programs if shutil.which(program) is None]
-    return _require(not missing, f"missing on the PATH: {', '.join(missing) or 'none'}")
-
-
-def check_deepspeed(params: Params, source: str) -> str:
-    """Raise CheckError for an "auto" in DeepSpeed's configuration that the Trainer leaves."""
-    from transformers.integrations.deepspeed import HfTrainerDeepSpeedConfig
-
-    from reproduce.training.trainer import training_arguments
-
-    settings = params.training
-    single = params.hardware.model_copy(update={"deepspeed": None, "devices": 1, "launch": ""})
-    with tempfile.TemporaryDirectory() as folder:
-        arguments = training_arguments(settings, single, 0, Path(folder), settings.batch_size)
-    config = HfTrainerDeepSpeedConfig(read_json(Path(source)))
-    config.trainer_config_process(arguments)
-    model = SimpleNamespace(config=SimpleNamespace(hidden_size=1))
-    config.trainer_config_finalize(arguments, model, arguments.max_steps)
-    unresolved = re.findall(r'"(\w+)": "auto"', json.dumps(config.config))
-    return _require(not unresolved, f"{source}: unresolved: {', '.join(unresolved) or 'none'}")
+    if len(sizes) < number or smallest < memory:
+        raise UserError(text)
+    return text
 
 
 def check_llm_judge(params: Params, ratings: int) -> str:
-    """Raise CheckError for a budget that is too small, or a server that lacks the model."""
+    """Raise UserError for a budget that is too small, or a server that lacks the model."""
+    from openai import OpenAIError
+
     server, settings = params.judge_server, params.judging.llm_judge
     assert server and settings
     text = f"{ratings:,} ratings of judge_server.budget {server.budget:,}"
-    _require(ratings <= server.budget, text)
+    if ratings > server.budget:
+        raise UserError(text)
     client = make_client(server).with_options(timeout=TIMEOUT, max_retries=0)
-    models = [model.id for model in client.models.list()]
+    try:
+        models = [model.id for model in client.models.list()]
+    except OpenAIError as error:  # Some servers repeat the key that they refuse.
+        raise UserError(str(error).replace(client.api_key, "***")) from None
     text += f"; {settings.model} at {server.url}, which lists {', '.join(models[:10]) or 'none'}"
-    return _require(settings.model in models or not models, text)
-
-
-def _require(condition: bool, text: str) -> str:
-    if not condition:
-        raise CheckError(text)
+    if models and settings.model not in models:
+        raise UserError(text)
     return text
 
 
 def take_step(study: Study, params: Params, settings: Training) -> str:
-    """Take one optimiser step on rows of full length, through the launcher if there is one."""
+    """Take one optimiser step on rows of full length, through the launcher if there is one.
+
+    Returns the seconds that it took.
+    """
     from reproduce.training.launch import Job, run_training
 
     start = find_checkpoint(study.artifacts / "models" / "pretrained", params.seeds[0])
@@ -180,52 +144,10 @@ def take_step(study: Study, params: Params, settings: Training) -> str:
         job = Job(
             title="preflight", stage="preflight", start=str(start), output_dir=folder, seed=0,
             data_seed=0, threads=params.hardware.threads, num_intermediate_evals=0,
-            training=settings.model_copy(update={"epochs": 1.0}),
+            training=settings.model_copy(update={"epochs": None, "steps": 1}),
             hardware=params.hardware.model_copy(update={"save_every": None}),
         )  # fmt: skip
-        cost = measure(lambda: run_training(job, [row] * settings.batch_size))
-    return f"{settings.batch_size} rows; {cost}, loading and saving included"
-
-
-def generate_batch(study: Study, params: Params) -> str:
-    """Respond to one batch of the longest evaluation prompts.
-
-    Raises CheckError where the model has no positions left for a response.
-    """
-    from reproduce.generation.generate import GREEDY, generate
-
-    start = find_checkpoint(study.artifacts / "models" / "pretrained", params.seeds[0])
-    tokenizer, bounds = load_tokenizer(start), params.generation
-    sets = read_sets(study.artifacts / "data" / "evaluation").values()
-    sized = [(len(prompt_ids(tokenizer, e)), e) for examples in sets for e in examples]
-    longest = sorted(sized, key=lambda entry: -entry[0])[: bounds.batch_size]
-    model = load_model(start, params.hardware, half=True)
-    free = model.config.max_position_embeddings - bounds.max_new_tokens
-    text = f"prompts of at most {longest[0][0]} tokens, there is room for {free}"
-    _require(longest[0][0] <= free, text)
-    prompts = [example for _, example in longest]
-    cost = measure(lambda: generate(model, tokenizer, prompts, GREEDY, bounds, 0))
-    return f"{len(prompts)} {text}; {cost}"
-
-
-def measure(work: Callable[[], object]) -> str:
-    """Return what a piece of work took: seconds, and GB of the fullest GPU or largest process."""
-    import torch
-
-    fullest, finished = [0], threading.Event()
-
-    def watch() -> None:  # A launcher's processes use the GPUs, too.
-        while not finished.wait(0.1):
-            for gpu in range(torch.cuda.device_count()):
-                free, total = torch.cuda.mem_get_info(gpu)
-                fullest[0] = max(fullest[0], total - free)
-
-    threading.Thread(target=watch).start()
-    began = time.monotonic()
-    try:
-        work()
-    finally:
-        finished.set()
-    seconds, who = time.monotonic() - began, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
-    largest = fullest[0] or 1024 * max(resource.getrusage(process).ru_maxrss for process in who)
-    return f"{seconds:.1f} s, {largest / GB:.1f} GB"
+        began = time.monotonic()
+        run_training(job, [row] * settings.batch_size)
+    seconds = time.monotonic() - began
+    return f"{settings.batch_size} rows; {seconds:.1f} s, loading and saving included"

@@ -14,6 +14,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
+from reproduce.evaluation.claims import CLAIM_KEY
 from reproduce.reporting.plotting import (
     COLOURS,
     DARK,
@@ -41,9 +42,6 @@ POOLS: dict[str, dict[str, Any]] = {
     "kept": {"label": "selected", "color": PALETTE[2], "linewidth": 1.6},
 }
 """Groups of the table of rewards, and how they are drawn."""
-
-CLAIM_KEY = ["claim", "of", "minus", "measure"]
-"""Columns that name a row of the table of claims."""
 
 OBJECTIVES = {"instruction": "IF", "faithfulness": "Faithfulness", "task": "Task"}
 AXES = {"instruction": "instruction following", "faithfulness": "faithfulness"}

@@ -5,11 +5,11 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from reproduce.config import PRETRAINED, Arms
+from reproduce.evaluation.claims import primary_claims
 from reproduce.study import Study, load_study
 from reproduce.utils.files import UnusableFile, read_csv, write_text
 from reproduce.utils.formatting import format_duration, interval, over, percent, plural, span
 from reproduce.utils.stage_log import PREPARING, Expected, read_timings, sampling_stages
-from reproduce.verify import primary_claims
 
 BLOCK = re.compile(
     r"(<!-- (results|costs) of ([\w-]+): begin -->\n).*?(<!-- \2 of \3: end -->)", re.DOTALL

@@ -5,14 +5,11 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from reproduce.evaluation.claims import primary_claims
 from reproduce.reporting.readme import control_differences, intervals, published_studies
 from reproduce.study import Study
-from reproduce.utils.files import UnusableFile, read_csv
+from reproduce.utils.files import read_csv
 from reproduce.utils.formatting import interval, percent, plural
-from reproduce.verify import primary_claims
-
-FIGURES = ("trade-off", "training-curve", "data-size")
-"""The figures that the report shows of each study."""
 
 TITLES = {"tiny": "Synthetic task", "smollm2": "SmolLM2-135M on real text"}
 """What a reader calls a profile; others go by their name."""
@@ -75,9 +72,6 @@ def build_report(root: Path) -> None:
 def _values(study: Study, root: Path) -> dict[str, Any]:
     """Return what the template needs of a study."""
     tables, profile = study.paper / "tables", study.params.profile
-    for name in FIGURES:
-        if not (path := study.paper / "figures" / f"{name}.png").is_file():
-            raise UnusableFile(f"{path}: missing; run `dvc repro` and `reproduce publish`")
     judges = read_csv(tables / "judge-validation.csv", ("used_for_claims",))
     return {
         "title": TITLES.get(profile, profile),

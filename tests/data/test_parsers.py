@@ -48,7 +48,6 @@ RULES = {
     "kwargs": [{"num_words": None}, {"num_words": 9, "relation": "at least"}],
 }
 ADVERSARIAL = f'Question: "Who is "Tom"?"\n\nContext: "{TEXT}"\n\nAnswer:\n'
-QUOREF = f'Who is "Tom"?\n\nAnswer the above question based on the context below:\n\n{TEXT}\n'
 CRLF = TEXT.replace("\n", "\r\n")
 
 
@@ -58,11 +57,8 @@ CRLF = TEXT.replace("\n", "\r\n")
         ("squad", squad("Mara", "Mara", "Her", " "), f"{ASKED}Who keeps bees?", ("Mara", "Her")),
         ("t0-adversarial-qa", t0(ADVERSARIAL, "Her brother"), f'{ASKED}Who is "Tom"?',
          ("Her brother",)),
-        ("t0-quoref", t0(QUOREF, "Her brother"), f'{ASKED}Who is "Tom"?', ("Her brother",)),
         ("t0-summarize", t0(f"Summarize: {CRLF}\n", "Bees .\nTom sells ."), f"{TEXT}{SUMMARIZE}",
          ("Bees.\nTom sells.",)),
-        ("t0-article", t0(f"Summarise the article:\n\n{CRLF}\n", "Bees ."), f"{TEXT}{SUMMARIZE}",
-         ("Bees.",)),
         ("cnn-dailymail", {"article": TEXT, "highlights": "Bees .\nTom ."}, f"{TEXT}{SUMMARIZE}",
          ("Bees.\nTom.",)),
         ("dialogsum", {"dialogue": TEXT, "summary1": "A", "summary2": "B", "summary3": "A"},

@@ -9,7 +9,7 @@ from support.profiles import config_error, nano_params
 from reproduce.config import Arm, Data, Params, RealData, TextSet, WorldData
 from reproduce.data import prepare
 from reproduce.data.datasets import Counts
-from reproduce.data.prepare import check_data_sets, judge_examples, make_data, sides_of
+from reproduce.data.prepare import check_data_sets, judge_examples, make_data
 from reproduce.schema import Example, read_sets
 from reproduce.utils.files import read_csv, read_rows
 from reproduce.world.tasks import PROBES, SIDES, TASKS
@@ -121,20 +121,22 @@ def arm(**mixture: float) -> dict[str, Arm]:
 
 
 @pytest.mark.parametrize(
-    ("data", "sides"),
+    ("data", "trains", "evaluates"),
     [
-        ({"world": WorldData(people=8, pretraining_texts=1, train=1, evaluation=1)}, SIDES),
+        ({"world": WorldData(people=8, pretraining_texts=1, train=1, evaluation=1)},
+         sorted(SIDES)[0], sorted(PROBES)[0]),
         ({"real": RealData(sets={"squad": {"train": 1}, "vicuna": {"evaluation": 1}})},
-         {"squad": "CD"}),
-        ({"sets": {"one": TEXT_SET}}, {"one": "IF"}),
+         "squad", "vicuna"),
+        ({"sets": {"one": TEXT_SET}}, "one", "nothing"),
     ],
 )  # fmt: skip
-def test_the_sides_are_known_before_any_work(data: dict[str, Any], sides: dict[str, str]) -> None:
+def test_a_mixture_has_only_training_sets(
+    data: dict[str, Any], trains: str, evaluates: str
+) -> None:
     settings = Data(seed=0, **data)
-    assert sides_of(settings) == sides
-    check_data_sets(settings, arm(**{sorted(sides)[0]: 1.0}))
-    message = config_error(lambda: check_data_sets(settings, arm(nothing=1.0)))
-    assert "arms.MTL" in message and "'nothing'" in message
+    check_data_sets(settings, arm(**{trains: 1.0}))
+    message = config_error(lambda: check_data_sets(settings, arm(**{evaluates: 1.0})))
+    assert "arms.MTL" in message and f"'{evaluates}'" in message
 
 
 @pytest.mark.parametrize(
@@ -142,7 +144,7 @@ def test_the_sides_are_known_before_any_work(data: dict[str, Any], sides: dict[s
     [
         ({"squat": {}}, ("squat", "mt-bench")),
         ({"squad": {"test": 1}}, ("squad", "test", "context_words")),
-        ({"vicuna": {"train": 1}}, ("vicuna", "train")),
+        ({"squad-joint": {"train": 1}}, ("squad-joint.train",)),
     ],
 )
 def test_an_unknown_data_set_or_limit_is_named_before_any_work(

@@ -13,7 +13,6 @@ import pytest
 import yaml
 from support.profiles import ROOT, nano_profile
 
-from reproduce import cli
 from reproduce.cli import main
 
 pytestmark = pytest.mark.slow
@@ -88,7 +87,6 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = nano_profile(tmp_path / "study")
     monkeypatch.chdir(folder)
     monkeypatch.setattr(sys, "argv", sys.argv)
-    monkeypatch.setattr(cli, "skip_imports", lambda _: None)  # This process goes on.
     return folder
 
 

@@ -1,7 +1,6 @@
 """The checks before a study, against a hub and a judge's server of our own."""
 
 import json
-import sys
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -9,13 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.profiles import ROOT, change, nano_params
+from support.profiles import change, nano_params
 from typer import Exit
 
 from reproduce.config import Params
 from reproduce.planning import preflight
-from reproduce.planning.preflight import CheckError, run_checks
+from reproduce.planning.preflight import run_checks
 from reproduce.study import Study
+from reproduce.utils.files import UserError
 
 KEY, SHA = "sk-very-secret", "a" * 40
 
@@ -65,11 +65,11 @@ def test_a_check_that_breaks_is_a_line_and_ends_no_other(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     def broken() -> str:
-        raise ValueError(f"no luck\nwith {KEY}")
+        raise ValueError("no luck\nhere")
 
-    assert not run_checks({"one": broken, "second": lambda: "fine"}, KEY)
+    assert not run_checks({"one": broken, "second": lambda: "fine"})
     first, second = capsys.readouterr().out.splitlines()
-    assert first.split()[:2] == ["FAIL", "one"] and "no luck" in first and KEY not in first
+    assert first.split()[:2] == ["FAIL", "one"] and "no luck here" in first
     assert second.split() == ["pass", "second", "fine"]
     assert run_checks({"third": lambda: None})
 
@@ -94,28 +94,24 @@ def test_the_judge_has_to_have_the_model_and_the_budget(
 ) -> None:
     monkeypatch.setenv("JUDGE_KEY", KEY)
     assert "judge" in preflight.check_llm_judge(judged(server), 100)
-    with pytest.raises(CheckError, match="budget"):
+    with pytest.raises(UserError, match="budget"):
         preflight.check_llm_judge(judged(server), 101)
-    with pytest.raises(CheckError, match="gone"):
+    with pytest.raises(UserError, match="gone"):
         preflight.check_llm_judge(judged(server, "gone"), 1)
 
 
-@pytest.mark.parametrize("key", ["", "sk-wrong", "sk-with\nline", "sk-w ide"])
+@pytest.mark.parametrize("key", ["", "sk-wrong", " sk-wrong\n", "sk-with\nline", "sk-w ide"])
 def test_a_key_stands_in_no_line(
     server: str, key: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("JUDGE_KEY", key)
-    assert not run_checks({"it": lambda: preflight.check_llm_judge(judged(server), 1)}, key)
+    assert not run_checks({"it": lambda: preflight.check_llm_judge(judged(server), 1)})
     assert "sk-" not in capsys.readouterr().out
 
 
-def test_disk_gpus_and_launcher_have_to_be_there(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_disk_and_gpus_have_to_be_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "model").write_bytes(bytes(1000))
     assert preflight.check_disk(10**3, tmp_path)
-    monkeypatch.setenv("PATH", str(Path(sys.executable).parent))
-    assert preflight.check_launcher("python -m x")
     monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
     sizes = [type("Gpu", (), {"total_memory": size * 10**9}) for size in (80, 40)]
     monkeypatch.setattr("torch.cuda.get_device_properties", sizes.__getitem__)
@@ -124,22 +120,9 @@ def test_disk_gpus_and_launcher_have_to_be_there(
         lambda: preflight.check_disk(10**18, tmp_path),
         lambda: preflight.check_gpus(3, 1),
         lambda: preflight.check_gpus(2, 41 * 10**9),
-        lambda: preflight.check_launcher("no-such-launcher -n 2"),
     ):
-        with pytest.raises(CheckError):
+        with pytest.raises(UserError):
             check()
-
-
-def test_every_auto_of_deepspeed_is_resolved(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.delenv("WORLD_SIZE", raising=False)
-    for path in sorted((ROOT / "deepspeed").glob("*.json")):
-        assert preflight.check_deepspeed(nano_params(), str(path))
-    path = tmp_path / "zero.json"
-    path.write_text('{"zero_optimization": {"sub_group_size": "auto"}}', "utf-8")
-    with pytest.raises(CheckError, match="sub_group_size"):
-        preflight.check_deepspeed(nano_params(), str(path))
 
 
 def test_the_command_fails_where_a_check_does(
@@ -147,7 +130,7 @@ def test_the_command_fails_where_a_check_does(
 ) -> None:
     preflight.preflight(steps=True)
     starts = [" ".join(line.split()[:2]) for line in capsys.readouterr().out.splitlines()]
-    assert starts == ["pass parameters", "pass disk", *2 * ["pass step"], "pass generation"]
+    assert starts == ["pass parameters", "pass disk", *2 * ["pass step"]]
     assert not list((nano_study.folder / ".cache").glob("tmp*"))
     change(Path("params.yaml"), ("workers", 1), ("hardware.launch", "false"))
     with pytest.raises(Exit):

@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from reproduce.data.overlap import OVERLAP_WORDS, overlap, training_ngrams
@@ -12,7 +11,6 @@ from reproduce.evaluation.results import (
     LOSS_COLUMNS,
     OBJECTIVES,
     Results,
-    complete_prompts,
 )
 from reproduce.evaluation.tables.render import Table, TableRow
 from reproduce.evaluation.tables.samples import REMOVED
@@ -139,15 +137,8 @@ def seeds(results: Results) -> Table:
     for arm in results.arms:
         row: TableRow = dict(results.names(arm))
         for metric in OBJECTIVES:
-            complete = [
-                complete_prompts(results.grid(arm, name, metric.name))
-                for name in results.datasets(metric)
-            ]
-            means: list[float | None] = [None] * len(results.seeds)
-            if complete and all(grid.size for grid in complete):
-                means = [*map(float, np.mean([grid.mean(axis=1) for grid in complete], axis=0))]
-            names = [f"{metric.name}:{seed}" for seed in results.seeds]
-            row |= dict(zip(names, means, strict=True))
+            means = results.seed_means(metric, arm)
+            row |= {f"{metric.name}:{seed}": means.get(seed) for seed in results.seeds}
         rows.append(row)
     headers = {"label": "Arm"} | {
         f"{metric.name}:{seed}": f"{metric.title}, seed {seed}"
