@@ -18,9 +18,9 @@ from typing import Any, Literal
 import yaml
 
 import reproduce
+from reproduce.evaluation.formatting import interval
 from reproduce.study import Study
 from reproduce.utils.files import UnusableFile, file_sha256, read_csv
-from reproduce.utils.formatting import interval
 
 CLAIM_KEY = ("claim", "of", "minus", "measure")
 COMPARED = ("judge", "seeds", "effect", "effect_low", "effect_high", "verdict")

@@ -19,12 +19,12 @@ from reproduce.config import Arms, Base, ConfigError, Data, Hardware, LoRA, Para
 from reproduce.data.datasets import PINNED_SETS
 from reproduce.data.mixture import mix
 from reproduce.data.parsers import FORMATS, side_of
+from reproduce.evaluation.formatting import plural
 from reproduce.reset.select import select
 from reproduce.schema import Candidate, Example, Judgement, Kind, Side
 from reproduce.study import load_study
 from reproduce.training.sampler import num_steps
 from reproduce.utils.files import read_json, write_text
-from reproduce.utils.formatting import plural
 from reproduce.utils.hardware import resolve_precision
 from reproduce.utils.stage_log import REPORTING, read_timings, sampling_stages, stage_order
 from reproduce.world.tasks import PROBES, SIDES

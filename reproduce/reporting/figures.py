@@ -14,6 +14,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
+from reproduce.evaluation.formatting import plural
 from reproduce.reporting.plotting import (
     COLOURS,
     DARK,
@@ -28,7 +29,6 @@ from reproduce.reporting.plotting import (
     save,
 )
 from reproduce.utils.files import atomic_dir
-from reproduce.utils.formatting import plural
 
 PATHS = (
     ("base", "CD", "CD-IF"), ("base", "IF", "IF-CD"), ("base", "MTL", "ReSet"), ("MTL", "ReSet-S"),

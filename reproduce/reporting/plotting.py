@@ -11,7 +11,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-from reproduce.utils.formatting import over, percent, plural, span
+from reproduce.evaluation.formatting import over, percent, plural, span
 
 WIDTH = 16 / 2.54
 """Width of every figure in inches; text is legible at that size."""

@@ -5,10 +5,10 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from reproduce.evaluation.formatting import interval, percent, plural
 from reproduce.reporting.readme import control_differences, intervals, published_studies
 from reproduce.study import Study
 from reproduce.utils.files import UnusableFile, read_csv
-from reproduce.utils.formatting import interval, percent, plural
 from reproduce.verify import primary_claims
 
 FIGURES = ("trade-off", "training-curve", "data-size")

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from support.profiles import ROOT
 
+from reproduce.evaluation.formatting import interval
 from reproduce.reporting.readme import (
     control_differences,
     costs,
@@ -17,7 +18,6 @@ from reproduce.reporting.readme import (
 )
 from reproduce.study import Study, load_study
 from reproduce.utils.files import UnusableFile, write_csv
-from reproduce.utils.formatting import interval
 from reproduce.utils.stage_log import PREPARING
 from reproduce.verify import primary_claims
 

@@ -10,11 +10,11 @@ import pytest
 
 from reproduce.config import Hardware
 from reproduce.utils.files import UnusableFile, read_csv
-from reproduce.utils.formatting import format_duration
 from reproduce.utils.seeds import for_each_seed
 from reproduce.utils.stage_log import (
     LOG,
     Expected,
+    format_duration,
     log_run,
     read_log,
     read_timings,

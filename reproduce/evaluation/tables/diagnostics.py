@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from reproduce.data.overlap import OVERLAP_WORDS, overlap, training_ngrams
+from reproduce.evaluation.formatting import numbered
 from reproduce.evaluation.results import (
     FAITHFULNESS,
     INSTRUCTION,
@@ -18,7 +19,6 @@ from reproduce.evaluation.tables.render import Table, TableRow
 from reproduce.evaluation.tables.samples import REMOVED
 from reproduce.schema import read_sets
 from reproduce.utils.files import read_csv
-from reproduce.utils.formatting import numbered
 
 SHORT_OVERLAP_WORDS = 8
 """Short enough for prompts of one sentence to have one in common."""

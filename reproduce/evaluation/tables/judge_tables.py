@@ -5,6 +5,7 @@ from collections import defaultdict
 import numpy as np
 
 from reproduce.config import Claims
+from reproduce.evaluation.formatting import numbered, over, span
 from reproduce.evaluation.results import (
     BASE,
     FAITHFULNESS,
@@ -21,7 +22,6 @@ from reproduce.evaluation.tables.render import Table, TableRow, in_brackets, not
 from reproduce.evaluation.tables.verdicts import comparison
 from reproduce.intervals import auc_interval
 from reproduce.judges.text import SPLITTER_NOTE
-from reproduce.utils.formatting import numbered, over, span
 from reproduce.validation.validate import SAME_PASSAGE, VALID, auc, faithfulness_auc, validity
 
 VALIDATED_SCORES = {

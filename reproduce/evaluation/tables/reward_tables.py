@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from reproduce.config import Selection, Weights
+from reproduce.evaluation.formatting import numbered
 from reproduce.evaluation.results import RESET, RESET_S, Results
 from reproduce.evaluation.tables.render import Table, TableRow
 from reproduce.reset.select import (
@@ -19,7 +20,6 @@ from reproduce.reset.select import (
     select,
 )
 from reproduce.schema import read_candidates, read_examples
-from reproduce.utils.formatting import numbered
 
 GROUPS = ("prompts", "drawn", "considered", "kept")
 BIN_WIDTH = 0.1

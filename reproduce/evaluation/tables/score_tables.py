@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from reproduce.evaluation.formatting import percent
 from reproduce.evaluation.results import (
     BASE,
     BOTH,
@@ -22,7 +23,6 @@ from reproduce.evaluation.results import (
 )
 from reproduce.evaluation.tables.render import Table, TableRow, note_on_intervals
 from reproduce.judges.text import SPLITTER_NOTE
-from reproduce.utils.formatting import percent
 
 TITLES = {metric.name: metric.title for metric in OBJECTIVES}
 COMPARED = (INSTRUCTION, FAITHFULNESS, TASK, JOINT_SUCCESS, BOTH)

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from reproduce.config import Claims, Difference, Pair
+from reproduce.evaluation.formatting import percent
 from reproduce.evaluation.results import (
     BASE,
     BOTH,
@@ -19,7 +20,6 @@ from reproduce.evaluation.results import (
 )
 from reproduce.evaluation.tables.render import Table, TableRow, note_on_intervals
 from reproduce.intervals import Interval, holm
-from reproduce.utils.formatting import percent
 
 Verdict = Literal[
     "supported", "ruled out", "inconclusive", "depends on the metric", "not testable"
