@@ -36,12 +36,6 @@ PATHS = (
 )  # fmt: skip
 """Arms that continue each other's training: the arrows of the trade-off."""
 
-POOLS: dict[str, dict[str, Any]] = {
-    "considered": {"label": "complete candidates", "color": GREY, "alpha": 0.5, "fill": True},
-    "kept": {"label": "selected", "color": PALETTE[2], "linewidth": 1.6},
-}
-"""Groups of the table of rewards, and how they are drawn."""
-
 CLAIM_KEY = ["claim", "of", "minus", "measure"]
 """Columns that name a row of the table of claims."""
 
@@ -152,34 +146,6 @@ def data_size(tables: Path) -> Figure:
     return figure
 
 
-def rewards(tables: Path) -> Figure:
-    """Return the distribution of the reward among complete candidates and selected ones."""
-    rows = read_table(tables, "reward-distribution")
-    methods, sides = list(rows["label"].unique()), sorted(rows["side"].unique())
-    figure, panels = new_figure(
-        4.2,
-        "Reward before and after selection",
-        "Grey: all complete candidates of the method's pool; green: the selected ones. All seeds.",
-        nrows=len(methods), ncols=len(sides), sharex=True, squeeze=False,
-    )  # fmt: skip
-    for line, method in zip(panels, methods, strict=True):
-        for axes, side in zip(line, sides, strict=True):
-            part = rows[(rows["label"] == method) & (rows["side"] == side)]
-            for group, style in POOLS.items():
-                bins = part[part["group"] == group]
-                edges = [*bins["low"], bins["high"].iloc[-1]]
-                axes.stairs(bins["share"], edges, **style)
-            counts = part.groupby("group")["count"].sum()
-            numbers = f"{counts['kept']} of {counts['considered']}"
-            axes.set(title=f"{method}, {side} prompts: {numbers}")
-            axes.set(xlim=(rows.loc[rows["count"] > 0, "low"].min(), 1))
-        line[0].set(ylabel="Share of candidates")
-    for axes in panels[-1]:
-        axes.set(xlabel="Reward (mean of the judges' scores)")
-    figure.legend(*panels[0][0].get_legend_handles_labels(), loc="outside upper right", ncols=2)
-    return figure
-
-
 def memorised_errors(tables: Path) -> Figure:
     """Return, per arm, the share of wrong answers that state the memorised fact."""
     rows = read_table(tables, "memorised-errors").iloc[::-1].reset_index(drop=True)
@@ -262,7 +228,6 @@ FIGURES: dict[str, Callable[[Path], Figure]] = {
     "trade-off": trade_off,
     "training-curve": training_curve,
     "data-size": data_size,
-    "rewards": rewards,
     "memorised-errors": memorised_errors,
     "controls": controls,
     "losses": losses,

@@ -24,7 +24,7 @@ def names_in(folder: Path, ending: str) -> set[str]:
 def test_every_table_for_readers_has_two_files_of_the_same_rows(study: Study) -> None:
     folder = study.artifacts / "tables"
     assert names_in(folder, "md") == NAMES | {"samples"}
-    programs = {"scores", "losses", "reward-distribution", "generations", "prompts", "study"}
+    programs = {"scores", "losses", "generations", "prompts", "study"}
     assert names_in(folder, "csv") == NAMES | programs
     for name in NAMES:
         lines = (folder / f"{name}.md").read_text(encoding="utf-8").splitlines()

@@ -21,12 +21,7 @@ from reproduce.evaluation.tables.render import (
     note_on_intervals,
     write_table,
 )
-from reproduce.evaluation.tables.reward_tables import (
-    best_of,
-    read_selections,
-    reward_distribution,
-    rewards,
-)
+from reproduce.evaluation.tables.reward_tables import best_of, read_selections, rewards
 from reproduce.evaluation.tables.samples import generations, prompts, samples
 from reproduce.evaluation.tables.verdicts import CLAIM_METRICS, claims, predictions
 from reproduce.judges.text import SPLITTER_NOTE
@@ -47,7 +42,6 @@ def make_tables(study: Study) -> None:
     if is_complete:
         check_comparable(study.arms)
     tested = study.claims
-    selections = read_selections(results)
     compared = {arm for claim in tested.claims.values() for difference in claim.differences
                 for arm in (difference.arm, difference.against)}  # fmt: skip
     main = main_arms(results)
@@ -55,8 +49,7 @@ def make_tables(study: Study) -> None:
         score_tables.scores(results),
         judge_tables.judge_validation(results),
         judge_tables.judges_on_responses(results),
-        rewards(selections),
-        reward_distribution(selections),
+        rewards(read_selections(results)),
         best_of(results),
         diagnostics.datasets(study.artifacts),
         diagnostics.seeds(results),
