@@ -8,7 +8,6 @@ from reproduce.evaluation.results import (
     MAIN_ARMS,
     OBJECTIVES,
     Results,
-    check_comparable,
     load_results,
     missing_arms,
     seed_folders,
@@ -35,12 +34,9 @@ def make_tables(study: Study) -> None:
     A table without rows is not written: where no prompt has a verifiable instruction, say.
     Prompts and references are written only where the project made them. Without all arms of the
     paper's study there are scores, and no comparison of its arms. The bytes are the same on every
-    run. Raises ConfigError and UnusableFile as `check_comparable` and `load_results` do.
+    run. Raises UnusableFile as `load_results` does.
     """
     results = load_results(study)
-    is_complete = not missing_arms(study.arms)
-    if is_complete:
-        check_comparable(study.arms)
     tested = study.claims
     compared = {arm for claim in tested.claims.values() for difference in claim.differences
                 for arm in (difference.arm, difference.against)}  # fmt: skip
@@ -61,7 +57,7 @@ def make_tables(study: Study) -> None:
         predictions(results),
         generations(results, {*main, *compared}),
     ]
-    if is_complete:
+    if not missing_arms(study.arms):
         tables += [
             score_tables.two_stage(results),
             score_tables.training_curve(results),

@@ -18,6 +18,7 @@ from reproduce.evaluation.results import (
     RESET,
     RESET_S,
     TASK,
+    TRAINING_CURVE_ARMS,
     Estimate,
     Results,
 )
@@ -69,13 +70,11 @@ def two_stage(results: Results) -> Table:
 def training_curve(results: Results) -> Table:
     """Return scores during training; at train_fraction 0 those of the arm that it starts from."""
     rows: list[TableRow] = []
-    for arm, settings in results.arms.items():
-        start = results.start_arm(arm)
-        if settings.num_intermediate_evals and start:
-            points = [(fraction, arm, fraction) for fraction in results.train_fractions(arm)]
-            for shown, source, fraction in [(0.0, start, 1.0), *points]:
-                scores = {m.name: results.estimate(m, source, None, fraction) for m in OBJECTIVES}
-                rows.append({**results.names(arm), "train_fraction": shown, **scores})
+    for arm in TRAINING_CURVE_ARMS:
+        points = [(fraction, arm, fraction) for fraction in results.train_fractions(arm)]
+        for shown, source, fraction in [(0.0, results.start_arm(arm) or BASE, 1.0), *points]:
+            scores = {m.name: results.estimate(m, source, None, fraction) for m in OBJECTIVES}
+            rows.append({**results.names(arm), "train_fraction": shown, **scores})
     return Table(
         "training-curve", rows, {"label": "Arm", "train_fraction": "Share of training", **TITLES},
         "Training curve",
@@ -147,12 +146,13 @@ def share_followed(results: Results, arm: str, score: str) -> Estimate | None:
 def data_size(results: Results) -> Table:
     """Return the arms that train on less data, next to those on all the data of their method."""
     arms = [MTL, RESET, RESET_S, *results.arms_of("data-size")]
-    arms.sort(key=lambda a: (MAIN_ARMS.index(method_of(results, a)), -results.num_examples(a)))
+    sizes = {arm: results.mean_of(arm, "examples") for arm in (BASE, *arms)}
+    arms.sort(key=lambda arm: (MAIN_ARMS.index(method_of(results, arm)), -(sizes[arm] or 0)))
     rows: list[TableRow] = []
     for arm in (BASE, *arms):
         method = BASE if arm == BASE else method_of(results, arm)
-        size: TableRow = {"examples": results.num_examples(arm) or None}
-        rows.append({"method": results.labels[method], **_row(results, arm, None, size)})
+        row = _row(results, arm, None, {"examples": sizes[arm]})
+        rows.append({"method": results.labels[method], **row})
     headers = {"method": "Method", "label": "Arm", "examples": "Training examples", **TITLES}
     return Table(
         "data-size", rows, headers, "Data size", "Scores by the number of training examples.",
@@ -175,7 +175,7 @@ def controls(results: Results) -> Table:
     names = [MTL_AGAIN, *results.arms_of("controls")]
     rows = [
         _row(results, arm, (RESET, arm), {
-            "examples": results.num_examples(arm), "steps": results.mean_of(arm, "steps"),
+            "examples": results.mean_of(arm, "examples"), "steps": results.mean_of(arm, "steps"),
             "rate": results.mean_of(arm, "summed_learning_rate"),
             "distance": results.mean_of(arm, "distance"),
         })

@@ -76,7 +76,6 @@ def claims(results: Results, tested: Claims) -> Table:
             "second": others[n] if metric in SECOND_METRICS else None,
             "p": adjusted[n], "judge": _judges(results, metric),
             "n": effect.interval.prompts if effect else 0, "seeds": len(results.seeds),
-            "examples": " against ".join(f"{results.num_examples(arm):.0f}" for arm in arms),
             "steps": " against ".join(
                 "–" if steps is None else f"{steps:.0f}" for steps in map(results.total_steps, arms)
             ),
