@@ -38,7 +38,7 @@ ENTAILMENT_METRICS = ("entailed", "summac")
 
 TableName = Literal[
     "summary", "two-stage", "training-curve", "methods", "secondary-metrics", "data-size",
-    "ablations", "controls", "levels", "best-of", "memorised-errors", "outcomes",
+    "ablations", "interpolation", "controls", "levels", "best-of", "memorised-errors", "outcomes",
     "faithfulness-metrics", "instructions", "rewards", "datasets", "seeds", "diagnostics",
     "judge-validation", "judges-on-responses", "trivial", "predictions", "claims",
 ]  # fmt: skip

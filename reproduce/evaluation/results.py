@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from reproduce.config import PRETRAINED, Arms
+from reproduce.config import PRETRAINED, Arms, training_for
 from reproduce.intervals import Grid, Interval, mean_interval, share_interval
 from reproduce.reset.select import FAITHFUL
 from reproduce.schema import (
@@ -203,6 +203,12 @@ class Results:
         start = self.arms[arm].start
         before = 0.0 if start == PRETRAINED else self.total_steps(start)
         return None if before is None else before + (self.mean_of(arm, "steps") or 0.0)
+
+    def flaws(self, arm: str) -> float:
+        """Return the share of flawed responses in the first training on the way to an arm."""
+        while (start := self.arms[arm].start) != PRETRAINED:
+            arm = start
+        return training_for(self.study.params, self.arms[arm]).flaws
 
     def trivial_score(self, metric: Metric, variant: str) -> float | None:
         """Return a metric of a trivial response, a mean over data sets; None without a score."""

@@ -65,6 +65,7 @@ def make_tables(study: Study) -> None:
             score_tables.secondary_metrics(results),
             score_tables.data_size(results),
             score_tables.ablations(results),
+            score_tables.interpolation(results),
             score_tables.controls(results),
             score_tables.levels(results),
             error_tables.memorised_errors(results),
