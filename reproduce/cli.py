@@ -16,7 +16,7 @@ from reproduce.planning.preflight import preflight
 from reproduce.study import Study, load_study
 from reproduce.utils.files import UserError
 from reproduce.utils.hardware import use_one_gpu
-from reproduce.utils.stage_log import read_timings, stage, stage_order
+from reproduce.utils.stage_log import format_duration, read_timings, stage, stage_order
 
 app = typer.Typer(
     add_completion=False,
@@ -45,16 +45,14 @@ def running(name: str, arm: str | None = None) -> Iterator[Study]:
 def check() -> None:
     """Validate the configuration and estimate the run time."""
     from reproduce.data.datasets import describe, text_sets
-    from reproduce.evaluation.results import check_comparable, missing_arms
+    from reproduce.evaluation.formatting import plural
+    from reproduce.evaluation.results import missing_arms
     from reproduce.judges.llm_judge import build_llm_judge
-    from reproduce.utils.formatting import format_duration, plural
     from reproduce.verify import check_environment, dvc_status
 
     study = load_study()
     if missing := missing_arms(study.arms):
         print(f"tables: scores alone; those of the paper's study also need {', '.join(missing)}")
-    else:
-        check_comparable(study.arms)
     # A missing key would be noticed hours later.
     build_llm_judge(study.params)
     print(

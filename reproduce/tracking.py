@@ -19,6 +19,7 @@ from pydantic import TypeAdapter
 from tqdm import tqdm
 
 from reproduce.config import PRETRAINED
+from reproduce.evaluation.formatting import visible
 from reproduce.evaluation.results import OBJECTIVES, Results, load_results, seed_folders
 from reproduce.evaluation.tables.samples import without_copies
 from reproduce.reset.select import judgement_of
@@ -32,7 +33,6 @@ from reproduce.utils.files import (
     short_hash,
     write_rows,
 )
-from reproduce.utils.formatting import visible
 from reproduce.utils.stage_log import read_log
 from reproduce.validation.validate import faithfulness_auc
 

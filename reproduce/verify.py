@@ -15,9 +15,9 @@ from typing import Any
 
 import reproduce
 from reproduce.evaluation.claims import CLAIM_KEY, COMPARED, primary_claims
+from reproduce.evaluation.formatting import interval
 from reproduce.study import Study
 from reproduce.utils.files import UnusableFile, file_sha256
-from reproduce.utils.formatting import interval
 
 
 def verify(study: Study) -> int:

@@ -117,6 +117,18 @@ def rng() -> random.Random:
 
 
 @pytest.fixture(scope="session")
+def study(tmp_path_factory: pytest.TempPathFactory) -> Study:
+    """Return a synthetic study with results of all kinds of arms and tables; do not write to it."""
+    from support.synthetic_study import synthetic_study, write_study
+
+    from reproduce.evaluation.tables.make import make_tables
+
+    made = write_study(synthetic_study(tmp_path_factory.mktemp("synthetic")))
+    make_tables(made)
+    return made
+
+
+@pytest.fixture(scope="session")
 def shared_nano_study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the folder of the nano study; do not write to it."""
     base = tmp_path_factory.getbasetemp()

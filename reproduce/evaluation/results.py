@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from reproduce.config import PRETRAINED, Arms, ConfigError
+from reproduce.config import PRETRAINED, Arms, training_for
 from reproduce.intervals import Grid, Interval, mean_interval, share_interval
 from reproduce.reset.select import FAITHFUL
 from reproduce.schema import (
@@ -188,11 +188,6 @@ class Results:
         values = self.frame(arm, dataset, train_fraction)[column].to_numpy(dtype=float)
         return np.asarray(values).reshape(len(self.seeds), -1)
 
-    def num_examples(self, arm: str) -> float:
-        """Return the number of an arm's training examples, a mean over seeds; 0 if untrained."""
-        runs = self.training[self.training["arm"] == arm]
-        return float(runs["examples"].mean()) if len(runs) else 0.0
-
     def mean_of(self, arm: str, column: str) -> float | None:
         """Return a column of `training` of an arm, a mean over seeds; None if it is untrained."""
         runs = self.training[self.training["arm"] == arm]
@@ -208,6 +203,12 @@ class Results:
         start = self.arms[arm].start
         before = 0.0 if start == PRETRAINED else self.total_steps(start)
         return None if before is None else before + (self.mean_of(arm, "steps") or 0.0)
+
+    def flaws(self, arm: str) -> float:
+        """Return the share of flawed responses in the first training on the way to an arm."""
+        while (start := self.arms[arm].start) != PRETRAINED:
+            arm = start
+        return training_for(self.study.params, self.arms[arm]).flaws
 
     def trivial_score(self, metric: Metric, variant: str) -> float | None:
         """Return a metric of a trivial response, a mean over data sets; None without a score."""
@@ -363,15 +364,6 @@ def seed_folders(study: Study, arm: str) -> dict[int, Path]:
 def missing_arms(arms: Arms) -> list[str]:
     """Return the MAIN_ARMS that are not there; without them only scores are tabulated."""
     return [name for name in MAIN_ARMS if name not in arms]
-
-
-def check_comparable(arms: Arms) -> None:
-    """Raise ConfigError naming one of TRAINING_CURVE_ARMS without intermediate evaluations."""
-    for name in TRAINING_CURVE_ARMS:
-        if not arms[name].num_intermediate_evals:
-            raise ConfigError(
-                f"arms.{name}.num_intermediate_evals: is 0, but its training curve is drawn"
-            )
 
 
 def _read_scores(folders: Mapping[int, Path], prompts: pd.DataFrame) -> pd.DataFrame:

@@ -16,12 +16,12 @@ import typer
 from reproduce.config import Arms, Base, ConfigError, Hardware, LoRA, Params, training_for
 from reproduce.data.mixture import mix
 from reproduce.data.prepare import ALL, declared_sets
+from reproduce.evaluation.formatting import plural
 from reproduce.reset.select import select
 from reproduce.schema import Candidate, Example, Judgement, Kind, Side
 from reproduce.study import load_study
 from reproduce.training.sampler import num_steps
 from reproduce.utils.files import read_json
-from reproduce.utils.formatting import plural
 from reproduce.utils.stage_log import REPORTING, read_timings, sampling_stages, stage_order
 
 if TYPE_CHECKING:

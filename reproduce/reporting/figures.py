@@ -15,12 +15,14 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
 from reproduce.evaluation.claims import CLAIM_KEY
+from reproduce.evaluation.formatting import interval, percent, plural, short
 from reproduce.reporting.plotting import (
     COLOURS,
     DARK,
     GREY,
     MARKERS,
     PALETTE,
+    effect,
     error_bar,
     interval_note,
     new_figure,
@@ -29,7 +31,6 @@ from reproduce.reporting.plotting import (
     save,
 )
 from reproduce.utils.files import atomic_dir
-from reproduce.utils.formatting import plural
 
 PATHS = (
     ("base", "CD", "CD-IF"), ("base", "IF", "IF-CD"), ("base", "MTL", "ReSet"), ("MTL", "ReSet-S"),
@@ -37,28 +38,18 @@ PATHS = (
 )  # fmt: skip
 """Arms that continue each other's training: the arrows of the trade-off."""
 
-POOLS: dict[str, dict[str, Any]] = {
-    "considered": {"label": "complete candidates", "color": GREY, "alpha": 0.5, "fill": True},
-    "kept": {"label": "selected", "color": PALETTE[2], "linewidth": 1.6},
-}
-"""Groups of the table of rewards, and how they are drawn."""
-
-OBJECTIVES = {"instruction": "IF", "faithfulness": "Faithfulness", "task": "Task"}
+DIFFERENCES = {"instruction": "IF", "faithfulness": "Faithfulness", "both": "Mean of both"}
 AXES = {"instruction": "instruction following", "faithfulness": "faithfulness"}
 
 
 def make_figures(tables: Path, target: Path) -> None:
     """Write every figure as PNG and PDF to the folder `target`, in place of what was there.
 
-    A study of real text has no table of memorised errors, and no figure of them. One without the
-    main arms of the paper's study has the curves of the losses alone.
+    A figure whose table the study lacks is left out: of memorised errors on real text, say.
     """
-    has_methods = (tables / "methods.csv").is_file()
     with atomic_dir(target) as draft:
         for name, draw in FIGURES.items():
-            if draw is memorised_errors and not (tables / "memorised-errors.csv").is_file():
-                continue
-            if has_methods or draw is losses:
+            if (tables / f"{SOURCES.get(name, 'methods')}.csv").is_file():
                 save(draw(tables), draft / name)
 
 
@@ -67,7 +58,8 @@ def trade_off(tables: Path) -> Figure:
     rows, labels = read_table(tables, "methods").set_index("arm"), objective_labels(tables)
     figure, axes = new_figure(
         4.6,
-        "The main arms in both objectives",
+        f"ReSet gains {effect(tables, 'methods', 'ReSet', 'both_difference')} over MTL in the mean "
+        "of both objectives",
         "North Star: instruction following of the IF specialist with the faithfulness of the CD "
         "specialist. Arrows: further training. Bars belong to single arms; paired differences are "
         f"narrower (table claims). {interval_note(tables, rows, AXES)}",
@@ -87,6 +79,13 @@ def trade_off(tables: Path) -> Figure:
             arrow = {"arrowstyle": "-|>", "shrinkA": 5, "shrinkB": 5, "color": COLOURS[end]}
             arrow |= {"alpha": 0.55, "linewidth": 1.2}
             axes.annotate("", points[end], points[start], arrowprops=arrow, zorder=2)
+    if (tables / "interpolation.csv").is_file():
+        line = read_table(tables, "interpolation")
+        ends = " and ".join(line["label"].iloc[[0, -1]])
+        axes.plot(
+            line["instruction"], line["faithfulness"], ":", color=DARK, linewidth=0.8, marker=".",
+            zorder=1, label=f"weights between\n{ends}",
+        )  # fmt: skip
     axes.set(xlabel=labels["instruction"], ylabel=labels["faithfulness"])
     axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), labelspacing=1.0)
     return figure
@@ -96,8 +95,11 @@ def training_curve(tables: Path) -> Figure:
     """Return both objectives during the two stages of each order of fine-tuning."""
     rows = read_table(tables, "training-curve")
     figure, panels = new_figure(
-        3.3, "Both objectives during two-stage fine-tuning", interval_note(tables, rows, AXES),
-        ncols=2, sharey=True,
+        3.5,
+        "CD → IF changes faithfulness by "
+        f"{effect(tables, 'two-stage', 'CD-IF', 'faithfulness_change')},\nIF → CD changes "
+        f"instruction following by {effect(tables, 'two-stage', 'IF-CD', 'instruction_change')}",
+        interval_note(tables, rows, AXES), ncols=2, sharey=True,
     )  # fmt: skip
     for axes, stages in zip(panels, (("CD", "CD-IF"), ("IF", "IF-CD")), strict=True):
         parts = [rows[rows["arm"] == arm] for arm in stages]
@@ -111,7 +113,7 @@ def training_curve(tables: Path) -> Figure:
         axes.set(title=", then ".join(part["label"].iloc[0] for part in parts))
         axes.set(xlabel="Stages trained (1: end of the first)", xticks=[0, 0.5, 1, 1.5, 2])
     panels[0].set(ylabel="Score")
-    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper right", ncols=2)
+    panels[0].legend()
     return figure
 
 
@@ -150,40 +152,14 @@ def data_size(tables: Path) -> Figure:
     return figure
 
 
-def rewards(tables: Path) -> Figure:
-    """Return the distribution of the reward among complete candidates and selected ones."""
-    rows = read_table(tables, "reward-distribution")
-    methods, sides = list(rows["label"].unique()), sorted(rows["side"].unique())
-    figure, panels = new_figure(
-        4.2,
-        "Reward before and after selection",
-        "Grey: all complete candidates of the method's pool; green: the selected ones. All seeds.",
-        nrows=len(methods), ncols=len(sides), sharex=True, squeeze=False,
-    )  # fmt: skip
-    for line, method in zip(panels, methods, strict=True):
-        for axes, side in zip(line, sides, strict=True):
-            part = rows[(rows["label"] == method) & (rows["side"] == side)]
-            for group, style in POOLS.items():
-                bins = part[part["group"] == group]
-                edges = [*bins["low"], bins["high"].iloc[-1]]
-                axes.stairs(bins["share"], edges, **style)
-            counts = part.groupby("group")["count"].sum()
-            numbers = f"{counts['kept']} of {counts['considered']}"
-            axes.set(title=f"{method}, {side} prompts: {numbers}")
-            axes.set(xlim=(rows.loc[rows["count"] > 0, "low"].min(), 1))
-        line[0].set(ylabel="Share of candidates")
-    for axes in panels[-1]:
-        axes.set(xlabel="Reward (mean of the judges' scores)")
-    figure.legend(*panels[0][0].get_legend_handles_labels(), loc="outside upper right", ncols=2)
-    return figure
-
-
 def memorised_errors(tables: Path) -> Figure:
     """Return, per arm, the share of wrong answers that state the memorised fact."""
     rows = read_table(tables, "memorised-errors").iloc[::-1].reset_index(drop=True)
+    chance = rows.loc[rows["arm"] == "CD-IF", "chance"].iloc[0]
     figure, axes = new_figure(
         3.3,
-        "How many wrong answers state a memorised fact?",
+        f"CD → IF: {effect(tables, 'memorised-errors', 'CD-IF', 'remembered', sign=False)} of "
+        f"wrong answers are memorised (chance {short(chance)})",
         "Wrong answers (N, all seeds) to questions whose context contradicts pretraining. Chance: "
         "a wrong answer is any other value of its type. "
         f"{interval_note(tables, rows, {'remembered': ''})}",
@@ -207,12 +183,13 @@ def controls(tables: Path) -> Figure:
         for name in ("controls", "ablations")
         if (tables / f"{name}.csv").is_file()
     }
-    titles = {"instruction": "IF", "faithfulness": "Faithfulness", "both": "Mean of both"}
-    columns = {f"{name}_difference": title for name, title in titles.items()}
+    columns = {f"{name}_difference": title for name, title in DIFFERENCES.items()}
     both = pd.concat(blocks.values())
+    above, below = (both["both_difference_low"] > 0).sum(), (both["both_difference_high"] < 0).sum()
     figure, panels = new_figure(
         4.8,
-        "ReSet minus its controls and its ablations",
+        f"ReSet minus {len(both)} other arms, mean of both: {plural(above, 'interval')} above 0, "
+        f"{below} below",
         "Paired, at equal steps; right of 0 ReSet is better. Blue: the interval excludes 0; not "
         f"corrected for {len(both) * len(columns)} comparisons. "
         f"{interval_note(tables, both, columns)}",
@@ -231,6 +208,40 @@ def controls(tables: Path) -> Figure:
             axes.set(title=f"{block}: {title}" if axes is line[0] else title)
     for axes in panels[-1]:
         axes.set(xlabel="Difference (score)")
+    return figure
+
+
+def flaw_levels(tables: Path) -> Figure:
+    """Return what each method gains over MTL again, by the share of flawed training responses."""
+    rows = read_table(tables, "levels").dropna(subset="both_difference")
+    method = rows["method"].iloc[0]
+    ends = rows[rows["method"] == method].iloc[[0, -1]].to_dict("records")
+    columns = {f"{name}_difference": title for name, title in DIFFERENCES.items()}
+    figure, panels = new_figure(
+        3.2,
+        f"{method} minus MTL again, mean of both: " + ",\n".join(
+            f"{interval(row, 'both_difference')} at {percent(row['flaws'])} flaws"
+            for row in ends
+        ),
+        "Paired, at equal steps, with MTL again at the same share of flawed training responses. "
+        f"{interval_note(tables, rows, columns)}",
+        ncols=3, sharey=True,
+    )  # fmt: skip
+    # Methods without a colour get those of arms that are not in this figure.
+    others = iter([PALETTE[0], PALETTE[1], PALETTE[9], PALETTE[5]] * len(rows))
+    for n, (method, part) in enumerate(rows.groupby("method", sort=False)):
+        colour = COLOURS.get(rows.loc[rows["label"] == method, "arm"].iloc[0]) or next(others)
+        for axes, (name, title) in zip(panels, columns.items(), strict=True):
+            sides = [(part[name] - part[f"{name}_low"]).clip(0),
+                     (part[f"{name}_high"] - part[name]).clip(0)]  # fmt: skip
+            x = 100 * part["flaws"] + 0.7 * n  # Next to each other, not on top.
+            style = {"color": colour, "marker": "osD^v"[n % 5], "capsize": 2}
+            axes.errorbar(x, part[name], yerr=sides, label=method, **style)
+            axes.set(title=title, xlabel="Flawed responses (%)")
+    for axes in panels:
+        axes.axhline(0, color=DARK, linewidth=0.9)
+    panels[0].set(ylabel="Difference (score)")
+    panels[-1].legend(loc="center left", bbox_to_anchor=(1, 0.5))
     return figure
 
 
@@ -260,12 +271,14 @@ FIGURES: dict[str, Callable[[Path], Figure]] = {
     "trade-off": trade_off,
     "training-curve": training_curve,
     "data-size": data_size,
-    "rewards": rewards,
     "memorised-errors": memorised_errors,
     "controls": controls,
+    "flaw-levels": flaw_levels,
     "losses": losses,
 }
 """File name -> function, in the order of the report."""
+SOURCES = {"flaw-levels": "levels", "memorised-errors": "memorised-errors", "losses": "losses"}
+"""Figure -> the table without which it is left out; else "methods"."""
 
 
 def claims_forest(studies: Mapping[str, Any]) -> Figure:
@@ -278,7 +291,11 @@ def claims_forest(studies: Mapping[str, Any]) -> Figure:
     names = pd.concat([rows[columns] for rows in studies.values()]).drop_duplicates(CLAIM_KEY)
     figure, axes = new_figure(
         1.2 + 0.16 * len(names) * (1 + len(studies)),
-        "The effects that decide the claims",
+        "Supported: "
+        + ",\n".join(
+            f"{(rows['verdict'] == 'supported').sum()} of {len(rows)} differences ({title})"
+            for title, rows in studies.items()
+        ),
         "Right of 0: the claimed side. Grey: effects below the minimum effect. The studies differ "
         "in far more than size: data, base model, judges, seeds. Intervals: tables of claims.",
     )
@@ -295,5 +312,5 @@ def claims_forest(studies: Mapping[str, Any]) -> Figure:
     labels = [f"{row.claim}\n{row.comparison}, {row.measure}" for row in names.itertuples()]
     axes.set_yticks(range(len(names)), labels)
     axes.set(ylim=(len(names) - 0.5, -0.5), xlabel="Effect / minimum effect")
-    figure.legend(loc="outside upper right", ncols=len(studies))
+    axes.legend(loc="lower right")
     return figure

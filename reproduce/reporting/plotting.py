@@ -11,7 +11,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-from reproduce.utils.formatting import over, percent, plural, span
+from reproduce.evaluation.formatting import interval, over, percent, plural, span
+from reproduce.utils.files import read_csv
 
 WIDTH = 16 / 2.54
 """Width of every figure in inches; text is legible at that size."""
@@ -44,6 +45,12 @@ PNG: dict[str, Any] = {"dpi": 200, "metadata": {"Software": None}}
 def read_table(tables: Path, name: str) -> Any:
     """Return a table as a frame; empty cells are NaN."""
     return pd.read_csv(tables / f"{name}.csv")
+
+
+def effect(tables: Path, name: str, arm: str, column: str, sign: bool = True) -> str:
+    """Return an estimate of an arm, as a table has it, with its interval."""
+    row = next(row for row in read_csv(tables / f"{name}.csv") if row["arm"] == arm)
+    return interval(row, column, sign)
 
 
 def objective_labels(tables: Path) -> dict[str, str]:

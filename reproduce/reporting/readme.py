@@ -6,10 +6,16 @@ from pathlib import Path
 
 from reproduce.config import PRETRAINED, Arms
 from reproduce.evaluation.claims import primary_claims
+from reproduce.evaluation.formatting import interval, over, percent, plural, span
 from reproduce.study import Study, load_study
 from reproduce.utils.files import UnusableFile, read_csv, write_text
-from reproduce.utils.formatting import format_duration, interval, over, percent, plural, span
-from reproduce.utils.stage_log import PREPARING, Expected, read_timings, sampling_stages
+from reproduce.utils.stage_log import (
+    PREPARING,
+    Expected,
+    format_duration,
+    read_timings,
+    sampling_stages,
+)
 
 BLOCK = re.compile(
     r"(<!-- (results|costs) of ([\w-]+): begin -->\n).*?(<!-- \2 of \3: end -->)", re.DOTALL

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from reproduce.evaluation.claims import primary_claims
+from reproduce.evaluation.formatting import interval, percent, plural
 from reproduce.reporting.readme import control_differences, intervals, published_studies
 from reproduce.study import Study
 from reproduce.utils.files import read_csv
-from reproduce.utils.formatting import interval, percent, plural
 
 TITLES = {"tiny": "Synthetic task", "smollm2": "SmolLM2-135M on real text"}
 """What a reader calls a profile; others go by their name."""

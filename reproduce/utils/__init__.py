@@ -1,1 +1,1 @@
-"""What every room uses: files, seeds, hardware, formatting, logs, an OpenAI-compatible client."""
+"""What every room uses: files, seeds, hardware, logs, an OpenAI-compatible client."""

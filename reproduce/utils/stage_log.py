@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from reproduce.utils.files import UnusableFile, read_csv, write_csv
-from reproduce.utils.formatting import format_duration
 from reproduce.utils.hardware import machine
 
 if TYPE_CHECKING:
@@ -131,6 +130,15 @@ def save_timings(order: Sequence[str], folder: Path = Path()) -> None:
          "memory_mb": latest[name].memory_mb}
         for name in order
     ])  # fmt: skip
+
+
+def format_duration(seconds: float) -> str:
+    """Return a duration in seconds as text, to about two digits: "40 s", "9 min", "2.5 h"."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    if seconds < 90 * 60:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h"
 
 
 def _peak_memory_mb() -> int:

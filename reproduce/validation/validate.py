@@ -7,7 +7,7 @@ from typing import Any
 
 from reproduce.config import HubModel, Params, Statistics
 from reproduce.download import hub_error
-from reproduce.intervals import Interval, auc_interval
+from reproduce.intervals import Interval, Scored, auc_interval
 from reproduce.judges.judge import READER, JudgePanel, check_empty_share
 from reproduce.judges.llm_judge import build_llm_judge
 from reproduce.judges.nli import label_columns
@@ -97,12 +97,12 @@ def import_classifier(published: HubModel, target: Path) -> None:
     tokenizer.save_pretrained(target)
 
 
-def auc(
-    trials: Sequence[JudgedTrial], dataset: str, metric: str, wrong: str, settings: Statistics
-) -> Interval | None:
-    """Return a metric's AUC of right responses against one variant of wrong ones.
+def paired_scores(
+    trials: Sequence[JudgedTrial], dataset: str, metric: str, wrong: str
+) -> tuple[list[Scored], list[Scored]]:
+    """Return a metric's scores of right responses and of one variant of wrong ones.
 
-    It is over the examples that have both, and None if there is none.
+    Both are of the examples that have both, in the same order.
     """
     scores: dict[str, dict[str, float]] = {"right": {}, wrong: {}}
     for trial in trials:
@@ -110,10 +110,16 @@ def auc(
         if trial.dataset == dataset and trial.variant in scores and metric in details:
             scores[trial.variant][trial.example] = details[metric]
     both = sorted(scores["right"].keys() & scores[wrong].keys())
-    if not both:
-        return None
     right, other = ([(name, scores[variant][name]) for name in both] for variant in scores)
-    return auc_interval(right, other, settings.confidence)
+    return right, other
+
+
+def auc(
+    trials: Sequence[JudgedTrial], dataset: str, metric: str, wrong: str, settings: Statistics
+) -> Interval | None:
+    """Return a metric's AUC of right responses against one variant of wrong ones; None if none."""
+    right, other = paired_scores(trials, dataset, metric, wrong)
+    return auc_interval(right, other, settings.confidence) if right else None
 
 
 def faithfulness_auc(trials: Sequence[JudgedTrial], params: Params) -> dict[str, Interval | None]:

@@ -7,8 +7,11 @@ import nbformat
 import papermill
 import pytest
 
+from reproduce.study import Study
+
 ROOT = Path(__file__).parents[2]
-EXPERIMENTS = ["two-stage", "methods", "data-size", "ablations", "controls", "memorised-errors"]
+EXPERIMENTS = ["two-stage", "methods", "data-size", "ablations", "levels", "controls",
+               "memorised-errors"]  # fmt: skip
 
 
 def run(name: str, profile: Path, **parameters: Any) -> dict[str, Any]:
@@ -31,9 +34,9 @@ def published(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
 def test_an_experiment_shows_its_tables_and_figures(
-    experiment: str, shared_nano_study: Path, capsys: pytest.CaptureFixture[str]
+    experiment: str, study: Study, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    variables = run("experiment", shared_nano_study, EXPERIMENT=experiment)
+    variables = run("experiment", study.folder, EXPERIMENT=experiment)
     assert variables["present"] == variables["table_names"]
     assert set(variables["EXPERIMENTS"]) == set(EXPERIMENTS)
     assert capsys.readouterr().out.count("Figure(") == len(variables["figure_names"]) > 0

@@ -1,4 +1,4 @@
-"""A finished synthetic study with its tables, shared by the tests of this folder."""
+"""The results, tables and responses of the synthetic study."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -8,20 +8,11 @@ import pytest
 from support.synthetic_study import synthetic_study, write_study
 
 from reproduce.evaluation.results import Results, load_results
-from reproduce.evaluation.tables.make import make_tables
 from reproduce.schema import JudgedResponse, read_records
 from reproduce.study import Study
 from reproduce.utils.files import read_csv
 
 CsvRow = dict[str, str]
-
-
-@pytest.fixture(scope="session")
-def study(tmp_path_factory: pytest.TempPathFactory) -> Study:
-    """Return a study with results and tables; do not write to it."""
-    made = write_study(synthetic_study(tmp_path_factory.mktemp("synthetic")))
-    make_tables(made)
-    return made
 
 
 @pytest.fixture(scope="session")

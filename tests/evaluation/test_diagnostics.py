@@ -25,7 +25,7 @@ def test_empty_and_truncated_responses_are_counted(results: Results, final) -> N
     cut = sum(not r.finished for r in responses) / len(responses)
     assert row["cut"] == pytest.approx(cut) and 0.05 < cut < 0.2
     assert float(row["words"]) == statistics.median(words)
-    assert (row["unscored"], row["too_long"]) == (0, 3)
+    assert any(" as too long: " in note for note in diagnostics(results).notes)
     assert rows["base"]["first_loss"] is rows["base"]["examples"] is None
 
 
@@ -83,16 +83,16 @@ def test_data_sets_are_counted_and_compared(tmp_path: Path) -> None:
     evaluation = [
         question(PASSAGE, "What?"),  # the same prompt
         question(PASSAGE, "When?"),  # the same passage
-        question(" ".join([*WORDS[:8], "x", *WORDS[8:]]), "Why?"),  # eight words in common
+        question(" ".join([*WORDS[:8], "x", *WORDS[8:]]), "Why?"),
         question(" ".join(WORDS[:7]), "Where?"),
     ]
     training = [question(PASSAGE, "What?"), question("another passage", "Who?"), order]
     write_sets(tmp_path, training, evaluation)
     answers, orders = datasets(tmp_path).rows
     assert (answers["side"], answers["train"], answers["evaluation"]) == ("CD", 2, 4)
-    assert (answers["exact"], answers["long"], answers["short"]) == (1, 0.5, 0.75)
+    assert (answers["exact"], answers["overlap"]) == (1, 0.5)
     assert (orders["side"], orders["train"], orders["evaluation"]) == ("IF", 1, 0)
-    assert orders["exact"] is orders["long"] is None
+    assert orders["exact"] is orders["overlap"] is None
 
 
 def test_counts_of_a_source_are_in_the_table(tmp_path: Path) -> None:

@@ -46,6 +46,19 @@ def test_ratings_are_validated_and_unreadable_ones_counted(results: Results) -> 
     assert any("1 of 24 ratings" in note for note in table.notes)
 
 
+def test_right_and_wrong_responses_to_one_prompt_are_ranked(results: Results) -> None:
+    trials = [
+        JudgedTrial("orders", "instruction", f"e{n}", variant, "x",
+                    Judgement(None, None, None, {"instruction_strict": n + shift}))
+        for n in range(12)
+        for variant, shift in (("right", 0.5 * (n > 0)), ("same passage", 0.0))
+    ]  # fmt: skip
+    (row,) = judge_validation(replace(results, trials=trials)).rows
+    ranked = row["ranked"].interval  # type: ignore[union-attr]
+    assert ranked.mean == pytest.approx(11.5 / 12) and ranked.low < 11.5 / 12 < ranked.high == 1
+    assert row["same passage"].interval.mean < 0.6  # type: ignore[union-attr]
+
+
 def test_responses_are_told_apart_as_in_a_plain_loop(table, results: Results) -> None:
     scores = results.scores
     rows = scores[(scores["dataset"] == "answers-a") & (scores["train_fraction"] == 1.0)]

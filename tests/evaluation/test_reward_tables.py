@@ -24,12 +24,6 @@ def test_selected_candidates_are_those_that_the_arm_trains_on(table, study: Stud
     assert float(row["drawn"]) > float(row["considered"]) > float(row["kept"])
 
 
-def test_the_shares_of_a_distribution_add_up(table) -> None:
-    rows = table("reward-distribution", label="ReSet", side="CD", group="kept")
-    assert sum(float(row["share"]) for row in rows) == pytest.approx(1, abs=1e-5)
-    assert (rows[0]["low"], rows[-1]["high"]) == ("0.000000", "1.000000")
-
-
 def test_only_seeds_with_candidates_count(results: Results, study: Study, tmp_path) -> None:
     scores = tmp_path / "artifacts" / "scores"
     part = Path("MTL") / "seed-1"

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from reproduce.evaluation.results import BOTH, INSTRUCTION, Results
-from reproduce.evaluation.tables.score_tables import share_followed
+from reproduce.evaluation.tables.score_tables import ablations, share_followed, trivial
 
 
 def mean(responses: list, score: str, dataset: str) -> float:
@@ -45,18 +45,32 @@ def test_controls_have_their_dose(table) -> None:
     assert doses == [8, 0.01, 0.1]
 
 
-def test_both_levels_of_flaws_are_side_by_side(table, results) -> None:
-    rows = {row["arm"]: row for row in table("levels")}
-    assert set(rows) == {"MTL", "MTL-again", "ReSet"}
-    gains = [
-        results.estimate(BOTH, f"ReSet{level}", f"MTL-again{level}").interval.mean
-        for level in ("", "-0")
+def test_only_variants_of_reset_at_its_level_and_steps_are_taken_from_it(table, results) -> None:
+    assert [row["arm"] for row in table("ablations")] == ["no-task"]
+    training = results.training
+    shorter = training.assign(steps=training["steps"].where(training["arm"] != "no-task", 4))
+    (row,) = ablations(replace(results, training=shorter)).rows
+    assert row["instruction"] and row["instruction_difference"] is None
+
+
+def test_weights_between_two_arms_are_listed_from_the_one_to_the_other(table) -> None:
+    rows = [(row["arm"], float(row["share"])) for row in table("interpolation")]
+    assert rows == [("IF", 0), ("between-3", 0.5), ("CD", 1)]
+
+
+def test_a_method_is_compared_at_every_level_of_flaws(table, results) -> None:
+    rows = table("levels")
+    assert [row["arm"] for row in rows] == [
+        f"{method}{level}"
+        for method in ("MTL", "MTL-again", "ReSet")
+        for level in ("-0", "-15", "")
     ]
-    shown = [float(rows["ReSet"][f"gain:{level}"]) for level in ("flawed", "clean")]
-    assert shown == pytest.approx(gains, abs=1e-6)
-    assert rows["MTL-again"]["gain:flawed"] == rows["MTL"]["gain:clean"] == ""
-    (clean,) = table("scores", arm="MTL-0", dataset="mean", measure="faithfulness")
-    assert rows["MTL"]["faithfulness:clean"] == clean["mean"]
+    assert [float(row["flaws"]) for row in rows] == [0, 0.15, 0.3] * 3
+    assert [row["method"] for row in rows[-3:]] == ["ReSet"] * 3
+    for row, level in zip(rows[-3:], ("-0", "-15", ""), strict=True):
+        gain = results.estimate(BOTH, f"ReSet{level}", f"MTL-again{level}").interval.mean
+        assert float(row["both_difference"]) == pytest.approx(gain, abs=1e-6)
+    assert {row["both_difference"] for row in rows[:-3]} == {""}
 
 
 def test_trivial_responses_have_scores(table, results) -> None:
@@ -64,6 +78,17 @@ def test_trivial_responses_have_scores(table, results) -> None:
     # "yes" follows one of two instructions.
     assert float(row["instruction"]) == 0.5 and float(row["joint_success"]) == 0.0
     assert 0 <= float(row["faithfulness"]) <= 1
+    (relative,) = table("trivial", response="MTL, relative")
+    (mtl,) = table("methods", arm="MTL")
+    for end in ("", "_low", "_high"):
+        expected = (float(mtl[f"instruction{end}"]) - 0.5) / 0.5
+        assert float(relative[f"instruction{end}"]) == pytest.approx(expected, abs=1e-5)
+
+
+def test_nothing_is_better_than_a_perfect_trivial_response(results: Results) -> None:
+    perfect = replace(results, trivial=results.trivial.assign(faithfulness=1.0))
+    last = trivial(perfect).rows[-1]
+    assert last["faithfulness"] is None and last["instruction"]
 
 
 def test_a_training_curve_begins_with_the_final_score_of_its_start(table) -> None:

@@ -10,12 +10,14 @@ from reproduce.reporting.figures import (
     FIGURES,
     claims_forest,
     controls,
+    flaw_levels,
     losses,
     make_figures,
     memorised_errors,
     trade_off,
 )
 from reproduce.reporting.plotting import objective_labels, read_table, save
+from reproduce.study import Study
 from reproduce.utils.files import read_csv, write_csv
 
 SYNTHETIC = ROOT / "paper" / "tables"
@@ -24,8 +26,8 @@ needs_real_text = pytest.mark.skipif(not SMOLLM2.is_dir(), reason="no published 
 
 
 @pytest.mark.slow
-def test_every_figure_is_16_cm_wide(tmp_path: Path) -> None:
-    make_figures(SYNTHETIC, tmp_path / "figures")
+def test_every_figure_is_16_cm_wide(study: Study, tmp_path: Path) -> None:
+    make_figures(study.artifacts / "tables", tmp_path / "figures")
     for name in FIGURES:
         png = (tmp_path / "figures" / f"{name}.png").read_bytes()
         width, height = struct.unpack(">II", png[16:24])
@@ -42,15 +44,9 @@ def test_the_same_tables_give_the_same_bytes(tmp_path: Path) -> None:
 
 
 @needs_real_text
-def test_real_text_has_all_figures_but_that_of_memorised_errors(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name in set(FIGURES) - {"memorised-errors"}:
+def test_real_text_has_all_figures_but_those_of_the_synthetic_task() -> None:
+    for name in set(FIGURES) - {"memorised-errors", "flaw-levels"}:
         assert FIGURES[name](SMOLLM2).axes
-    for name in set(FIGURES) - {"losses", "memorised-errors"}:
-        monkeypatch.delitem(FIGURES, name)
-    make_figures(SMOLLM2, tmp_path / "figures")
-    assert {path.name for path in (tmp_path / "figures").iterdir()} == {"losses.png", "losses.pdf"}
 
 
 def test_the_star_joins_the_best_of_both_specialists() -> None:
@@ -62,14 +58,30 @@ def test_the_star_joins_the_best_of_both_specialists() -> None:
 
 @pytest.mark.parametrize(("name", "panel"), [("controls", 0), ("ablations", 3)])
 def test_controls_and_ablations_are_drawn_as_the_tables_have_them(
-    name: str, panel: int, shared_nano_study: Path
+    name: str, panel: int, study: Study
 ) -> None:
-    tables = shared_nano_study / "artifacts" / "tables"
+    tables = study.artifacts / "tables"
     rows = read_table(tables, name).dropna(subset="instruction_difference")
     axes = controls(tables).axes[panel]
     points = [bar.lines[0].get_xdata()[0] for bar in axes.containers]
     assert points == list(rows["instruction_difference"])
     assert [label.get_text() for label in axes.get_yticklabels()] == list(rows["label"])
+
+
+def test_gains_are_drawn_over_the_level_of_flaws(study: Study) -> None:
+    tables = study.artifacts / "tables"
+    rows = read_table(tables, "levels").dropna(subset="both_difference")
+    figure = flaw_levels(tables)
+    (line,) = (bar.lines[0] for bar in figure.axes[2].containers)
+    assert list(line.get_xdata()) == [0, 15, 30]
+    assert list(line.get_ydata()) == list(rows["both_difference"])
+    assert f"{rows['both_difference'].iloc[-1]:+.3f}" in figure.get_suptitle().replace("−", "-")
+
+
+def test_weights_between_the_specialists_join_them_on_the_plane(study: Study) -> None:
+    tables = study.artifacts / "tables"
+    (line,) = (line for line in trade_off(tables).axes[0].lines if line.get_linestyle() == ":")
+    assert list(line.get_xdata()) == list(read_table(tables, "interpolation")["instruction"])
 
 
 def test_each_arm_has_its_share_of_memorised_errors() -> None:

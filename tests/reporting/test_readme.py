@@ -8,6 +8,7 @@ import pytest
 from support.profiles import ROOT
 
 from reproduce.evaluation.claims import primary_claims
+from reproduce.evaluation.formatting import interval
 from reproduce.reporting.readme import (
     control_differences,
     costs,
@@ -18,7 +19,6 @@ from reproduce.reporting.readme import (
 )
 from reproduce.study import Study, load_study
 from reproduce.utils.files import UnusableFile, write_csv
-from reproduce.utils.formatting import interval
 from reproduce.utils.stage_log import PREPARING
 
 

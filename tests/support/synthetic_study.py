@@ -49,12 +49,14 @@ _JUDGEMENTS: dict[tuple[str, str, Rate | None], Judgement] = {}
 def synthetic_study(folder: Path, seeds: Sequence[int] = (0, 1, 2)) -> Study:
     """Return the default profile in `folder`, with few trials and a remark.
 
-    It also has an ablation, arms with less and with clean data, and a prediction.
+    It also has an ablation, weights between two arms, arms with less data and with other shares
+    of flawed data, and a prediction.
     """
     study = load_study(ROOT)
     others = {n: load_study(ROOT / "profiles" / n) for n in ("core", "ablations")}
-    core = ("ReSet-quarter", "ReSet-S-quarter", "MTL-0", "MTL-again-0", "ReSet-0")
-    more = [("ablations", "no-task"), *(("core", name) for name in core)]
+    core = ("CD-IF23", "ReSet-quarter", "ReSet-S-quarter", "MTL-0", "MTL-again-0", "ReSet-0")
+    ablations = ("no-task", "between-3", "MTL-15", "MTL-again-15", "ReSet-15")
+    more = [("core", name) for name in core] + [("ablations", name) for name in ablations]
     arms, labels = (
         getattr(study, part)
         | {name: getattr(others[profile], part)[name] for profile, name in more}

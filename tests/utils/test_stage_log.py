@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from reproduce.utils.files import UnusableFile, read_csv
-from reproduce.utils.formatting import format_duration
 from reproduce.utils.seeds import for_each_seed
 from reproduce.utils.stage_log import (
     LOG,
     Expected,
+    format_duration,
     log_run,
     read_log,
     read_timings,

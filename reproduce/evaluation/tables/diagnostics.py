@@ -5,6 +5,7 @@ from pathlib import Path
 import pandas as pd
 
 from reproduce.data.overlap import OVERLAP_WORDS, overlap, training_ngrams
+from reproduce.evaluation.formatting import numbered
 from reproduce.evaluation.results import (
     FAITHFULNESS,
     INSTRUCTION,
@@ -16,10 +17,6 @@ from reproduce.evaluation.tables.render import Table, TableRow
 from reproduce.evaluation.tables.samples import REMOVED
 from reproduce.schema import read_sets
 from reproduce.utils.files import read_csv
-from reproduce.utils.formatting import numbered
-
-SHORT_OVERLAP_WORDS = 8
-"""Short enough for prompts of one sentence to have one in common."""
 
 SOURCE_COUNTS = {
     "rows": ("Rows", "rows of the source"),
@@ -38,21 +35,13 @@ def diagnostics(results: Results) -> Table:
     at_end = results.scores[results.scores["train_fraction"] == 1.0]
     for name, final in at_end.groupby("arm", sort=False):
         arm = str(name)
-        training, losses = (
-            frame[frame["arm"] == arm] for frame in (results.training, results.losses)
-        )
-        # The task judge applies where the example has references, as examples with a context must.
-        unscored = (
-            (final["side"] != "IF") & final[["task", "faithfulness"]].isna().any(axis=1)
-        ) | ((final["side"] != "CD") & final["instruction"].isna())
+        losses = results.losses[results.losses["arm"] == arm]
         row: TableRow = {
             **results.names(arm),
             "responses": len(final), "empty": float(final["empty"].mean()),
             "cut": 1 - float(final["finished"].mean()),
             "words": f"{final[final['side'] == 'IF']['response'].map(_num_words).median():g}",
-            "unscored": int(unscored.sum()),
-            "examples": results.num_examples(arm) or None,
-            "too_long": int(training["too_long"].sum()) if len(training) else None,
+            "examples": results.mean_of(arm, "examples"),
             "first_loss": _mean_loss(losses, first=True),
             "last_loss": _mean_loss(losses, first=False),
         }  # fmt: skip
@@ -62,16 +51,17 @@ def diagnostics(results: Results) -> Table:
         rows.append(row)
     headers = {
         "label": "Arm", "responses": "Responses", "empty": "Empty", "cut": "Truncated",
-        "words": "Words (IF)", "unscored": "Unscored", "examples": "Training examples",
-        "too_long": "Too long", "first_loss": "First loss", "last_loss": "Last loss",
+        "words": "Words (IF)", "examples": "Training examples", "first_loss": "First loss",
+        "last_loss": "Last loss",
     }  # fmt: skip
     notes = [
         "Empty, truncated (by the limit on new tokens; completions of plain text do not count): "
-        "shares of the responses. Words: median of a response to an IF prompt. Unscored: "
-        "responses that a judge gave no score.",
-        "Training examples: mean over seeds. Too long: left out of training, summed over seeds.",
-        "Losses: means over the first and the last tenth of the steps.",
+        "shares of the responses. Words: median of a response to an IF prompt.",
+        "Training examples: mean over seeds. Losses: means over the first and the last tenth of "
+        "the steps.",
     ]
+    if too_long := results.training["too_long"].sum():
+        notes.append(f"Left out of training as too long: {too_long} examples, all arms and seeds.")
     if results.has_ratings:
         headers |= {"rated": "Rated", "unrated": "Rating unreadable"}
         notes.append("Rated: responses that the LLM judge was asked about.")
@@ -95,27 +85,22 @@ def datasets(artifacts: Path) -> Table:
     counts_file = artifacts / "data" / "evaluation" / "counts.csv"
     counts = {row["dataset"]: row for row in read_csv(counts_file)} if counts_file.is_file() else {}
     training_prompts = {e.prompt for examples in training.values() for e in examples}
-    training_runs = {
-        words: training_ngrams(training.values(), words)
-        for words in (OVERLAP_WORDS, SHORT_OVERLAP_WORDS)
-    }
+    ngrams = training_ngrams(training.values())
     rows: list[TableRow] = []
     for name in sorted({*training, *evaluation}):
         examples = evaluation.get(name, [])
-        shares = {words: overlap(examples, ngrams, words) if examples else None
-                  for words, ngrams in training_runs.items()}  # fmt: skip
         rows.append({
             "dataset": name, "side": (examples or training[name])[0].side,
             **{key: counts[name][key] for key in SOURCE_COUNTS if counts},
             "train": len(training.get(name, [])), "evaluation": len(examples),
             "exact": sum(e.prompt in training_prompts for e in examples) if examples else None,
-            "long": shares[OVERLAP_WORDS], "short": shares[SHORT_OVERLAP_WORDS],
+            "overlap": overlap(examples, ngrams) if examples else None,
         })  # fmt: skip
     headers = {
         "dataset": "Data set", "side": "Side",
         **{key: header for key, (header, _) in SOURCE_COUNTS.items() if counts},
         "train": "Train", "evaluation": "Evaluation", "exact": "Exact",
-        "long": f"{OVERLAP_WORDS} words", "short": f"{SHORT_OVERLAP_WORDS} words",
+        "overlap": f"{OVERLAP_WORDS} words",
     }  # fmt: skip
     notes = [
         "Exact: evaluation prompts that are also training prompts. Words: share of evaluation "

@@ -5,6 +5,7 @@ from collections import defaultdict
 import numpy as np
 
 from reproduce.config import Claims
+from reproduce.evaluation.formatting import numbered, over, span
 from reproduce.evaluation.results import (
     BASE,
     FAITHFULNESS,
@@ -21,8 +22,14 @@ from reproduce.evaluation.tables.render import Table, TableRow, in_brackets, not
 from reproduce.evaluation.tables.verdicts import comparison
 from reproduce.intervals import auc_interval
 from reproduce.judges.text import SPLITTER_NOTE
-from reproduce.utils.formatting import numbered, over, span
-from reproduce.validation.validate import SAME_PASSAGE, VALID, auc, faithfulness_auc, validity
+from reproduce.validation.validate import (
+    SAME_PASSAGE,
+    VALID,
+    auc,
+    faithfulness_auc,
+    paired_scores,
+    validity,
+)
 
 VALIDATED_SCORES = {
     "extractive": (
@@ -64,30 +71,38 @@ def judge_validation(results: Results) -> Table:
     rows: list[TableRow] = []
     for dataset, kind in {trial.dataset: trial.kind for trial in trials}.items():
         for score in VALIDATED_SCORES[kind]:
-            intervals = {wrong: auc(trials, dataset, score, wrong, params.statistics)
-                         for wrong in WRONG_VARIANTS}  # fmt: skip
+            intervals = {name: auc(trials, dataset, score, name, params.statistics)
+                         for name in WRONG_VARIANTS}  # fmt: skip
             if not any(intervals.values()):
                 continue
             used = None
             if score == params.judging.faithfulness_metric.get(kind):
                 result = validity(areas[dataset], params)
                 used = "faithfulness" if result == VALID else f"no: {result}"
-            same = intervals[SAME_PASSAGE]
+            right, wrong = (
+                np.array([value for _, value in group])
+                for group in paired_scores(trials, dataset, score, SAME_PASSAGE)
+            )
+            wins = (right > wrong) + (right == wrong) / 2
             rows.append({
                 "dataset": dataset, "measure": score,
-                "examples": same.prompts if same else None,
-                **{wrong: Estimate(i) if i else None for wrong, i in intervals.items()},
+                "examples": len(wins) or None,
+                **{name: Estimate(i) if i else None for name, i in intervals.items()},
+                "ranked": results.mean(wins[np.newaxis]) if len(wins) else None,
                 "used_for_claims": used,
             })  # fmt: skip
     headers = {
         "dataset": "Data set", "measure": "Score", "examples": "Examples (same passage)",
         **{wrong: f"AUC, {wrong}" for wrong in WRONG_VARIANTS},
+        "ranked": "Right above wrong, same passage",
         "used_for_claims": "Used for claims",
     }  # fmt: skip
     cells = [cell for row in rows for cell in row.values() if isinstance(cell, Estimate)]
     notes = [
         "Wrong: another answer (or name) of the same passage, the answer to another prompt, or a "
         "negation. AUC 0.5 is chance.",
+        "Right above wrong: share of the examples whose right response scores above the wrong one; "
+        "a tie is half.",
         "Scores that use references compare the right response with the other references, or "
         "with itself where there is no other.",
         SPLITTER_NOTE,

@@ -8,7 +8,6 @@ from reproduce.evaluation.results import (
     MAIN_ARMS,
     OBJECTIVES,
     Results,
-    check_comparable,
     load_results,
     missing_arms,
     seed_folders,
@@ -21,12 +20,7 @@ from reproduce.evaluation.tables.render import (
     note_on_intervals,
     write_table,
 )
-from reproduce.evaluation.tables.reward_tables import (
-    best_of,
-    read_selections,
-    reward_distribution,
-    rewards,
-)
+from reproduce.evaluation.tables.reward_tables import best_of, read_selections, rewards
 from reproduce.evaluation.tables.samples import generations, prompts, samples
 from reproduce.evaluation.tables.verdicts import CLAIM_METRICS, claims, predictions
 from reproduce.judges.text import SPLITTER_NOTE
@@ -40,14 +34,10 @@ def make_tables(study: Study) -> None:
     A table without rows is not written: where no prompt has a verifiable instruction, say.
     Prompts and references are written only where the project made them. Without all arms of the
     paper's study there are scores, and no comparison of its arms. The bytes are the same on every
-    run. Raises ConfigError and UnusableFile as `check_comparable` and `load_results` do.
+    run. Raises UnusableFile as `load_results` does.
     """
     results = load_results(study)
-    is_complete = not missing_arms(study.arms)
-    if is_complete:
-        check_comparable(study.arms)
     tested = study.claims
-    selections = read_selections(results)
     compared = {arm for claim in tested.claims.values() for difference in claim.differences
                 for arm in (difference.arm, difference.against)}  # fmt: skip
     main = main_arms(results)
@@ -55,8 +45,7 @@ def make_tables(study: Study) -> None:
         score_tables.scores(results),
         judge_tables.judge_validation(results),
         judge_tables.judges_on_responses(results),
-        rewards(selections),
-        reward_distribution(selections),
+        rewards(read_selections(results)),
         best_of(results),
         diagnostics.datasets(study.artifacts),
         diagnostics.seeds(results),
@@ -68,7 +57,7 @@ def make_tables(study: Study) -> None:
         predictions(results),
         generations(results, {*main, *compared}),
     ]
-    if is_complete:
+    if not missing_arms(study.arms):
         tables += [
             score_tables.two_stage(results),
             score_tables.training_curve(results),
@@ -76,6 +65,7 @@ def make_tables(study: Study) -> None:
             score_tables.secondary_metrics(results),
             score_tables.data_size(results),
             score_tables.ablations(results),
+            score_tables.interpolation(results),
             score_tables.controls(results),
             score_tables.levels(results),
             error_tables.memorised_errors(results),

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pandas as pd
 
+from reproduce.evaluation.formatting import numbered, over, percent, short, span
 from reproduce.evaluation.results import Estimate, Results
-from reproduce.utils.formatting import numbered, over, percent, short, span
 
 Cell = str | int | float | Estimate | None
 TableRow = dict[str, Cell]

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from reproduce.config import Selection, Weights
+from reproduce.evaluation.formatting import numbered
 from reproduce.evaluation.results import RESET, RESET_S, Results
 from reproduce.evaluation.tables.render import Table, TableRow
 from reproduce.reset.select import (
@@ -19,18 +20,16 @@ from reproduce.reset.select import (
     select,
 )
 from reproduce.schema import Candidate, Example, read_records
-from reproduce.utils.formatting import numbered
 
 GROUPS = ("prompts", "drawn", "considered", "kept")
-BIN_WIDTH = 0.1
 
 
 def read_selections(results: Results) -> pd.DataFrame:
     """Return what ReSet and ReSet-S select for each seed whose candidates are here.
 
-    Columns are label, seed, group, dataset, side, reward, with a row per prompt and per candidate
-    of the pool ("drawn"; both without a reward), per complete candidate ("considered") and per
-    selected one ("kept").
+    Columns are label, seed, group, dataset, reward, with a row per prompt and per candidate of the
+    pool ("drawn"; both without a reward), per complete candidate ("considered") and per selected
+    one ("kept").
     """
     rows = []
     read = cache(
@@ -49,7 +48,6 @@ def read_selections(results: Results) -> pd.DataFrame:
             if not folder.is_dir():
                 continue  # A published seed, made elsewhere.
             prompts, candidates = read(folder)
-            sides = {example.dataset: example.side for example in prompts}
             complete = complete_candidates(candidates, selection)
             groups = (
                 [(example.dataset, math.nan) for example in prompts],
@@ -58,12 +56,11 @@ def read_selections(results: Results) -> pd.DataFrame:
                 [(c.dataset, value) for c, value in select(complete, selection, seed)],
             )
             rows += [
-                (results.labels[arm], seed, group, dataset, sides[dataset], value)
+                (results.labels[arm], seed, group, dataset, value)
                 for group, members in zip(GROUPS, groups, strict=True)
                 for dataset, value in members
             ]
-    columns = ["label", "seed", "group", "dataset", "side", "reward"]
-    return pd.DataFrame(rows, columns=columns)
+    return pd.DataFrame(rows, columns=["label", "seed", "group", "dataset", "reward"])
 
 
 def best_of(results: Results) -> Table:
@@ -123,26 +120,3 @@ def rewards(selections: pd.DataFrame) -> Table:
          "from these. Acceptance: selected / complete.",
          f"Counts are means over {numbered(sorted(selections['seed'].unique()))}."),
     )  # fmt: skip
-
-
-def reward_distribution(selections: pd.DataFrame) -> Table:
-    """Return histograms of the rewards, complete and selected, one row per bin; all seeds."""
-    rows: list[TableRow] = []
-    num_bins = round(1 / BIN_WIDTH)
-    for label, method in selections.groupby("label", sort=False):
-        for side in sorted(method["side"].unique()):
-            for group in ("considered", "kept"):
-                members = method[(method["side"] == side) & (method["group"] == group)]
-                # The small number keeps 0.3, stored as a little less, in the bin from 0.3 on.
-                bins = (members["reward"] / BIN_WIDTH + 1e-9).astype(int)
-                counts = np.bincount(bins.clip(upper=num_bins - 1), minlength=num_bins)
-                rows += [
-                    {
-                        "label": str(label), "side": side, "group": group,
-                        "low": round(number * BIN_WIDTH, 6),
-                        "high": round((number + 1) * BIN_WIDTH, 6),
-                        "count": int(count), "share": float(count / max(1, len(members))),
-                    }
-                    for number, count in enumerate(counts)
-                ]  # fmt: skip
-    return Table("reward-distribution", rows)

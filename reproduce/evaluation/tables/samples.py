@@ -8,12 +8,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from reproduce.data.overlap import OVERLAP_WORDS, ngrams
+from reproduce.evaluation.formatting import quoted_markdown, visible
 from reproduce.evaluation.results import Results
 from reproduce.evaluation.tables.render import Table, TableRow
 from reproduce.schema import Example, JudgedResponse, read_records, read_sets, write_records
 from reproduce.study import Study
 from reproduce.utils.files import atomic_dir
-from reproduce.utils.formatting import quoted_markdown, visible
 
 REMOVED = re.compile(r"\[(\d+) words copied\]")
 """What `without_copies` puts in place of other people's text."""

@@ -1,7 +1,11 @@
 """Tables with one row per arm: scores by objective, and paired differences to another arm."""
 
+from collections import defaultdict
+from dataclasses import replace
+
 import numpy as np
 
+from reproduce.config import Arms
 from reproduce.evaluation.results import (
     BASE,
     BOTH,
@@ -17,12 +21,12 @@ from reproduce.evaluation.results import (
     RESET,
     RESET_S,
     TASK,
+    TRAINING_CURVE_ARMS,
     Estimate,
     Results,
 )
 from reproduce.evaluation.tables.render import Table, TableRow, note_on_intervals
 from reproduce.judges.text import SPLITTER_NOTE
-from reproduce.utils.formatting import percent
 
 TITLES = {metric.name: metric.title for metric in OBJECTIVES}
 COMPARED = (INSTRUCTION, FAITHFULNESS, TASK, JOINT_SUCCESS, BOTH)
@@ -69,13 +73,11 @@ def two_stage(results: Results) -> Table:
 def training_curve(results: Results) -> Table:
     """Return scores during training; at train_fraction 0 those of the arm that it starts from."""
     rows: list[TableRow] = []
-    for arm, settings in results.arms.items():
-        start = results.start_arm(arm)
-        if settings.num_intermediate_evals and start:
-            points = [(fraction, arm, fraction) for fraction in results.train_fractions(arm)]
-            for shown, source, fraction in [(0.0, start, 1.0), *points]:
-                scores = {m.name: results.estimate(m, source, None, fraction) for m in OBJECTIVES}
-                rows.append({**results.names(arm), "train_fraction": shown, **scores})
+    for arm in TRAINING_CURVE_ARMS:
+        points = [(fraction, arm, fraction) for fraction in results.train_fractions(arm)]
+        for shown, source, fraction in [(0.0, results.start_arm(arm) or BASE, 1.0), *points]:
+            scores = {m.name: results.estimate(m, source, None, fraction) for m in OBJECTIVES}
+            rows.append({**results.names(arm), "train_fraction": shown, **scores})
     return Table(
         "training-curve", rows, {"label": "Arm", "train_fraction": "Share of training", **TITLES},
         "Training curve",
@@ -147,12 +149,13 @@ def share_followed(results: Results, arm: str, score: str) -> Estimate | None:
 def data_size(results: Results) -> Table:
     """Return the arms that train on less data, next to those on all the data of their method."""
     arms = [MTL, RESET, RESET_S, *results.arms_of("data-size")]
-    arms.sort(key=lambda a: (MAIN_ARMS.index(method_of(results, a)), -results.num_examples(a)))
+    sizes = {arm: results.mean_of(arm, "examples") for arm in (BASE, *arms)}
+    arms.sort(key=lambda arm: (MAIN_ARMS.index(method_of(results, arm)), -(sizes[arm] or 0)))
     rows: list[TableRow] = []
     for arm in (BASE, *arms):
         method = BASE if arm == BASE else method_of(results, arm)
-        size: TableRow = {"examples": results.num_examples(arm) or None}
-        rows.append({"method": results.labels[method], **_row(results, arm, None, size)})
+        row = _row(results, arm, None, {"examples": sizes[arm]})
+        rows.append({"method": results.labels[method], **row})
     headers = {"method": "Method", "label": "Arm", "examples": "Training examples", **TITLES}
     return Table(
         "data-size", rows, headers, "Data size", "Scores by the number of training examples.",
@@ -161,12 +164,34 @@ def data_size(results: Results) -> Table:
 
 
 def ablations(results: Results) -> Table:
-    """Return the variants of ReSet, and ReSet minus each."""
-    rows = [_row(results, arm, (RESET, arm)) for arm in results.arms_of("ablations")]
+    """Return the variants of ReSet at its level of flaws, and ReSet minus each at equal steps."""
+    steps, rows = results.total_steps(RESET), []
+    for arm in results.arms_of("ablations"):
+        if results.arms[arm].trains and results.flaws(arm) == results.flaws(RESET):
+            is_comparable = results.total_steps(arm) == steps
+            rows.append(_row(results, arm, (RESET if is_comparable else arm, arm)))
     return Table(
         "ablations", rows, {"label": "Arm", **TITLES, **DIFFERENCES}, "Ablations",
-        "Variants of ReSet, and other ways to reconcile both objectives.",
-        ("Δ: ReSet minus the arm, paired.", note_on_intervals(results, rows)),
+        "Variants of ReSet, and other ways to train on its candidates.",
+        ("Δ: ReSet minus the arm, paired, if both have as many steps from the pretrained model on.",
+         note_on_intervals(results, rows)),
+    )  # fmt: skip
+
+
+def interpolation(results: Results) -> Table:
+    """Return the arms with weights between those of two others, from the one to the other."""
+    shares = {name: arm.interpolation for name, arm in results.arms.items() if arm.interpolation}
+    if shares:
+        first = next(iter(shares))
+        shares |= {results.start_arm(first) or BASE: 0.0, results.arms[first].made_from: 1.0}
+    rows = [
+        _row(results, arm, None, {"share": share})
+        for arm, share in sorted(shares.items(), key=lambda item: item[1])
+    ]
+    return Table(
+        "interpolation", rows, {"label": "Arm", "share": "Share", **TITLES}, "Interpolation",
+        "Models with weights between two others, without any training.",
+        ("Share: of the weights of the last one.", note_on_intervals(results, rows)),
     )  # fmt: skip
 
 
@@ -175,7 +200,7 @@ def controls(results: Results) -> Table:
     names = [MTL_AGAIN, *results.arms_of("controls")]
     rows = [
         _row(results, arm, (RESET, arm), {
-            "examples": results.num_examples(arm), "steps": results.mean_of(arm, "steps"),
+            "examples": results.mean_of(arm, "examples"), "steps": results.mean_of(arm, "steps"),
             "rate": results.mean_of(arm, "summed_learning_rate"),
             "distance": results.mean_of(arm, "distance"),
         })
@@ -191,40 +216,57 @@ def controls(results: Results) -> Table:
 
 
 def levels(results: Results) -> Table:
-    """Return the arms that are there with clean data, too (X and X-0), at both levels of flaws."""
-    rows: list[TableRow] = []
+    """Return the methods that are there at several shares of flawed training responses.
+
+    Two arms are one method at two levels if nothing else of their settings differs.
+    """
+    methods: dict[str, dict[float, str]] = defaultdict(dict)
     for arm in results.arms:
-        clean = f"{arm}-0"
-        if clean not in results.arms:
-            continue
-        row: TableRow = dict(results.names(arm))
-        for metric in (INSTRUCTION, FAITHFULNESS, JOINT_SUCCESS, BOTH):
-            row[f"{metric.name}:flawed"] = results.estimate(metric, arm)
-            row[f"{metric.name}:clean"] = results.estimate(metric, clean)
-        for level, name, base in (("flawed", arm, MTL_AGAIN), ("clean", clean, f"{MTL_AGAIN}-0")):
-            continues = results.arms[arm].use_continuation and name != base
-            row[f"gain:{level}"] = results.estimate(BOTH, name, base) if continues else None
-        rows.append(row)
-    headers = {"label": "Arm"}
-    for metric in (INSTRUCTION, FAITHFULNESS, JOINT_SUCCESS, BOTH):
-        for level in ("flawed", "clean"):
-            headers[f"{metric.name}:{level}"] = f"{metric.title}, {level}"
-    headers |= {f"gain:{level}": f"Δ {BOTH.title}, {level}" for level in ("flawed", "clean")}
+        methods[_recipe(results.arms, arm)][results.flaws(arm)] = arm
+    again = methods[_recipe(results.arms, MTL_AGAIN)]
+    rows: list[TableRow] = []
+    for by_level in methods.values():
+        method = results.labels[next(iter(by_level.values()))]
+        for level, arm in sorted(by_level.items()) if len(by_level) > 1 else ():
+            against = again.get(level, arm) if results.arms[arm].use_continuation else arm
+            facts: TableRow = {"method": method, "flaws": level}
+            rows.append(_row(results, arm, (arm, against), facts))
+    if not any(row[f"{BOTH.name}_difference"] for row in rows):
+        rows = []
+    headers = {"method": "Method", "flaws": "Flawed", **TITLES, JOINT_SUCCESS.name:
+               JOINT_SUCCESS.title, **DIFFERENCES}  # fmt: skip
     return Table(
-        "levels", rows, headers, "Flawed and clean training data",
-        f"The same arms with {percent(results.study.params.training.flaws)} flawed training "
-        "responses and with none.",
+        "levels", rows, headers, "Levels of flaws",
+        "The same methods at other shares of flawed training responses.",
         ("Δ: minus MTL again at the same level, paired.", note_on_intervals(results, rows)),
     )  # fmt: skip
 
 
+def _recipe(arms: Arms, name: str) -> str:
+    """Return the settings of an arm and of those that it is made from, without levels of flaws."""
+    if name not in arms:
+        return name
+    named = {"experiment", "flaws", "start", "source", "num_intermediate_evals"}
+    parts = (_recipe(arms, other) for other in (arms[name].start, arms[name].made_from))
+    return " ".join([arms[name].model_dump_json(exclude=named), *parts])
+
+
 def trivial(results: Results) -> Table:
-    """Return the scores of responses that need no model."""
+    """Return the scores of responses that need no model, and of the main arms relative to these."""
     metrics = (INSTRUCTION, FAITHFULNESS, FAITHFUL_ANSWER, JOINT_SUCCESS)
+    variants = results.trivial["variant"].unique()
+    scores = {m.name: {v: results.trivial_score(m, v) for v in variants} for m in metrics}
+    best = {name: max((s for s in known.values() if s is not None), default=1.0)
+            for name, known in scores.items()}  # fmt: skip
     rows: list[TableRow] = [
-        {"response": variant, **{m.name: results.trivial_score(m, variant) for m in metrics}}
-        for variant in results.trivial["variant"].unique()
+        {"response": variant, **{name: known[variant] for name, known in scores.items()}}
+        for variant in variants
     ]
+    rows += [
+        {"response": f"{results.labels[arm]}, relative",
+         **{m.name: _relative(results.estimate(m, arm), best[m.name]) for m in metrics}}
+        for arm in MAIN_ARMS if arm in results.arms
+    ]  # fmt: skip
     headers = {"response": "Response", **{metric.name: metric.title for metric in metrics}}
     return Table(
         "trivial", rows, headers, "Trivial responses",
@@ -232,8 +274,20 @@ def trivial(results: Results) -> Table:
         ("Best constant: the one response to all prompts that follows most instructions. Tried: "
          "\"yes\", texts that fit every prompt, and references of the first training prompts. "
          "Prompt: the prompt itself. First sentence: of the passage. Memorised value: of "
-         "pretraining.",),
+         "pretraining.",
+         "Relative: (score − best) / (1 − best), where best is the highest trivial score. 0 is no "
+         "better than a trivial response, 1 is perfect.",
+         note_on_intervals(results, rows)),
     )  # fmt: skip
+
+
+def _relative(estimate: Estimate | None, best: float) -> Estimate | None:
+    """Return a score as a share of the way from the best trivial score to 1; None if that is 1."""
+    if estimate is None or best >= 1:
+        return None
+    found = estimate.interval
+    mean, low, high = ((x - best) / (1 - best) for x in (found.mean, found.low, found.high))
+    return replace(estimate, interval=replace(found, mean=mean, low=low, high=high))
 
 
 def scores(results: Results) -> Table:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from reproduce.config import Claims, Difference, Pair
+from reproduce.evaluation.formatting import percent
 from reproduce.evaluation.results import (
     BASE,
     BOTH,
@@ -19,7 +20,6 @@ from reproduce.evaluation.results import (
 )
 from reproduce.evaluation.tables.render import Table, TableRow, note_on_intervals
 from reproduce.intervals import Interval, holm
-from reproduce.utils.formatting import percent
 
 Verdict = Literal[
     "supported", "ruled out", "inconclusive", "depends on the metric", "not testable"
@@ -76,7 +76,6 @@ def claims(results: Results, tested: Claims) -> Table:
             "second": others[n] if metric in SECOND_METRICS else None,
             "p": adjusted[n], "judge": _judges(results, metric),
             "n": effect.interval.prompts if effect else 0, "seeds": len(results.seeds),
-            "examples": " against ".join(f"{results.num_examples(arm):.0f}" for arm in arms),
             "steps": " against ".join(
                 "–" if steps is None else f"{steps:.0f}" for steps in map(results.total_steps, arms)
             ),

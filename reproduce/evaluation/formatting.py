@@ -68,12 +68,3 @@ def quoted_markdown(text: str) -> str:
     indented = re.sub(r"(?m)^ +", lambda match: "&nbsp;" * len(match[0]), escaped)
     # Two spaces at the end keep the line break.
     return "\n".join(f"> {line.rstrip()}  " for line in indented.split("\n"))
-
-
-def format_duration(seconds: float) -> str:
-    """Return a duration in seconds as text, to about two digits: "40 s", "9 min", "2.5 h"."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    if seconds < 90 * 60:
-        return f"{seconds / 60:.0f} min"
-    return f"{seconds / 3600:.1f} h"

@@ -3,7 +3,7 @@
 import pytest
 from markdown_it import MarkdownIt
 
-from reproduce.utils.formatting import quoted_markdown, visible
+from reproduce.evaluation.formatting import quoted_markdown, visible
 
 NASTY = [
     "```python\nx = 1\n```", "~~~\nx", "# Heading\n## More\nText\n===\nText\n---", "<!-- x",
