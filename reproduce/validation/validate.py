@@ -3,17 +3,15 @@
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from reproduce.config import HubModel, Params, Statistics
-from reproduce.download import hub_error
 from reproduce.intervals import Interval, auc_interval
 from reproduce.judges.judge import READER, JudgePanel, check_empty_share
 from reproduce.judges.llm_judge import build_llm_judge
 from reproduce.judges.nli import label_columns
-from reproduce.models.pretrained import import_minilm
+from reproduce.models.pretrained import import_minilm, load_published
 from reproduce.schema import JudgedTrial, Sets, read_sets, write_records
-from reproduce.utils.files import UnusableFile, UserError, atomic_dir, write_json
+from reproduce.utils.files import UserError, atomic_dir, write_json
 from reproduce.utils.seeds import named_seed, set_determinism
 from reproduce.validation.entailment_training import train_cross_encoder
 from reproduce.validation.trials import Trial, make_trials, training_pairs, trivial_responses
@@ -77,21 +75,11 @@ def _judged(trials: Sequence[Trial], panel: JudgePanel) -> list[JudgedTrial]:
 def import_classifier(published: HubModel, target: Path) -> None:
     """Write a published classifier and its tokenizer to `target`, the weights as safetensors.
 
-    No code of its repository is run. Raises UnusableFile if it cannot be had.
+    Raises UnusableFile if it cannot be had or lacks a label.
     """
-    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+    from transformers import AutoModelForSequenceClassification
 
-    source, revision = published.model, published.revision
-    pinned: dict[str, Any] = {"revision": revision or "main", "trust_remote_code": False}
-    try:
-        model, report = AutoModelForSequenceClassification.from_pretrained(
-            source, weights_only=True, output_loading_info=True, **pinned
-        )
-        tokenizer = AutoTokenizer.from_pretrained(source, **pinned)
-    except Exception as error:  # Every library has its own errors for files that are broken.
-        raise hub_error(source, revision, error) from error
-    if new := sorted(report["missing_keys"]):
-        raise UnusableFile(f"{source}: {len(new)} weights are missing, such as {new[0]}")
+    model, tokenizer = load_published(AutoModelForSequenceClassification, published)
     label_columns(model.config.label2id)
     model.save_pretrained(target)
     tokenizer.save_pretrained(target)
