@@ -22,17 +22,13 @@ SAME_PASSAGE = "same passage"
 VALID = "valid"
 
 
-class JudgeNotValid(UserError):
-    """No faithfulness metric tells right responses from wrong ones."""
-
-
 def make_judges(params: Params, artifacts: Path, training_sets: Sets, held_out_sets: Sets) -> None:
     """Write below `artifacts`/judges the entailment model and the validation of all judges.
 
     `model` is empty if the entailment model is symbolic; `validation` has the judged trials. They
     are apart, so that a change of the validation asks for no new judgements of the arms.
 
-    Raises JudgeNotValid, and writes neither, if no faithfulness metric is valid.
+    Raises UserError, and writes neither, if no faithfulness metric is valid.
     """
     build_llm_judge(params)  # A missing key is an error before the training.
     set_determinism(named_seed("entailment"), params.hardware.threads_single)
@@ -124,14 +120,14 @@ def validity(interval: Interval | None, params: Params) -> str:
 
 
 def valid_datasets(trials: Sequence[JudgedTrial], params: Params) -> list[str]:
-    """Return the CD data sets whose faithfulness metric is valid; JudgeNotValid if none is."""
+    """Return the CD data sets whose faithfulness metric is valid; UserError if none is."""
     results = {
         dataset: validity(interval, params)
         for dataset, interval in faithfulness_auc(trials, params).items()
     }
     valid = [dataset for dataset, result in results.items() if result == VALID]
     if not valid:
-        raise JudgeNotValid(
+        raise UserError(
             f"no faithfulness metric is valid on wrong answers of the same passage: {results}; "
             "choose others (judging.extractive, judging.abstractive), another entailment model "
             "(judging.entailment) or more trials (validation.trials)"
