@@ -127,7 +127,7 @@ def contradiction(local: Mapping[str, str] | None, published: Mapping[str, str] 
 
 def primary_claims(tables: Path) -> list[dict[str, str]]:
     """Return the rows of a table of claims that decide."""
-    rows = read_csv(tables / "claims.csv", (*CLAIM_KEY, *COMPARED, "role", "comparison"))
+    rows = read_csv(tables / "claims.csv")
     return [row for row in rows if row["role"] == "primary"]
 
 

@@ -78,7 +78,7 @@ def _values(study: Study, root: Path) -> dict[str, Any]:
     for name in FIGURES:
         if not (path := study.paper / "figures" / f"{name}.png").is_file():
             raise UnusableFile(f"{path}: missing; run `dvc repro` and `reproduce publish`")
-    judges = read_csv(tables / "judge-validation.csv", ("used_for_claims",))
+    judges = read_csv(tables / "judge-validation.csv")
     return {
         "title": TITLES.get(profile, profile),
         "tables": tables,
