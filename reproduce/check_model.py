@@ -26,27 +26,17 @@ EXAMPLES = [
 def check_model(folder: Path, params: Params, title: str) -> None:
     """Raise UnusableFile, with `title`, where the model in `folder` cannot be used.
 
-    Its files must be complete and its weights all there, tokens fit the embedding, a response have
-    an end, prompt and response fit the positions, and the chat template hold the messages. Its
-    loss and its logits, as the study computes them, must be the model's own.
+    Tokens must fit the embedding, a response have an end, prompt and response fit the positions,
+    and the chat template hold the messages. Its loss and its logits, as the study computes them,
+    must be the model's own.
     """
+    tokenizer = load_tokenizer(folder)
+    model = AutoModelForCausalLM.from_pretrained(
+        folder, dtype="auto", use_safetensors=True, trust_remote_code=False
+    )
     try:
-        tokenizer = load_tokenizer(folder)
-        model, report = AutoModelForCausalLM.from_pretrained(
-            folder, dtype="auto", use_safetensors=True, trust_remote_code=False,
-            output_loading_info=True, ignore_mismatched_sizes=True,
-        )  # fmt: skip
-    except Exception as error:  # Every library has its own errors for files that are broken.
-        message = " ".join(str(error).split())[:400]
-        raise UnusableFile(f"{title}: cannot be loaded: {message}") from error
-    new = sorted({*report["missing_keys"], *(key for key, *_ in report["mismatched_keys"])})
-    problem: str | None = None
-    try:
-        if new:
-            problem = f"{len(new)} weights are missing or of another shape, such as {new[0]}"
         problem = (
-            problem
-            or _fits(model, tokenizer, params)
+            _fits(model, tokenizer, params)
             or _template(tokenizer)
             or _computes(model.eval(), tokenizer)
         )

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import tempfile
 import zipfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -105,21 +105,6 @@ def extract_wheel(name: str, members: Iterable[str], target: Path) -> Path:
     return target
 
 
-def snapshot(repo: str, revision: str | None, patterns: Sequence[str]) -> Path:
-    """Return a folder with the files of a model repository of the Hub that match `patterns`.
-
-    A local folder is returned as it is. Raises UnusableFile where the Hub does not give them.
-    """
-    if Path(repo).is_dir():
-        return Path(repo)
-    from huggingface_hub import snapshot_download
-
-    try:
-        return Path(snapshot_download(repo, revision=revision, allow_patterns=list(patterns)))
-    except Exception as error:
-        raise hub_error(repo, revision, error) from error
-
-
 def newest_commit(repo: str, is_dataset: bool) -> str:
     """Return the newest commit of a repository of the Hub; raise UnusableFile if there is none."""
     from huggingface_hub import HfApi
@@ -133,10 +118,8 @@ def newest_commit(repo: str, is_dataset: bool) -> str:
 
 def hub_error(repo: str, revision: str | None, error: Exception) -> UnusableFile:
     """Return an error of the Hub's libraries in their words, with the way to a gated repository."""
-    from huggingface_hub.errors import GatedRepoError
-
     message = " ".join(str(error).split()) or type(error).__name__
-    if isinstance(error, GatedRepoError) or "gated dataset" in message:
+    if "gated repo" in message or "gated dataset" in message:
         message += " Accept the licence on its page, then run `hf auth login`."
     return UnusableFile(f"{repo}{f' at {revision}' if revision else ''}: {message}")
 

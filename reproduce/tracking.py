@@ -38,7 +38,7 @@ from reproduce.validation.validate import faithfulness_auc
 
 SAMPLES, SAMPLES_PER_DATASET = "samples.json", 5
 STAGES = {PRETRAINED: "pretrain", "judges": "judges"}
-"""Runs that are no arm -> the stage that made them; next to these "score/ARM" of sampled arms."""
+"""Runs that are no arm -> the stage that made them; next to these "score@ARM" of sampled arms."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,9 @@ def track(study: Study) -> None:
     Raises UnusableFile if there are no runs.
     """
     arms = [name for name in study.arms if (study.artifacts / "results" / name).is_dir()]
-    records = read_run_records(study.paper / "runs.jsonl")
+    published = read_run_records(study.paper / "runs.jsonl")
+    known = {*STAGES, *study.arms, *(f"score@{name}" for name in study.arms)}
+    records = {cell: record for cell, record in published.items() if record.arm in known}
     records |= {record.cell: record for record in (run_records(study, arms) if arms else [])}
     if not records:
         raise UnusableFile(f"{study.artifacts / 'results'}: no results; run `dvc repro`")
@@ -186,7 +188,7 @@ def _stage_records(study: Study) -> list[RunRecord]:
         seed = int(path.parent.name.removeprefix("seed-"))
         settings = flat({"candidates": params["candidates"]})
         arm = path.parents[1].name
-        records.append(RunRecord(f"score/{arm}", seed, "pipeline", settings, metrics))
+        records.append(RunRecord(f"score@{arm}", seed, "pipeline", settings, metrics))
     return records
 
 

@@ -305,7 +305,7 @@ def broken_json(name: str) -> Callable[[Path], None]:
     ("break_it", "parts"),
     [
         (drop_weight, ["1 weights are missing", "up_proj"]),
-        (cut_weight, ["norm.weight"]),
+        (cut_weight, ["1 weights", "norm.weight"]),
         (cut_file, ["cannot be loaded"]),
         (missing_shard, ["cannot be loaded"]),
         (broken_json("config.json"), ["cannot be loaded"]),

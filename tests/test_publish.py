@@ -34,7 +34,7 @@ def study(shared_nano_study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     study = load_study(tmp_path)
     (tmp_path / "logs").mkdir()
     write_rows(tmp_path / "logs" / "runs.jsonl", [
-        asdict(LoggedRun(name, None, 0.0, 1.5, 100, "machine")) for name in stage_order(study.arms)
+        asdict(LoggedRun(name, None, 0.0, 1.5, 100)) for name in stage_order(study.arms)
     ])  # fmt: skip
     monkeypatch.setattr(module, "write_run_records", lambda _, path: write_rows(path, [{"a": 1}]))
     monkeypatch.setattr(module, "update_readme", lambda _: update_readme(tmp_path))
@@ -74,7 +74,7 @@ def test_documents_alone_leave_the_results(study: Study) -> None:
     assert {path: path.read_bytes() for path in study.paper.rglob("*") if path.is_file()} == before
 
 
-@pytest.mark.parametrize("missing", ["artifacts/tables", "artifacts/figures", "logs/runs.jsonl"])
+@pytest.mark.parametrize("missing", ["artifacts/tables", "artifacts/figures"])
 def test_an_unfinished_study_is_not_published(study: Study, missing: str) -> None:
     before = {path: path.read_bytes() for path in study.paper.rglob("*") if path.is_file()}
     path = study.folder / missing

@@ -98,10 +98,12 @@ def small_study(folder: Path) -> Study:
         for name in ARMS:
             with log_run(name, seed, folder):
                 write_arm(study, name, seed)
-        write_records(study.artifacts / "scores" / "MTL" / f"seed-{seed}" / "candidates.jsonl", [
-            Candidate("orders", f"{n}", "cold", 0, "", True, Judgement(None, None, n / 2))
-            for n in range(3)
-        ])  # fmt: skip
+        path = study.artifacts / "scores" / "MTL" / f"seed-{seed}" / "candidates.jsonl"
+        with log_run("score@MTL", seed, folder):
+            write_records(path, [
+                Candidate("orders", f"{n}", "cold", 0, "", True, Judgement(None, None, n / 2))
+                for n in range(3)
+            ])  # fmt: skip
     return study
 
 
@@ -189,7 +191,10 @@ def test_texts_of_others_are_left_out(tracked: Study) -> None:
 
 def test_stages_that_are_no_arm_have_runs(tracked: Study) -> None:
     assert the_run(tracked, "judges").data.metrics == {"auc/answers": 1.0}
-    assert the_run(tracked, "score/MTL/seed-1").data.metrics == {"instruction/cold": 0.5}
+    score = the_run(tracked, "score@MTL/seed-1")
+    assert score.data.metrics == {"instruction/cold": 0.5}
+    times = {(line.stage, line.seed): line.started for line in read_log(tracked.folder)}
+    assert score.info.start_time == round(times["score@MTL", 1] * 1000)
     pretrained = the_run(tracked, "pretrained/seed-0")
     assert pretrained.data.params["base.tiny.layers"] == "3"
     assert pretrained.info.end_time - pretrained.info.start_time < 60_000

@@ -240,7 +240,7 @@ class TinyModel(Strict):
 
 
 class Shape(TinyModel):
-    """The shape that a published model must have; `kv_heads` where keys and values share heads."""
+    """The shape of a published model; `kv_heads` where keys and values share heads."""
 
     vocabulary: Count
     kv_heads: Count | None = None
@@ -259,7 +259,7 @@ class PublishedBase(HubModel):
     Attributes:
         adapter: a LoRA adapter of this model, which is merged into it.
         chat: a chat template: "vicuna", or one in Jinja; null keeps the model's own.
-        shape: what its configuration must say; `reproduce plan` uses it, too.
+        shape: of its configuration; lengths are checked against it, and `reproduce plan` needs it.
     """
 
     adapter: HubModel | None = None

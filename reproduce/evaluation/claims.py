@@ -11,6 +11,5 @@ COMPARED = ["judge", "seeds", "effect", "effect_low", "effect_high", "verdict"]
 
 
 def primary_claims(tables: Path) -> list[dict[str, str]]:
-    """Return the deciding rows of claims.csv; UnusableFile where it cannot be read."""
-    rows = read_csv(tables / "claims.csv", (*CLAIM_KEY, *COMPARED, "role", "comparison"))
-    return [row for row in rows if row["role"] == "primary"]
+    """Return the deciding rows of claims.csv."""
+    return [row for row in read_csv(tables / "claims.csv") if row["role"] == "primary"]

@@ -32,10 +32,6 @@ READER = "reader"
 """Folder of the span reader, in that of the entailment model."""
 
 
-class TooManyEmpty(UserError):
-    """More empty responses or unreadable ratings than the profile allows."""
-
-
 class JudgePanel:
     """All judges of a profile.
 
@@ -50,7 +46,7 @@ class JudgePanel:
         """Load the entailment model, from `model_folder` if it has weights, and the LLM judge.
 
         `selects`: faithfulness is by the metric that selects candidates, not the one that decides.
-        Raises ConfigError or EndpointError if the LLM judge lacks its prompt or key.
+        Raises ConfigError or UserError if the LLM judge lacks its prompt or key.
         """
         self.llm_judge = build_llm_judge(params)
         judging = params.judging
@@ -192,25 +188,12 @@ class JudgePanel:
 
 
 def check_empty_share(judgements: Sequence[Judgement], settings: Judging, title: str) -> None:
-    """Raise TooManyEmpty if too many responses are empty, or too many ratings unreadable."""
+    """Raise UserError if too many responses are empty."""
     empty = sum(judgement.details["empty"] for judgement in judgements)
     if empty > settings.max_empty_share * len(judgements):
-        raise TooManyEmpty(
+        raise UserError(
             f"{title}: {empty:.0f} of {len(judgements)} responses are empty; a share of "
             f"{settings.max_empty_share} is allowed (judging.max_empty_share)"
-        )
-    if settings.llm_judge is None:
-        return
-    unreadable = [
-        judgement.details["unrated"]
-        for judgement in judgements
-        if "unrated" in judgement.details and not judgement.details["empty"]
-    ]
-    if sum(unreadable) > settings.llm_judge.max_unreadable_share * len(unreadable):
-        raise TooManyEmpty(
-            f"{title}: {sum(unreadable):.0f} of {len(unreadable)} ratings are unreadable; a share "
-            f"of {settings.llm_judge.max_unreadable_share} is allowed "
-            "(judging.llm_judge.max_unreadable_share)"
         )
 
 

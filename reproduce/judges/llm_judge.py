@@ -10,20 +10,13 @@ import hashlib
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 
 import yaml
 
 from reproduce.config import ConfigError, JudgeServer, LLMJudgeSettings, Params
-from reproduce.utils.files import short_hash
-from reproduce.utils.openai_client import (
-    Answer,
-    EndpointError,
-    Messages,
-    complete,
-    read_key,
-)
+from reproduce.utils.files import UserError, short_hash
+from reproduce.utils.openai_client import Messages, complete, read_key
 
 MIN_RATING, MAX_RATING = 1.0, 10.0
 CACHE = Path(".cache/ratings")
@@ -45,7 +38,7 @@ _FIELD = re.compile(r"\{(fence|instruction|response)\}")
 def build_llm_judge(params: Params) -> "LLMJudge | None":
     """Return the LLM judge of a profile, None if it has none; nothing is sent yet.
 
-    Raises ConfigError if its prompt does not exist, EndpointError if its key is missing.
+    Raises ConfigError if its prompt does not exist, UserError if its key is missing.
     """
     settings, server = params.judging.llm_judge, params.judge_server
     return LLMJudge(settings, server, CACHE) if settings and server else None
@@ -77,8 +70,8 @@ class LLMJudge:
         Processes take turns, so the budget holds for all of them.
 
         Raises:
-            EndpointError: the budget is too small, and nothing was sent; or too many requests
-                failed, and the ratings until then are kept.
+            UserError: the budget is too small, and nothing was sent; or more pairs than
+                max_unreadable_share got no rating, and the others' are kept.
         """
         import diskcache
 
@@ -93,45 +86,49 @@ class LLMJudge:
             missing = [number for number, key in enumerate(keys) if key not in store]
             needed = len(store) + len(missing)
             if needed > self.server.budget:
-                raise EndpointError(
+                raise UserError(
                     f"judge_server.budget: {self.server.budget} ratings, of which {len(store)} "
                     f"are used; {len(missing)} more are needed, so set it to {needed} or more"
                 )
-
             unreadable: list[str] = []
 
-            def keep(number: int, answer: Answer) -> None:
+            def keep(number: int, answer: str) -> None:
                 if read_rating(answer) is None:
-                    unreadable.append(answer.text)
+                    unreadable.append(answer)
                 else:
-                    store.set(keys[missing[number]], json.dumps(asdict(answer)))
+                    # JSON, as the database cannot hold half of a surrogate pair.
+                    store.set(keys[missing[number]], json.dumps(answer))
 
             if missing:
                 messages = [conversations[number] for number in missing]
-                allowed = int(self.max_unreadable_share * len(distinct))
-                unreadable += complete(
-                    self.server, self.model, messages, self.decoding, keep, allowed
-                )
-            answers = [Answer(**json.loads(store[key])) if key in store else None for key in keys]
+                unreadable += complete(self.server, self.model, messages, self.decoding, keep)
+            ratings = {
+                pair: read_rating(json.loads(store.get(key, '""')))
+                for pair, key in zip(distinct, keys, strict=True)
+            }
             store.close()
-        values = [read_rating(answer) if answer else None for answer in answers]
-        example = f", such as {unreadable[0][:300]!r}" if unreadable else ""
-        print(
-            f"  LLM judge: {len(distinct)} pairs, {len(distinct) - len(missing)} cached, "
-            f"{len(unreadable)} unreadable{example}", flush=True,
-        )  # fmt: skip
-        ratings = dict(zip(distinct, values, strict=True))
+        count = (
+            f"LLM judge: {len(distinct)} pairs, {len(distinct) - len(missing)} cached, "
+            f"{len(unreadable)} unreadable"
+            + (f", such as {unreadable[-1][:300]!r}" if unreadable else "")
+        )
+        if len(unreadable) > self.max_unreadable_share * len(distinct):
+            raise UserError(
+                f"{count}; a share of {self.max_unreadable_share} is allowed "
+                "(judging.llm_judge.max_unreadable_share)"
+            )
+        print(f"  {count}", flush=True)
         return [ratings[pair] for pair in pairs]
 
 
-def read_rating(answer: Answer) -> float | None:
-    """Return the rating in a judge's answer, None if there is none from 1 to 10.
+def read_rating(answer: str) -> float | None:
+    """Return the rating in a judge's complete answer, None if there is none from 1 to 10.
 
     It is the last one on the last line, where the prompt asks for it. Thoughts, which end with
-    </think>, and answers that a limit cut off have none.
+    </think>, have none.
     """
-    lines = _THOUGHTS.sub("", answer.text).strip().splitlines()
-    last = lines[-1].strip(" \t*_#>`") if lines and answer.finished else ""
+    lines = _THOUGHTS.sub("", answer).strip().splitlines()
+    last = lines[-1].strip(" \t*_#>`") if lines else ""
     found = [float(match[1] or match[2]) for match in _RATINGS.finditer(last)]
     return found[-1] if found and MIN_RATING <= found[-1] <= MAX_RATING else None
 

@@ -48,14 +48,16 @@ def merge_adapter(start: Path, adapter: Path, hardware: Hardware, target: Path) 
     merged.save_pretrained(target)
 
 
-def merge(model: "PreTrainedModel", adapter: Path) -> "PreTrainedModel":
-    """Return the model with an adapter added to its weights.
+def merge(
+    model: "PreTrainedModel", adapter: str | Path, revision: str | None = None
+) -> "PreTrainedModel":
+    """Return the model with an adapter, of a folder or of the Hub, added to its weights.
 
     Raises UnusableFile if the adapter does not fit the model.
     """
     from peft import PeftModel
 
     try:
-        return PeftModel.from_pretrained(model, adapter).merge_and_unload()
+        return PeftModel.from_pretrained(model, adapter, revision=revision).merge_and_unload()
     except Exception as error:  # Of files that are missing, broken or of other shapes.
         raise UnusableFile(f"{adapter}: is no adapter of the model: {error}") from error

@@ -106,14 +106,14 @@ def needed_stages(names: Iterable[str], arms: Arms) -> set[str]:
 
 def control_differences(tables: Path) -> list[dict[str, str]]:
     """Return the rows of the table of controls but that of ReSet itself."""
-    rows = read_csv(tables / "controls.csv", ("label", "both_difference"))
+    rows = read_csv(tables / "controls.csv")
     return [row for row in rows if row["both_difference"]]
 
 
 def intervals(tables: Path) -> str:
     """Return the kind of the claims' intervals, and the seeds and prompts behind them."""
     claims = primary_claims(tables)
-    level = float(read_csv(tables / "study.csv", ("confidence",))[0]["confidence"])
+    level = float(read_csv(tables / "study.csv")[0]["confidence"])
     seeds, prompts = int(claims[0]["seeds"]), span(int(row["n"]) for row in claims)
     return (
         f"{percent(level)} intervals {over(seeds)}; {plural(seeds, 'seed')}, {prompts} "

@@ -72,7 +72,7 @@ def build_report(root: Path) -> None:
 def _values(study: Study, root: Path) -> dict[str, Any]:
     """Return what the template needs of a study."""
     tables, profile = study.paper / "tables", study.params.profile
-    judges = read_csv(tables / "judge-validation.csv", ("used_for_claims",))
+    judges = read_csv(tables / "judge-validation.csv")
     return {
         "title": TITLES.get(profile, profile),
         "tables": tables,

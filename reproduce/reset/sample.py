@@ -33,7 +33,7 @@ def _sample_seed(study: Study, arm: str, seed: int) -> None:
         name: (decoding, named_seed(stream, seed, name))
         for name, decoding in params.candidates.strategies.items()
     }
-    with log_run(stream, seed, study.folder):
+    with log_run(f"candidates@{arm}", seed, study.folder):
         drawn = respond(checkpoint, tokenizer, prompts, strategies, params)
     candidates = [
         Candidate(e.dataset, e.id, name, number, response.text, response.finished)

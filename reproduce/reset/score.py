@@ -27,7 +27,7 @@ def _score_seed(study: Study, arm: str, seed: int) -> None:
     candidates = [*references, *read_records(source / "candidates.jsonl", Candidate)]
     by_id = {example.id: example for example in prompts}
     panel = JudgePanel(study.params, study.artifacts / "judges" / "model", selects=True)
-    with log_run(f"score/{arm}", seed, study.folder):
+    with log_run(f"score@{arm}", seed, study.folder):
         judgements = panel.judge(
             [by_id[candidate.example] for candidate in candidates],
             [candidate.response for candidate in candidates],

@@ -7,12 +7,11 @@ import resource
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from reproduce.utils.files import UnusableFile, read_csv, write_csv
-from reproduce.utils.hardware import machine
+from reproduce.utils.files import read_csv, write_csv
 
 if TYPE_CHECKING:
     from reproduce.config import Arm
@@ -38,8 +37,6 @@ class LoggedRun:
     seconds: float
     memory_mb: int
     """Of the largest process."""
-    machine: str
-    """As `hardware.machine` names it."""
 
 
 class Expected(NamedTuple):
@@ -86,7 +83,7 @@ def log_run(name: str, seed: int | None = None, folder: Path = Path()) -> Iterat
     started, clock = time.time(), time.monotonic()
     yield
     seconds = round(time.monotonic() - clock, 2)
-    line = LoggedRun(name, seed, round(started, 2), seconds, _peak_memory_mb(), machine())
+    line = LoggedRun(name, seed, round(started, 2), seconds, _peak_memory_mb())
     (folder / LOG).parent.mkdir(parents=True, exist_ok=True)
     log = os.open(folder / LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     try:
@@ -100,36 +97,39 @@ def read_log(folder: Path = Path()) -> list[LoggedRun]:
     """Return the log, oldest line first, without lines that are damaged; [] where there is none."""
     log, runs = folder / LOG, []
     for line in log.read_text(encoding="utf-8").splitlines() if log.is_file() else []:
-        with contextlib.suppress(ValueError, TypeError):
-            runs.append(LoggedRun(**json.loads(line)))
+        with contextlib.suppress(ValueError, TypeError, KeyError):
+            row = json.loads(line)  # Old lines have more values.
+            runs.append(LoggedRun(*(row[field.name] for field in fields(LoggedRun))))
     return runs
 
 
 def read_timings(folder: Path = Path()) -> dict[str, Expected]:
-    """Return what to expect of each stage; {} where nothing was published."""
-    source = folder / TIMINGS
-    rows = read_csv(source, ("stage", "seconds", "memory_mb")) if source.is_file() else []
-    try:
-        return {
-            row["stage"]: Expected(float(row["seconds"]), float(row["memory_mb"] or 0))
-            for row in rows
-        }
-    except ValueError as error:
-        raise UnusableFile(f"{source}: {error}; `reproduce publish` writes it again") from error
+    """Return what to expect of each stage whose time was published."""
+    return {
+        row["stage"]: Expected(float(row["seconds"]), float(row["memory_mb"] or 0))
+        for row in _timings(folder)
+        if row["seconds"]
+    }
 
 
 def save_timings(order: Sequence[str], folder: Path = Path()) -> None:
-    """Publish the latest time and memory of every stage in the log as what to expect."""
-    latest = {run.stage: run for run in read_log(folder) if run.seed is None}
-    if missing := [name for name in order if name not in latest]:
-        raise UnusableFile(
-            f"{folder / LOG}: has no time of {', '.join(missing)}; run `dvc repro --force`"
-        )
-    write_csv(folder / TIMINGS, [
-        {"stage": name, "seconds": f"{latest[name].seconds:.1f}",
-         "memory_mb": latest[name].memory_mb}
-        for name in order
-    ])  # fmt: skip
+    """Publish the latest time and memory of every stage in the log as what to expect.
+
+    A stage that DVC restored from its cache is not in the log: what was published of it stays.
+    """
+    rows: dict[str, dict[str, Any]]
+    rows = {name: {"stage": name, "seconds": "", "memory_mb": ""} for name in order}
+    rows |= {row["stage"]: row for row in _timings(folder)}
+    rows |= {
+        run.stage: {"stage": run.stage, "seconds": f"{run.seconds:.1f}", "memory_mb": run.memory_mb}
+        for run in read_log(folder)
+        if run.seed is None
+    }
+    write_csv(folder / TIMINGS, [rows[name] for name in order])
+
+
+def _timings(folder: Path) -> list[dict[str, str]]:
+    return read_csv(folder / TIMINGS) if (folder / TIMINGS).is_file() else []
 
 
 def format_duration(seconds: float) -> str:

@@ -3,17 +3,15 @@
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from reproduce.config import HubModel, Params, Statistics
-from reproduce.download import hub_error
 from reproduce.intervals import Interval, Scored, auc_interval
 from reproduce.judges.judge import READER, JudgePanel, check_empty_share
 from reproduce.judges.llm_judge import build_llm_judge
 from reproduce.judges.nli import label_columns
-from reproduce.models.pretrained import import_minilm
+from reproduce.models.pretrained import import_minilm, load_published
 from reproduce.schema import JudgedTrial, Sets, read_sets, write_records
-from reproduce.utils.files import UnusableFile, UserError, atomic_dir, write_json
+from reproduce.utils.files import UserError, atomic_dir, write_json
 from reproduce.utils.seeds import named_seed, set_determinism
 from reproduce.validation.entailment_training import train_cross_encoder
 from reproduce.validation.trials import Trial, make_trials, training_pairs, trivial_responses
@@ -24,17 +22,13 @@ SAME_PASSAGE = "same passage"
 VALID = "valid"
 
 
-class JudgeNotValid(UserError):
-    """No faithfulness metric tells right responses from wrong ones."""
-
-
 def make_judges(params: Params, artifacts: Path, training_sets: Sets, held_out_sets: Sets) -> None:
     """Write below `artifacts`/judges the entailment model and the validation of all judges.
 
     `model` is empty if the entailment model is symbolic; `validation` has the judged trials. They
     are apart, so that a change of the validation asks for no new judgements of the arms.
 
-    Raises JudgeNotValid, and writes neither, if no faithfulness metric is valid.
+    Raises UserError, and writes neither, if no faithfulness metric is valid.
     """
     build_llm_judge(params)  # A missing key is an error before the training.
     set_determinism(named_seed("entailment"), params.hardware.threads)
@@ -77,21 +71,11 @@ def _judged(trials: Sequence[Trial], panel: JudgePanel) -> list[JudgedTrial]:
 def import_classifier(published: HubModel, target: Path) -> None:
     """Write a published classifier and its tokenizer to `target`, the weights as safetensors.
 
-    No code of its repository is run. Raises UnusableFile if it cannot be had.
+    Raises UnusableFile if it cannot be had or lacks a label.
     """
-    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+    from transformers import AutoModelForSequenceClassification
 
-    source, revision = published.model, published.revision
-    pinned: dict[str, Any] = {"revision": revision or "main", "trust_remote_code": False}
-    try:
-        model, report = AutoModelForSequenceClassification.from_pretrained(
-            source, weights_only=True, output_loading_info=True, **pinned
-        )
-        tokenizer = AutoTokenizer.from_pretrained(source, **pinned)
-    except Exception as error:  # Every library has its own errors for files that are broken.
-        raise hub_error(source, revision, error) from error
-    if new := sorted(report["missing_keys"]):
-        raise UnusableFile(f"{source}: {len(new)} weights are missing, such as {new[0]}")
+    model, tokenizer = load_published(AutoModelForSequenceClassification, published)
     label_columns(model.config.label2id)
     model.save_pretrained(target)
     tokenizer.save_pretrained(target)
@@ -142,14 +126,14 @@ def validity(interval: Interval | None, params: Params) -> str:
 
 
 def valid_datasets(trials: Sequence[JudgedTrial], params: Params) -> list[str]:
-    """Return the CD data sets whose faithfulness metric is valid; JudgeNotValid if none is."""
+    """Return the CD data sets whose faithfulness metric is valid; UserError if none is."""
     results = {
         dataset: validity(interval, params)
         for dataset, interval in faithfulness_auc(trials, params).items()
     }
     valid = [dataset for dataset, result in results.items() if result == VALID]
     if not valid:
-        raise JudgeNotValid(
+        raise UserError(
             f"no faithfulness metric is valid on wrong answers of the same passage: {results}; "
             "choose others (judging.extractive, judging.abstractive), another entailment model "
             "(judging.entailment) or more trials (validation.trials)"

@@ -13,9 +13,10 @@ from typing import Any
 
 import pytest
 from support.manifest_files import entry, put
+from transformers import AutoModel
 
 from reproduce import download
-from reproduce.config import TextSet
+from reproduce.config import HubModel, TextSet
 from reproduce.data import datasets
 from reproduce.data.datasets import (
     Counts,
@@ -27,6 +28,7 @@ from reproduce.data.datasets import (
     text_sets,
 )
 from reproduce.judges.instructions import check_strict
+from reproduce.models.pretrained import load_published
 from reproduce.utils.files import UnusableFile
 from reproduce.validation.trials import trivial_responses
 
@@ -411,11 +413,11 @@ def test_what_the_hub_says_is_passed_on(
 ) -> None:
     for ask in (
         lambda: sampled({"one": text_set(repo, "alpaca", revision="c" * 40)}),
-        lambda: download.snapshot(repo, "c" * 40, ["*.json"]),
+        lambda: load_published(AutoModel, HubModel(model=repo, revision="c" * 40)),
     ):
         with pytest.raises(UnusableFile, match=word) as raised:
             ask()
-        assert ("hf auth login" in str(raised.value)) == has_advice
+        assert ("Accept the licence" in str(raised.value)) == has_advice
 
 
 # Own rows.

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from support.profiles import nano_params
 
-from reproduce.config import LLMJudgeSettings
-from reproduce.judges.judge import JudgePanel, TooManyEmpty, check_empty_share
+from reproduce.judges.judge import JudgePanel, check_empty_share
 from reproduce.schema import Example, Judgement
+from reproduce.utils.files import UserError
 
 CONTEXT = "The cat sat on the mat. The dog slept all day long."
 EXTRACTIVE = Example("qa", "extractive", "Where?", "the mat", CONTEXT, ("the mat", "a mat"))
@@ -206,17 +206,13 @@ def test_equal_responses_to_one_example_are_judged_once() -> None:
     assert judgements == one_by_one
 
 
-def test_too_many_empty_responses_or_unreadable_ratings_are_an_error() -> None:
-    ratings = Ratings(a=1.0, b=2.0, c=None)
-    judgements = judge([FREE] * 4, ["a", "b", "c", ""], never, llm_judge=ratings)
+def test_too_many_empty_responses_are_an_error() -> None:
+    judgements = judge([FREE] * 4, ["a", "b", "c", ""], never)
 
-    def check(empty: float, unreadable: float) -> None:
-        llm_judge = LLMJudgeSettings(model="judge", max_unreadable_share=unreadable)
-        changes = {"max_empty_share": empty, "llm_judge": llm_judge}
-        check_empty_share(judgements, nano_params().judging.model_copy(update=changes), "arm")
+    def check(share: float) -> None:
+        judging = nano_params().judging.model_copy(update={"max_empty_share": share})
+        check_empty_share(judgements, judging, "arm")
 
-    check(0.25, 0.34)
-    with pytest.raises(TooManyEmpty, match=r"arm: 1 of 4.*max_empty_share"):
-        check(0.24, 0.34)
-    with pytest.raises(TooManyEmpty, match=r"arm: 1 of 3.*max_unreadable_share"):
-        check(0.25, 0.33)
+    check(0.25)
+    with pytest.raises(UserError, match=r"arm: 1 of 4.*max_empty_share"):
+        check(0.24)

@@ -1,6 +1,5 @@
 """The LLM judge: what it is asked, how its answers are read, kept, counted and paid for."""
 
-import json
 import multiprocessing
 import os
 import re
@@ -8,17 +7,16 @@ import signal
 import subprocess
 import sys
 import time
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from support.misbehaving_server import SECRET, TROUBLES, Server, fail, quick, raw, running, say
+from support.misbehaving_server import SECRET, Server, fail, quick, raw, running, say
 
 from reproduce.config import ConfigError, JudgeServer, LLMJudgeSettings
 from reproduce.judges.llm_judge import PROMPTS, LLMJudge, conversation, read_rating
-from reproduce.utils.openai_client import Answer, EndpointError
+from reproduce.utils.files import UserError
 
 
 @pytest.fixture(autouse=True)
@@ -70,12 +68,7 @@ UNRATED = [
 
 @pytest.mark.parametrize(("answer", "rating"), [*RATED, *((text, None) for text in UNRATED)])
 def test_a_rating_is_read_where_the_prompt_asks_for_it(answer: str, rating: float | None) -> None:
-    assert read_rating(Answer(answer, "judge", True)) == rating
-
-
-@pytest.mark.parametrize("answer", [text for text, _ in RATED])
-def test_an_answer_that_was_cut_off_has_no_rating(answer: str) -> None:
-    assert read_rating(Answer(answer, "judge", False)) is None
+    assert read_rating(answer) == rating
 
 
 def test_ratings_come_in_the_order_of_the_pairs(tmp_path: Path) -> None:
@@ -98,43 +91,14 @@ def test_a_rerun_sends_nothing_wherever_the_server_is_and_another_judge_does(
             assert len(server.bodies) == 2 * number
 
 
-def test_a_server_that_fails_each_request_once_loses_nothing(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    shapes = {"Rating: [[7]]": 7.0, "I was told: {text} Rating: [[2]]": 2.0, "Rating: 7": None}
-    failed: list[str] = []
-    answered: Counter[str] = Counter()
-
-    def answer(text: str) -> str:
-        return list(shapes)[int(re.findall(r"case (\d+)", text)[-1]) % 3].format(text=text)
-
-    def misbehave(handler: Any, body: dict[str, Any]) -> None:
-        request = json.dumps(body, sort_keys=True)
-        if request in failed:
-            answered[request] += 1
-            return say(answer)(handler, body)
-        failed.append(request)
-        return TROUBLES[len(failed) % len(TROUBLES)](handler, body)
-
-    count = 3 * len(TROUBLES)
-    asked = [(f"order {n}", f"answer to case {n}. Rating: [[10]]") for n in range(count)]
-    with running(misbehave) as server:
-        ratings = judge(server, tmp_path, budget=count, attempts=6,
-                        max_unreadable_share=1.0)(asked)  # fmt: skip
-    assert ratings == [list(shapes.values())[n % 3] for n in range(count)]
-    assert len(server.bodies) == 2 * count and set(answered.values()) == {1}
-    assert f"{count // 3} unreadable" in capsys.readouterr().out
-
-
-def test_a_failure_for_good_is_no_rating_and_loses_none(tmp_path: Path) -> None:
-    with running(say(by_number), say(by_number), fail(500)) as server:
-        with pytest.raises(EndpointError, match="500"):
+def test_an_error_that_concerns_all_requests_loses_no_rating(tmp_path: Path) -> None:
+    with running(say(by_number), say(by_number), fail(401)) as server:
+        with pytest.raises(UserError, match="401"):
             judge(server, tmp_path, concurrency=1)(pairs(1, 2, 3, 4, 5))
         sent = len(server.bodies)
-        assert sent <= 2 + 2 * 2  # Two tries of the third, and of one that was under way.
         server.script = [say(by_number)]
         assert judge(server, tmp_path)(pairs(1, 2, 3, 4, 5)) == [1.0, 2.0, 3.0, 4.0, 5.0]
-        assert len(server.bodies) == sent + 3
+        assert sent <= 4 and len(server.bodies) == sent + 3
 
 
 REFUSAL = fail(400, "content_filter")
@@ -152,54 +116,38 @@ def test_a_refused_request_costs_one_rating(
     assert len(server.bodies) == 4
 
 
-def test_more_refusals_than_allowed_are_an_error_with_the_servers_words(tmp_path: Path) -> None:
-    with running(say(by_number), REFUSAL) as server:
-        with pytest.raises(EndpointError, match=r"1 of 3 requests were refused.*content_filter"):
-            judge(server, tmp_path, concurrency=1)(pairs(1, 2, 3))
-        server.script = [say(by_number)]
+def test_more_unreadable_ratings_than_allowed_are_an_error_with_an_example(tmp_path: Path) -> None:
+    with running(say(by_number), REFUSAL, say(by_number)) as server:
+        words = r"3 pairs, 0 cached, 1 unreadable, such as .*content_filter.*max_unreadable_share"
+        with pytest.raises(UserError, match=words):
+            judge(server, tmp_path, concurrency=1, max_unreadable_share=0.3)(pairs(1, 2, 3))
         assert judge(server, tmp_path)(pairs(1, 2, 3)) == [1.0, 2.0, 3.0]
-    assert len(server.bodies) <= 3 + 2
-
-
-def test_a_server_that_refuses_all_is_not_asked_for_long(tmp_path: Path) -> None:
-    with running(REFUSAL) as server, pytest.raises(EndpointError, match="10 of 60"):
-        judge(server, tmp_path, concurrency=1, max_unreadable_share=1.0)(pairs(*range(60)))
-    assert len(server.bodies) <= 12
+    assert len(server.bodies) == 3 + 1
 
 
 @pytest.mark.parametrize("length_ends", ["Rating: [[2]]", "Rating: [[", "Rating: [[2]] or"])
 def test_only_ratings_are_kept(tmp_path: Path, length_ends: str) -> None:
     cut_off = say(length_ends, finish_reason="length")
     with running(cut_off, say("No."), say(by_number)) as server:
-        rate = judge(server, tmp_path, concurrency=1)
+        rate = judge(server, tmp_path, concurrency=1, max_unreadable_share=0.7)
         assert rate(pairs(1, 2, 3)) == [None, None, 3.0]
         assert rate(pairs(1, 2, 3)) == [1.0, 2.0, 3.0]
     assert len(server.bodies) == 5
 
 
-@pytest.mark.parametrize(
-    ("content", "rating"),
-    [
-        ([{"type": "text", "text": "Rating: "}, {"type": "text", "text": "[[8]]"}], 8.0),
-        ([{"type": "thinking", "thinking": "[[3]]"}, {"type": "text", "text": "[[9]]"}], 9.0),
-        ("Fine \ud83d. Rating: [[8]]", 8.0),
-        ("Fine \x00. Rating: [[8]]", 8.0),
-        (None, None), ({"text": "[[8]]"}, None), ([3], None), ([{"type": "text"}], None), (7, None),
-    ],
-)  # fmt: skip
-def test_answers_of_other_forms_are_read_or_cost_one_rating(
-    tmp_path: Path, content: Any, rating: float | None
-) -> None:
-    with running(say(content)) as server:
-        assert judge(server, tmp_path, max_unreadable_share=1.0)(pairs(1)) == [rating]
-        assert judge(server, tmp_path, max_unreadable_share=1.0)(pairs(1)) == [rating]
+@pytest.mark.parametrize("odd", ["\ud83d", "\x00"])
+def test_an_answer_with_odd_characters_is_kept(tmp_path: Path, odd: str) -> None:
+    with running(say(f"Fine {odd}. Rating: [[8]]")) as server:
+        assert judge(server, tmp_path)(pairs(1)) == [8.0]
+        assert judge(server, tmp_path)(pairs(1)) == [8.0]
+    assert len(server.bodies) == 1
 
 
 def test_a_budget_that_is_too_small_is_an_error_before_anything_is_sent(tmp_path: Path) -> None:
     with running(say("[[4]]")) as server:
         judge(server, tmp_path, budget=6)(pairs(1, 2, 3))
         judge(server, tmp_path, budget=6)(pairs(1, 2, 3, 4, 5, 6))  # For all calls together.
-        with pytest.raises(EndpointError, match=r"judge_server\.budget.*10"):
+        with pytest.raises(UserError, match=r"judge_server\.budget.*10"):
             judge(server, tmp_path, budget=9)(pairs(*range(1, 11)))
         assert judge(server, tmp_path, budget=6)(pairs(1, 6)) == [4.0, 4.0]
     assert len(server.bodies) == 6
@@ -269,7 +217,7 @@ def test_an_unknown_prompt_or_a_missing_key_is_an_error_before_anything_is_sent(
     with pytest.raises(ConfigError, match=r"judging\.llm_judge\.prompt.*none.*single-v1"):
         judge(None, tmp_path, prompt="none")
     monkeypatch.delenv("SECRET_KEY")
-    with pytest.raises(EndpointError, match="SECRET_KEY"):
+    with pytest.raises(UserError, match="SECRET_KEY"):
         judge(None, tmp_path)
     assert list(tmp_path.iterdir()) == []
 
@@ -278,7 +226,7 @@ def test_the_key_is_in_no_file_and_no_output(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     with running(say(by_number), raw(b"[]"), fail(401, f"not {SECRET}")) as server:
-        with pytest.raises(EndpointError) as raised:
+        with pytest.raises(UserError) as raised:
             judge(server, tmp_path, concurrency=1)(pairs(*range(5)))
     printed = capfd.readouterr()
     assert SECRET not in f"{raised.value}{printed.out}{printed.err}"

@@ -1,8 +1,7 @@
-"""Models of others become safetensors: weights only, no code, of the stated shape."""
+"""Models of others become safetensors: weights only, no code."""
 
 import json
 import os
-import pickle
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +11,7 @@ import pytest
 import torch
 import yaml
 from pydantic import ValidationError
+from safetensors.torch import load_file
 from support.manifest_files import put
 from support.profiles import ROOT
 from transformers import LlamaConfig, LlamaForCausalLM
@@ -42,10 +42,13 @@ def test_pickled_shards_become_safetensors(
     source: Path, make_model: Callable[..., Any], hardware: Hardware
 ) -> None:
     (source / "model.safetensors").unlink()
-    state = make_model(4).state_dict()
+    state, files = make_model(4).state_dict(), dict[str, str]()
     for number, names in enumerate((list(state)[::2], list(state)[1::2]), 1):
         shard = {name: state[name] for name in names}
         torch.save(shard, source / f"pytorch_model-0000{number}-of-00002.bin")
+        files |= dict.fromkeys(shard, f"pytorch_model-0000{number}-of-00002.bin")
+    index = {"metadata": {}, "weight_map": files}
+    (source / "pytorch_model.bin.index.json").write_text(json.dumps(index))
     model = load_model(imported(source), hardware)
     assert not list((source.parent / "model").glob("*.bin"))
     for name, tensor in model.state_dict().items():
@@ -65,27 +68,34 @@ def test_a_pickle_that_would_run_code_is_rejected(
     monkeypatch.chdir(source.parent)
     (source / "model.safetensors").unlink()
     torch.save({"weight": Planted()}, source / "pytorch_model.bin")
-    with pytest.raises(pickle.UnpicklingError):
+    with pytest.raises(UnusableFile, match="weights_only"):
         imported(source)
     assert not (source.parent / "planted").exists() and not (source.parent / "model").exists()
 
 
-def test_a_model_without_template_or_weights_or_of_another_shape_is_named(source: Path) -> None:
+def test_a_model_without_template_or_with_one_that_writes_the_date_is_named(source: Path) -> None:
     for path in source.glob("chat_template*"):
         path.unlink()
     path = source / "tokenizer_config.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), "chat_template": None}))
-    with pytest.raises(UnusableFile, match=r"base\.published\.chat"):
-        imported(source)
+    config = json.loads(path.read_text())
+    for template in None, "{{ messages }} {{ strftime_now('%d %b %Y') }}":
+        path.write_text(json.dumps({**config, "chat_template": template}))
+        with pytest.raises(UnusableFile, match=r"base\.published\.chat"):
+            imported(source)
     assert "USER" in (imported(source, chat="vicuna") / "chat_template.jinja").read_text()
-    sizes = {"hidden_size": 16, "intermediate_size": 24, "layers": 2, "heads": 2}
-    shape = Shape(**sizes, max_positions=256, vocabulary=9)
-    with pytest.raises(UnusableFile, match=r"base\.published\.shape"):
-        imported(source, chat="vicuna", shape=shape)
-    shutil.rmtree(source.parent / "model")
+
+
+def test_a_folder_without_weights_is_named(source: Path) -> None:
     (source / "model.safetensors").unlink()
     with pytest.raises(UnusableFile, match="safetensors"):
         imported(source)
+    assert not (source.parent / "model").exists()
+
+
+def test_a_model_keeps_its_precision(source: Path, make_model: Callable[..., Any]) -> None:
+    make_model(4).to(torch.bfloat16).save_pretrained(source)
+    weights = load_file(imported(source) / "model.safetensors")
+    assert {weight.dtype for weight in weights.values()} == {torch.bfloat16}
 
 
 def test_a_chat_template_comes_from_the_parameters(source: Path) -> None:
@@ -119,6 +129,8 @@ def test_an_adapter_is_merged_into_its_own_base_alone(source: Path, hardware: Ha
         imported(source, adapter={"model": str(adapter.with_name("r"))})
     with pytest.raises(UnusableFile, match="no adapter_config"):
         imported(source, adapter={"model": str(source)})
+    with pytest.raises(UnusableFile, match=rf"adapter of {source}.*base\.published\.adapter"):
+        import_published(PublishedBase(model=str(adapter)), source.parent / "other")
 
 
 def test_a_truncated_wheel_leaves_no_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,7 +24,6 @@ class Server(ThreadingHTTPServer):
         self.script = list(script)
         self.bodies: list[dict[str, Any]] = []
         self.headers: list[dict[str, str]] = []
-        self.times: list[float] = []
         self.at_once = self.most_at_once = 0
         self.lock = threading.Lock()
 
@@ -47,7 +46,6 @@ class Handler(BaseHTTPRequestHandler):
             number = len(server.bodies)
             server.bodies.append(body)
             server.headers.append({k.lower(): v for k, v in self.headers.items()})
-            server.times.append(time.monotonic())
             server.at_once += 1
             server.most_at_once = max(server.most_at_once, server.at_once)
         try:
@@ -115,20 +113,3 @@ def raw(content: bytes, **headers: str) -> Answer:
 def drop(handler: Any, body: dict[str, Any]) -> None:
     handler.close_connection = True
     handler.connection.close()
-
-
-def cut(handler: Any, body: dict[str, Any]) -> None:
-    """Promise more bytes than arrive."""
-    handler.send_response(200)
-    handler.send_header("content-type", "application/json")
-    handler.send_header("content-length", "500")
-    handler.end_headers()
-    handler.wfile.write(completion("[[9]]")[:30])
-    handler.close_connection = True
-
-
-TROUBLES: list[Answer] = [
-    fail(429, retry_after="0.05"), fail(500), fail(503), drop, cut, raw(b'{"choices":[{"mess'),
-    raw(b"[]"), raw(b'{"choices":[]}'), raw(b"<html>", content_type="text/html"),
-]  # fmt: skip
-"""What a client should try again."""

@@ -10,10 +10,10 @@ from support.profiles import nano_params
 
 from reproduce.config import Judging
 from reproduce.schema import Example, JudgedTrial, Judgement, Sets, read_records, write_records
+from reproduce.utils.files import UserError
 from reproduce.validation import validate
 from reproduce.validation.validate import (
     VALID,
-    JudgeNotValid,
     auc,
     faithfulness_auc,
     make_judges,
@@ -80,7 +80,7 @@ def test_a_metric_is_valid_with_enough_trials_and_auc() -> None:
     unsure = areas["unsure"]
     assert unsure and unsure.low < 0.75 < unsure.mean and results["unsure"] == results["blind"]
     assert valid_datasets(judged, params) == ["good"]
-    with pytest.raises(JudgeNotValid, match="blind"):
+    with pytest.raises(UserError, match="blind"):
         valid_datasets([t for t in judged if t.dataset != "good"], params)
 
 
@@ -108,7 +108,7 @@ def test_judges_that_see_nothing_are_rejected(
     params = nano_params(
         judging__extractive="coverage", judging__abstractive="coverage", validation__min_auc=0.99
     )
-    with pytest.raises(JudgeNotValid, match=r"qa-pair.*judging\.extractive"):
+    with pytest.raises(UserError, match=r"qa-pair.*judging\.extractive"):
         judges_for(params, tmp_path, training, held_out)
     assert list((tmp_path / "judges").iterdir()) == []
 
