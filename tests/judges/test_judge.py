@@ -183,14 +183,14 @@ def test_a_rating_replaces_the_share_of_instructions_and_changes_no_other_score(
 
 def test_the_reader_adds_a_detail_and_changes_nothing_else() -> None:
     class Fixed:
-        def judge(self, examples: Any, responses: Any) -> list[float | None]:
-            return [0.75 if example.context else None for example in examples]
+        def score(self, questions: Any, contexts: Any, answers: Any) -> list[float]:
+            return [0.75 for _ in answers]
 
     examples, texts = [EXTRACTIVE, ABSTRACTIVE, FREE], ["the mat", "A cat sat.", "I do."]
     plain = judge(examples, texts, Equal())
     for one, other in zip(plain, judge(examples, texts, Equal(), reader=Fixed()), strict=True):
         added = dict(other.details)
-        assert added.pop("reader", None) == (None if one.faithfulness is None else 0.75)
+        assert added.pop("reader", None) == (0.75 if "entailed" in one.details else None)
         assert replace(other, details=added) == one
 
 

@@ -54,7 +54,7 @@ def synthetic_study(folder: Path, seeds: Sequence[int] = (0, 1, 2)) -> Study:
     """
     study = load_study(ROOT)
     others = {n: load_study(ROOT / "profiles" / n) for n in ("core", "ablations")}
-    core = ("CD-IF23", "ReSet-quarter", "ReSet-S-quarter", "MTL-0", "MTL-again-0", "ReSet-0")
+    core = ("ReSet-quarter", "ReSet-S-quarter", "MTL-0", "MTL-again-0", "ReSet-0")
     ablations = ("no-task", "between-3", "MTL-15", "MTL-again-15", "ReSet-15")
     more = [("core", name) for name in core] + [("ablations", name) for name in ablations]
     arms, labels = (
