@@ -21,26 +21,21 @@ def publish(study: Study, results: bool = False, documents_only: bool = False) -
     """Publish the local results of a study, then update the README's blocks and the report.
 
     Copied are tables, figures, a record of each run, the time of each stage and a description of
-    this machine; with `results` also the responses and judgements of each arm and seed. With
-    `documents_only` nothing is copied, and README and report are made of what is published.
-    Raises UnusableFile where a stage has not run.
+    this machine; with `results` also the responses and judgements of each arm and seed, without
+    the texts of other people. With `documents_only` nothing is copied, and README and report are
+    made of what is published. Raises UnusableFile where a stage has not run.
     """
     if not documents_only:
         _copy(study)
         if results:
-            publish_results(study)
+            for arm in study.arms:
+                for seed in study.params.seeds:
+                    export_seed(study, arm, seed)
             print(f"wrote {study.paper / 'results'}, an input of tables: run `dvc repro` again")
     root = (study.folder / study.params.package).resolve().parent
     update_readme(root)
     build_report(root)
     print(f"wrote {root / 'README.md'} and {root / 'paper' / 'report'}")
-
-
-def publish_results(study: Study) -> None:
-    """Copy the results of every arm and local seed, without the texts of other people."""
-    for arm in study.arms:
-        for seed in study.params.seeds:
-            export_seed(study, arm, seed)
 
 
 def _copy(study: Study) -> None:
