@@ -46,12 +46,12 @@ def check() -> None:
     """Validate the configuration and estimate the run time."""
     from reproduce.data.datasets import describe, text_sets
     from reproduce.evaluation.formatting import plural
-    from reproduce.evaluation.results import missing_arms
+    from reproduce.evaluation.results import MAIN_ARMS
     from reproduce.judges.llm_judge import build_llm_judge
     from reproduce.verify import check_environment, dvc_status
 
     study = load_study()
-    if missing := missing_arms(study.arms):
+    if missing := [name for name in MAIN_ARMS if name not in study.arms]:
         print(f"tables: scores alone; those of the paper's study also need {', '.join(missing)}")
     # A missing key would be noticed hours later.
     build_llm_judge(study.params)

@@ -29,7 +29,7 @@ BASE = "base"
 TRAINING_CURVE_ARMS = ("IF", "CD", "CD-IF", "IF-CD")
 MTL, MTL_AGAIN, RESET, RESET_S = "MTL", "MTL-again", "ReSet", "ReSet-S"
 MAIN_ARMS = (BASE, *TRAINING_CURVE_ARMS, MTL, MTL_AGAIN, RESET, RESET_S)
-"""The arms that the tables and figures of the paper's study name."""
+"""The arms that the tables and figures name; without all of these only scores are tabulated."""
 
 
 @dataclass(frozen=True)
@@ -148,6 +148,11 @@ class Results:
     def names(self, arm: str) -> dict[str, str]:
         """Return what identifies an arm in a table: experiment, arm and label."""
         return {"experiment": self.arms[arm].experiment, "arm": arm, "label": self.labels[arm]}
+
+    @property
+    def main_arms(self) -> list[str]:
+        """Return the MAIN_ARMS that the study has."""
+        return [name for name in MAIN_ARMS if name in self.arms]
 
     def arms_of(self, experiment: str) -> list[str]:
         """Return the names of the arms of an experiment."""
@@ -359,11 +364,6 @@ def seed_folders(study: Study, arm: str) -> dict[int, Path]:
         for record in (root / "results" / arm).glob("seed-*/record.json"):
             folders[int(record.parent.name.removeprefix("seed-"))] = record.parent
     return dict(sorted(folders.items()))
-
-
-def missing_arms(arms: Arms) -> list[str]:
-    """Return the MAIN_ARMS that are not there; without them only scores are tabulated."""
-    return [name for name in MAIN_ARMS if name not in arms]
 
 
 def _read_scores(folders: Mapping[int, Path], prompts: pd.DataFrame) -> pd.DataFrame:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support.synthetic_study import rewrite, synthetic_study
+from support.synthetic_study import rewrite
 
 from reproduce.evaluation.results import (
     BOTH,
@@ -17,7 +17,6 @@ from reproduce.evaluation.results import (
     TASK,
     Results,
     load_results,
-    missing_arms,
 )
 from reproduce.reset.select import FAITHFUL
 from reproduce.schema import JudgedTrial, Judgement, read_records, write_records
@@ -135,12 +134,6 @@ def test_an_invalid_metric_is_not_used_for_claims(partial_study: Study) -> None:
     ]  # fmt: skip
     write_records(path, blind)
     assert load_results(partial_study).datasets(FAITHFULNESS) == ["answers-b", "digests"]
-
-
-def test_what_tables_need_of_the_arms_is_named(tmp_path) -> None:
-    arms = synthetic_study(tmp_path).arms
-    assert missing_arms(arms) == []
-    assert missing_arms({name: arms[name] for name in arms if name != "MTL"}) == ["MTL"]
 
 
 def test_a_faithful_answer_is_entailed_and_states_the_reference(results: Results, final) -> None:

@@ -32,35 +32,20 @@ from reproduce.validation.validate import (
 )
 
 VALIDATED_SCORES = {
-    "extractive": (
-        "rating",
-        "entailed",
-        "reader",
-        "coverage",
-        "k_precision",
-        "token_f1",
-        "exact_match",
-    ),
+    "extractive": ("rating", "entailed", "reader", "coverage", "k_precision", "token_f1",
+                   "exact_match"),
     "abstractive": ("rating", "summac", "coverage", "k_precision", "rouge_l"),
     "instruction": ("rating", "instruction_strict", "instruction_loose", "rouge_l"),
-}
+}  # fmt: skip
 WRONG_VARIANTS = (SAME_PASSAGE, "other passage", "negated")
 RESPONSE_SCORES = {"entailed": "By entailment", "reader": "By the span reader",
                    "coverage": "Coverage", "k_precision": "K-precision"}  # fmt: skip
 DECIDING = {"entailed": "entailment", "summac": "entailment", "reader": "the span reader",
             "coverage": "words of the passage", "k_precision": "words of the passage"}  # fmt: skip
-COMPARED_METRICS = [
-    METRICS[name]
-    for name in (
-        "faithfulness",
-        "faithful_answer",
-        "coverage",
-        "k_precision",
-        "states_answer",
-        "token_f1",
-        "rouge_l",
-    )
-]
+COMPARED_METRICS = [METRICS[name] for name in (
+    "faithfulness", "faithful_answer", "coverage", "k_precision", "states_answer", "token_f1",
+    "rouge_l",
+)]  # fmt: skip
 INSTRUCTION_ARMS = (BASE, "IF", "CD", MTL, RESET, RESET_S)
 
 

@@ -9,7 +9,6 @@ from reproduce.evaluation.results import (
     OBJECTIVES,
     Results,
     load_results,
-    missing_arms,
     seed_folders,
 )
 from reproduce.evaluation.tables import diagnostics, error_tables, judge_tables, score_tables
@@ -40,7 +39,6 @@ def make_tables(study: Study) -> None:
     tested = study.claims
     compared = {arm for claim in tested.claims.values() for difference in claim.differences
                 for arm in (difference.arm, difference.against)}  # fmt: skip
-    main = main_arms(results)
     tables = [
         score_tables.scores(results),
         judge_tables.judge_validation(results),
@@ -55,9 +53,9 @@ def make_tables(study: Study) -> None:
         score_tables.trivial(results),
         claims(results, tested),
         predictions(results),
-        generations(results, {*main, *compared}),
+        generations(results, {*results.main_arms, *compared}),
     ]
-    if not missing_arms(study.arms):
+    if len(results.main_arms) == len(MAIN_ARMS):
         tables += [
             score_tables.two_stage(results),
             score_tables.training_curve(results),
@@ -84,13 +82,8 @@ def make_tables(study: Study) -> None:
                 table = replace(table, notes=[*table.notes, remarks[table.name]])
             if table.rows:
                 write_table(table, draft)
-        write_text(draft / "samples.md", samples(results, main, texts=results.own_texts))
+        write_text(draft / "samples.md", samples(results, results.main_arms, results.own_texts))
     write_json(study.artifacts / "metrics.json", metrics(results, tested))
-
-
-def main_arms(results: Results) -> list[str]:
-    """Return the MAIN_ARMS that a study has."""
-    return [arm for arm in MAIN_ARMS if arm in results.arms]
 
 
 def metrics(results: Results, tested: Claims) -> dict[str, dict[str, dict[str, float]]]:
@@ -112,7 +105,7 @@ def metrics(results: Results, tested: Claims) -> dict[str, dict[str, dict[str, f
                 interval = effect.interval
                 effects[name] = {"effect": round(interval.mean, 6), "low": round(interval.low, 6),
                                  "high": round(interval.high, 6)}  # fmt: skip
-    for arm in main_arms(results):
+    for arm in results.main_arms:
         estimates = {metric.name: results.estimate(metric, arm) for metric in OBJECTIVES}
         scores[arm] = {
             "instruction_following" if name == "instruction" else name:

@@ -265,7 +265,7 @@ def trivial(results: Results) -> Table:
     rows += [
         {"response": f"{results.labels[arm]}, relative",
          **{m.name: _relative(results.estimate(m, arm), best[m.name]) for m in metrics}}
-        for arm in MAIN_ARMS if arm in results.arms
+        for arm in results.main_arms
     ]  # fmt: skip
     headers = {"response": "Response", **{metric.name: metric.title for metric in metrics}}
     return Table(
