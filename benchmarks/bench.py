@@ -273,7 +273,7 @@ def _train_seed(
     # Frozen weights may be in half the bits, as in the study.
     model = load_model(start, hardware, half=method.startswith("lora"))
     tokenizer = load_tokenizer(start)
-    examples = training_examples(arm, study.artifacts / arm.source, settings.flaws, seed)
+    examples, _ = training_examples(arm, study.artifacts / arm.source, settings.flaws, seed)
     count = min(options.size or len(examples), len(examples))
     encoded = [
         encode_example(tokenizer, example, settings.max_length)

@@ -31,14 +31,8 @@ from reproduce.schema import (
     write_records,
 )
 from reproduce.study import Study
-from reproduce.training.launch import (
-    Job,
-    intermediate_checkpoints,
-    remove_checkpoints,
-    run_training,
-)
-from reproduce.training.preference import Preference, train_on_preferences
-from reproduce.training.sampler import num_steps
+from reproduce.training.launch import Job, remove_checkpoints, run_training
+from reproduce.training.preference import train_on_preferences
 from reproduce.utils.files import UnusableFile, atomic_dir, write_json
 from reproduce.utils.seeds import for_each_seed, named_seed, set_determinism
 from reproduce.utils.stage_log import log_run
@@ -91,39 +85,39 @@ def run_seed(study: Study, name: str, seed: int) -> None:
             interpolate(start, other, arm.interpolation, model_dir)
             checkpoints = {1.0: model_dir}
         if arm.trains:
-            examples = training_examples(arm, artifacts / arm.source, training.flaws, seed)
-            encoded = [encode_example(tokenizer, e, training.max_length) for e in examples]
-            rows = [row for row in encoded if row is not None]
-            if not rows:
-                raise UnusableFile(
-                    f"{name}, seed {seed}: none of {len(examples)} training examples fits in "
-                    f"training.max_length {training.max_length}"
-                )
+            examples, rejected = training_examples(
+                arm, artifacts / arm.source, training.flaws, seed
+            )
             job = Job(
                 title=f"{name}, seed {seed}", stage=name, start=str(start),
                 output_dir=str(model_dir),
                 seed=named_seed(stream, seed), data_seed=named_seed(stream, "order", seed),
-                threads=params.hardware.threads, training=training, hardware=params.hardware,
+                training=training, hardware=params.hardware,
                 num_intermediate_evals=arm.num_intermediate_evals,
             )  # fmt: skip
             if arm.dpo:
-                losses = train_on_preferences(job, preferences(arm, artifacts / arm.source, seed),
-                                              arm.dpo)  # fmt: skip
+                trained_on = examples
+                losses, folders = train_on_preferences(job, examples, rejected, arm.dpo)
             else:
-                losses = run_training(job, rows)
-            trained_on = [e for e, row in zip(examples, encoded, strict=True) if row is not None]
+                encoded = [encode_example(tokenizer, e, training.max_length) for e in examples]
+                rows = [row for row in encoded if row is not None]
+                if not rows:
+                    raise UnusableFile(
+                        f"{name}, seed {seed}: none of {len(examples)} training examples fits in "
+                        f"training.max_length {training.max_length}"
+                    )
+                trained_on = [e for e, row in zip(examples, encoded, strict=True) if row]
+                losses, folders = run_training(job, rows)
             write_records(model_dir / "train.jsonl", trained_on)
             record |= {
-                "examples": len(rows), "too_long": len(examples) - len(rows),
-                "steps": (steps := num_steps(len(rows), training)),
+                "examples": len(trained_on), "too_long": len(examples) - len(trained_on),
+                "steps": (steps := max(folders)),
                 "datasets": sorted({example.dataset for example in trained_on}),
                 "summed_learning_rate":
                     steps * sum(log["learning_rate"] for log in losses) / len(losses),
                 "distance": weight_distance(model_dir, start),
             }  # fmt: skip
-            intermediate = intermediate_checkpoints(model_dir)
-            checkpoints = {step / steps: intermediate[step] for step in sorted(intermediate)}
-            checkpoints[1.0] = model_dir
+            checkpoints = {step / steps: folder for step, folder in folders.items()}
         judged: list[JudgedResponse] = []
         for train_fraction, checkpoint in checkpoints.items():
             judged += evaluate(checkpoint, tokenizer, prompts, params, panel, seed, train_fraction)
@@ -137,12 +131,16 @@ def run_seed(study: Study, name: str, seed: int) -> None:
         write_json(results_dir / "record.json", record)
 
 
-def training_examples(arm: Arm, source: Path, flaws: float, seed: int) -> list[Example]:
+def training_examples(
+    arm: Arm, source: Path, flaws: float, seed: int
+) -> tuple[list[Example], list[str]]:
     """Return what an arm trains on: a mixture of data sets, or a selection of candidates.
 
-    A share `flaws` of a mixture has flawed reference responses, where the data have such. Raises
-    UnusableFile where nothing is left.
+    With DPO the second list has the response that each example's is preferred to. A share `flaws`
+    of a mixture has flawed reference responses, where the data have such. Raises UnusableFile
+    where nothing is left.
     """
+    rejected: list[str] = []
     if arm.mixture is not None:
         examples = with_flaws(mix(read_sets(source), arm.mixture, seed), flaws, seed)
         if arm.plain_text:
@@ -155,20 +153,13 @@ def training_examples(arm: Arm, source: Path, flaws: float, seed: int) -> list[E
             read_records(folder / f"{name}.jsonl", Candidate)
             for name in ("references", "candidates")
         )
-        examples = training_examples_from(prompts, references, candidates, arm.select, seed)
+        if arm.dpo:
+            examples, rejected = preferences_from(prompts, candidates, arm.select, seed)
+        else:
+            examples = training_examples_from(prompts, references, candidates, arm.select, seed)
     if not examples:
         raise UnusableFile(f"{source}, seed {seed}: no training examples are left to the arm")
-    return examples
-
-
-def preferences(arm: Arm, source: Path, seed: int) -> list[Preference]:
-    """Return the pairs of candidates that an arm prefers one of."""
-    assert arm.select is not None
-    folder = source / f"seed-{seed}"
-    prompts = read_records(folder / "prompts.jsonl", Example)
-    return preferences_from(
-        prompts, read_records(folder / "candidates.jsonl", Candidate), arm.select, seed
-    )
+    return examples, rejected
 
 
 def evaluate(

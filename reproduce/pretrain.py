@@ -76,10 +76,10 @@ def pretrain_seed(
         job = Job(
             title=f"pretraining, seed {seed}", stage=NAME, start=str(start),
                 output_dir=str(model_dir), seed=model_seed,
-            data_seed=named_seed("base order", seed), threads=params.hardware.threads,
+            data_seed=named_seed("base order", seed),
             training=params.base.training, hardware=params.hardware, num_intermediate_evals=0,
         )  # fmt: skip
-        losses = run_training(job, rows)
+        losses, _ = run_training(job, rows)
         shutil.rmtree(start)
         record = {
             "seed": seed, "examples": len(rows), "steps": num_steps(len(rows), job.training),

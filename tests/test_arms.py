@@ -68,6 +68,22 @@ def test_an_arm_without_training_has_only_results(nano_study: Study) -> None:
     assert read_records(nano_study.results_dir("base", 0) / "evaluation.jsonl", JudgedResponse)
 
 
+@pytest.mark.slow
+def test_dpo_counts_its_pairs(nano_study: Study) -> None:
+    arm = nano_study.arms["ReSet"].model_copy(update={"dpo": 0.1})
+    study = replace(nano_study, arms={**nano_study.arms, "DPO": arm})
+    run_seed(study, "DPO", 0)
+    examples, rejected = training_examples(arm, study.artifacts / arm.source, 0.0, 0)
+    assert read_examples(study.model_dir("DPO", 0) / "train.jsonl") == examples
+    assert all(e.response != other for e, other in zip(examples, rejected, strict=True))
+    results = study.results_dir("DPO", 0)
+    record, losses = (
+        json.loads((results / f"{name}.json").read_text()) for name in ("record", "history")
+    )
+    assert (record["examples"], record["too_long"]) == (len(examples), 0)
+    assert record["steps"] == losses[-1]["step"]
+
+
 def test_plain_text_is_the_responses_of_a_mixture_without_their_prompts(
     nano_study: Study,
 ) -> None:

@@ -143,7 +143,7 @@ def take_step(study: Study, params: Params, settings: Training) -> str:
     with tempfile.TemporaryDirectory(dir=shared) as folder:
         job = Job(
             title="preflight", stage="preflight", start=str(start), output_dir=folder, seed=0,
-            data_seed=0, threads=params.hardware.threads, num_intermediate_evals=0,
+            data_seed=0, num_intermediate_evals=0,
             training=settings.model_copy(update={"epochs": None, "steps": 1}),
             hardware=params.hardware.model_copy(update={"save_every": None}),
         )  # fmt: skip

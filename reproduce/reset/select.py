@@ -120,19 +120,24 @@ def training_examples_from(
 
 def preferences_from(
     prompts: Sequence[Example], candidates: Sequence[Candidate], selection: Selection, seed: int
-) -> list[tuple[str, str, str]]:
-    """Return (prompt, best, worst candidate) of the selected prompts whose rewards differ."""
+) -> tuple[list[Example], list[str]]:
+    """Return the selected prompts with their best response, and their worst responses.
+
+    Prompts whose candidates have one reward are left out.
+    """
     examples = {example.id: example for example in prompts}
     complete = complete_candidates(candidates, selection)
     worst: dict[str, tuple[float, str]] = {}
     for candidate in complete:
         value = (reward(judgement_of(candidate), selection.weights), candidate.response)
         worst[candidate.example] = min(worst.get(candidate.example, value), value)
-    return [
-        (examples[best.example].prompt, best.response, worst[best.example][1])
-        for best, value in select(complete, selection, seed)
-        if value > worst[best.example][0]
+    chosen = [
+        best for best, value in select(complete, selection, seed) if value > worst[best.example][0]
     ]
+    return (
+        [replace(examples[best.example], response=best.response) for best in chosen],
+        [worst[best.example][1] for best in chosen],
+    )
 
 
 def judgement_of(candidate: Candidate) -> Judgement:

@@ -47,7 +47,6 @@ class Job(Strict):
         output_dir: folder that gets the model and its tokenizer.
         seed: of everything but the data order.
         data_seed: of the data order.
-        threads: of each process.
         num_intermediate_evals: models that are saved on the way, at equal distances.
     """
 
@@ -57,18 +56,20 @@ class Job(Strict):
     output_dir: str
     seed: int
     data_seed: int
-    threads: int
     num_intermediate_evals: int
     training: Training
     hardware: Hardware
 
 
-def run_training(job: Job, rows: Sequence[TokenRow]) -> list[dict[str, float]]:
-    """Train on `rows`, write the model to `job.output_dir` and return the history of the loss.
+Trained = tuple[list[dict[str, float]], dict[int, Path]]
+"""One {step, loss, learning_rate} per logged step, and step -> folder of the models, in order."""
 
-    The history is one {step, loss, learning_rate} per logged step. With hardware.save_every, a
-    run that was stopped goes on from its last checkpoint, and a finished one is not repeated,
-    until `remove_checkpoints` is called.
+
+def run_training(job: Job, rows: Sequence[TokenRow]) -> Trained:
+    """Train on `rows`, and write the model and those on the way to `job.output_dir`.
+
+    With hardware.save_every, a run that was stopped goes on from its last checkpoint, and a
+    finished one is not repeated, until `remove_checkpoints` is called.
 
     Raises ConfigError where the launcher fails, FloatingPointError where the loss is no number.
     """
@@ -87,11 +88,12 @@ def run_training(job: Job, rows: Sequence[TokenRow]) -> list[dict[str, float]]:
         else:
             run_job(job, rows, work)
     history = read_json(last / TRAINER_STATE)["log_history"]
-    folders = {last: output_dir} | {
-        work / f"checkpoint-{step}": output_dir / "intermediate" / f"step-{step}"
-        for step in intermediate_steps(steps, job.num_intermediate_evals)
-    }
-    for checkpoint, folder in folders.items():
+    folders = {
+        step: output_dir / "intermediate" / f"step-{step}"
+        for step in sorted(intermediate_steps(steps, job.num_intermediate_evals))
+    } | {steps: output_dir}
+    for step, folder in folders.items():
+        checkpoint = work / f"checkpoint-{step}"
         if job.training.lora:
             # What an arm starts from is a whole model, also where it was trained as an adapter.
             shutil.copytree(checkpoint, folder / ADAPTER, ignore=NOT_THE_MODEL)
@@ -101,13 +103,7 @@ def run_training(job: Job, rows: Sequence[TokenRow]) -> list[dict[str, float]]:
         load_tokenizer(start).save_pretrained(folder)
     if not job.hardware.save_every:
         shutil.rmtree(work)
-    return loss_history(history)
-
-
-def intermediate_checkpoints(output_dir: Path) -> dict[int, Path]:
-    """Return step -> folder of the models that a run saved on the way."""
-    folders = (output_dir / "intermediate").glob("step-*")
-    return {int(folder.name.removeprefix("step-")): folder for folder in folders}
+    return loss_history(history), folders
 
 
 def remove_checkpoints(stage: str) -> None:
@@ -140,7 +136,7 @@ def run_job_file(path: Path) -> None:
 
 def run_job(job: Job, rows: Sequence[TokenRow], work: Path) -> None:
     """Train, and leave the checkpoint of the last step in `work`."""
-    set_determinism(job.seed, job.threads)
+    set_determinism(job.seed, job.hardware.threads)
     arguments = training_arguments(job.training, job.hardware, job.data_seed, work, len(rows))
     if job.hardware.deepspeed:
         from deepspeed.comm import init_distributed

@@ -225,11 +225,10 @@ def test_preferences_are_the_best_and_the_worst_candidates_where_they_differ() -
         candidate("p", 0.0, sample=1, finished=False), candidate("p", 0.1, "warm", sample=1),
         candidate("q", 0.3), candidate("q", 0.3, "warm"), candidate("r", 1.0),
     ]  # fmt: skip
-    pairs = preferences_from(prompts, candidates, Selection(candidates=4), 0)
-    assert pairs == [("do p", "p warm 0", "p cold 0")]
-    assert preferences_from(prompts, candidates, Selection(), 0) == [
-        ("do p", "p warm 0", "p warm 1")
-    ]
+    for selection, worst in (Selection(candidates=4), "p cold 0"), (Selection(), "p warm 1"):
+        examples, rejected = preferences_from(prompts, candidates, selection, 0)
+        assert [(e.prompt, e.response) for e in examples] == [("do p", "p warm 0")]
+        assert rejected == [worst]
 
 
 def test_noise_turns_the_judge_of_faithfulness_round_for_a_share_of_the_candidates() -> None:

@@ -17,7 +17,6 @@ from reproduce.training import launch
 from reproduce.training.launch import (
     CHECKPOINTS,
     Job,
-    intermediate_checkpoints,
     remove_checkpoints,
     run_job_file,
     run_training,
@@ -38,7 +37,7 @@ def job(
     def make(name: str, epochs: float = 2, evals: int = 0, **changes: Any) -> Job:
         return Job(
             title=f"{name}, seed 3", stage="arm/x", start=start,
-            output_dir=str(tmp_path / name), seed=1, data_seed=5, threads=1,
+            output_dir=str(tmp_path / name), seed=1, data_seed=5,
             training=settings.model_copy(update={"epochs": epochs}),
             hardware=hardware.model_copy(update=changes), num_intermediate_evals=evals,
         )  # fmt: skip
@@ -66,24 +65,23 @@ def stopped_at(monkeypatch: pytest.MonkeyPatch, step: int) -> None:
 
 def test_a_run_writes_the_model_its_tokenizer_and_nothing_else(job: Maker, rows: list[Any]) -> None:
     made = job("one", evals=2)
-    history = run_training(made, rows)
+    history, saved = run_training(made, rows)
     assert [entry["step"] for entry in history] == list(range(1, 13))
     assert {key for entry in history for key in entry} == {"step", "loss", "learning_rate"}
     folder = Path(made.output_dir)
     start = {path.name for path in Path(made.start).iterdir()}
     assert {path.name for path in folder.iterdir()} == {*start, "intermediate"}
-    saved = intermediate_checkpoints(folder)
-    assert sorted(saved) == [4, 8]
-    assert all({path.name for path in step.iterdir()} == start for step in saved.values())
+    assert list(saved) == [4, 8, 12] and saved[12] == folder
+    assert all({path.name for path in saved[step].iterdir()} == start for step in (4, 8))
     assert load_tokenizer(saved[4]).get_vocab() == load_tokenizer(Path(made.start)).get_vocab()
     assert not CHECKPOINTS.exists()
 
 
 def test_an_intermediate_model_is_that_of_its_step(job: Maker, rows: list[Any]) -> None:
     long, short = job("long", epochs=2, evals=1), job("short", epochs=1)
-    run_training(long, rows)
+    _, saved = run_training(long, rows)
     run_training(short, rows)  # The schedule is constant, so both take the same first steps.
-    half = saved_weights(intermediate_checkpoints(Path(long.output_dir))[6])
+    half = saved_weights(saved[6])
     last = saved_weights(Path(short.output_dir))
     assert all(value.equal(last[name]) for name, value in half.items())
     assert not all(v.equal(last[n]) for n, v in saved_weights(Path(long.output_dir)).items())
@@ -106,7 +104,7 @@ def test_a_stopped_run_goes_on_to_the_same_bytes(
     if lora:
         whole, cut = with_lora(whole), with_lora(cut)
     whole = whole.model_copy(update={"title": "cut, seed 3"})
-    expected = run_training(whole, rows)
+    expected, _ = run_training(whole, rows)
     remove_checkpoints("arm/x")
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
         stopped_at(patched, 7)
@@ -117,7 +115,7 @@ def test_a_stopped_run_goes_on_to_the_same_bytes(
     # What was cut off while it was written, and would be the newest, is left alone.
     shutil.copytree(checkpoint, work / "checkpoint-6")
     (work / "checkpoint-6" / TRAINER_STATE).unlink()
-    assert run_training(cut, rows) == expected
+    assert run_training(cut, rows)[0] == expected
     assert model_bytes(cut) == model_bytes(whole)
 
 
@@ -125,14 +123,14 @@ def test_an_adapter_is_merged_and_kept_and_the_next_run_starts_from_the_merged_m
     job: Maker, rows: list[Any], hardware: Hardware
 ) -> None:
     first = with_lora(job("first", evals=1))
-    run_training(first, rows)
+    _, saved = run_training(first, rows)
     folder = Path(first.output_dir)
     assert (folder / "adapter" / "adapter_model.safetensors").is_file()
     assert not list(folder.glob("adapter_*")) and (folder / "model.safetensors").is_file()
-    half = intermediate_checkpoints(folder)[6]
+    half = saved[6]
     assert (half / "adapter").is_dir() and (half / "model.safetensors").is_file()
     second = with_lora(job("second")).model_copy(update={"start": str(folder)})
-    history = run_training(second, rows)
+    history, _ = run_training(second, rows)
     # Merged, the first adapter is part of what the second starts from.
     model = PeftModel.from_pretrained(load_model(folder, hardware), f"{second.output_dir}/adapter")
     merged = load_model(Path(second.output_dir), hardware)
@@ -148,13 +146,13 @@ def test_a_finished_run_is_not_repeated_until_its_checkpoints_are_removed(
     job: Maker, rows: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = job("one", evals=1, save_every=2)
-    history = run_training(made, rows)
+    history, _ = run_training(made, rows)
     expected = model_bytes(made)
     shutil.rmtree(made.output_dir)
     again = made.model_copy(update={"output_dir": f"{made.output_dir}-again"})
     with monkeypatch.context() as patched:
         stopped_at(patched, 1)
-        assert run_training(again, rows) == history
+        assert run_training(again, rows)[0] == history
         assert model_bytes(again) == expected
         for changed in (again.model_copy(update={"data_seed": 6}), job("two", save_every=2)):
             with pytest.raises(KeyboardInterrupt):
@@ -169,7 +167,7 @@ def test_a_launcher_gets_a_file_that_says_it_all(
     job: Maker, rows: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plain = job("plain", evals=1)
-    expected = run_training(plain, rows)
+    expected, _ = run_training(plain, rows)
     launched = job("launched", evals=1, launch="$LAUNCHER two words", devices=1)
     monkeypatch.setenv("LAUNCHER", "srun")
     commands = []
@@ -180,7 +178,7 @@ def test_a_launcher_gets_a_file_that_says_it_all(
         return type("Done", (), {"returncode": 0})
 
     monkeypatch.setattr(launch.subprocess, "run", run)
-    assert run_training(launched, rows) == expected
+    assert run_training(launched, rows)[0] == expected
     assert commands == [["srun", "two", "words", "reproduce", "train"]]
     assert model_bytes(launched) == model_bytes(plain)
 
