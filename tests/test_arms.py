@@ -74,7 +74,7 @@ def test_dpo_counts_its_pairs(nano_study: Study) -> None:
     study = replace(nano_study, arms={**nano_study.arms, "DPO": arm})
     run_seed(study, "DPO", 0)
     examples, rejected = training_examples(arm, study.artifacts / arm.source, 0.0, 0)
-    assert read_examples(study.model_dir("DPO", 0) / "train.jsonl") == examples
+    assert read_records(study.model_dir("DPO", 0) / "train.jsonl", Example) == examples
     assert all(e.response != other for e, other in zip(examples, rejected, strict=True))
     results = study.results_dir("DPO", 0)
     record, losses = (
