@@ -4,12 +4,14 @@ import csv
 import shutil
 
 from reproduce.evaluation.tables.make import make_tables
-from reproduce.publish import publish_results
+from reproduce.evaluation.tables.samples import export_seed
 from reproduce.study import Study
 
 
 def test_a_published_seed_joins_the_tables(nano_study: Study) -> None:
-    publish_results(nano_study)
+    for arm in nano_study.arms:
+        for seed in nano_study.params.seeds:
+            export_seed(nano_study, arm, seed)
     for folder in (nano_study.artifacts / "results").glob("*/seed-1"):
         shutil.rmtree(folder)
     shutil.rmtree(nano_study.artifacts / "scores" / "MTL" / "seed-1")

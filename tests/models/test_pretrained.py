@@ -78,7 +78,7 @@ def test_a_model_without_template_or_with_one_that_writes_the_date_is_named(sour
         path.unlink()
     path = source / "tokenizer_config.json"
     config = json.loads(path.read_text())
-    for template in None, "{{ messages }} {{ strftime_now('%d %b %Y') }}":
+    for template in None, "{{ messages }} {% set now = strftime_now %}{{ now('%d') }}":
         path.write_text(json.dumps({**config, "chat_template": template}))
         with pytest.raises(UnusableFile, match=r"base\.published\.chat"):
             imported(source)
