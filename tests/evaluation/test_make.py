@@ -15,8 +15,8 @@ from reproduce.utils.files import read_csv, read_json
 NAMES = {
     "two-stage", "training-curve", "methods", "secondary-metrics", "data-size", "ablations",
     "interpolation", "controls", "levels", "best-of", "memorised-errors", "outcomes",
-    "faithfulness-metrics", "instructions", "rewards", "datasets", "seeds", "diagnostics", "judge-validation",
-    "judges-on-responses", "trivial", "predictions", "claims",
+    "faithfulness-metrics", "instructions", "rewards", "datasets", "seeds", "diagnostics",
+    "judge-validation", "judges-on-responses", "trivial", "predictions", "claims",
 }  # fmt: skip
 """Tables of a study that has all arms of the paper's."""
 
