@@ -69,13 +69,21 @@ def test_an_arm_without_training_has_only_results(nano_study: Study) -> None:
 
 
 @pytest.mark.slow
-def test_dpo_counts_its_pairs(nano_study: Study) -> None:
-    arm = nano_study.arms["ReSet"].model_copy(update={"dpo": 0.1})
+def test_dpo_counts_pairs_whose_rewards_differ(nano_study: Study) -> None:
+    arm = nano_study.arms["ReSet"].model_copy(update={"dpo": 0.1, "select": Selection()})
     study = replace(nano_study, arms={**nano_study.arms, "DPO": arm})
+    folder = study.artifacts / arm.source / "seed-0"
+    prompts = read_records(folder / "prompts.jsonl", Example)
+    # The candidates of the first prompt tie.
+    write_records(folder / "candidates.jsonl", [
+        Candidate(e.dataset, e.id, name, 0, f"{name} it is", True, Judgement(None, None, score))
+        for number, e in enumerate(prompts)
+        for name, score in (("warm", 1.0), ("cold", 0.0 if number else 1.0))
+    ])  # fmt: skip
     run_seed(study, "DPO", 0)
-    examples, rejected = training_examples(arm, study.artifacts / arm.source, 0.0, 0)
-    assert read_records(study.model_dir("DPO", 0) / "train.jsonl", Example) == examples
-    assert all(e.response != other for e, other in zip(examples, rejected, strict=True))
+    examples = read_records(study.model_dir("DPO", 0) / "train.jsonl", Example)
+    assert {e.response for e in examples} == {"warm it is"}
+    assert prompts[0].id not in {e.id for e in examples}
     results = study.results_dir("DPO", 0)
     record, losses = (
         json.loads((results / f"{name}.json").read_text()) for name in ("record", "history")

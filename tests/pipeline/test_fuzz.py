@@ -149,8 +149,9 @@ def test_damaged_data(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     rng = random.Random(SEED)
     counts = {"rejected": 0, "read": 0}
     params = yaml.safe_load((folder / "params.yaml").read_text())
-    arms = (folder / "experiments.yaml").read_text()
-    (folder / "experiments.yaml").write_text(arms.replace(", both: 0.5", ""))  # No joint set here.
+    # Own data have neither a joint set nor the names of the synthetic ones.
+    arms = (folder / "experiments.yaml").read_text().replace(", both: 0.5", "")
+    (folder / "experiments.yaml").write_text(arms.replace("describe: 0.5", "CD: 0.5"))
     used: dict[str, Any] = {"train": "train", "evaluation": "train",
                             "counts": {"train": 5, "evaluation": 2}}  # fmt: skip
     sets = {name: {"repo": f"inputs/{name}", "layout": name, **used} for name in ROWS}
