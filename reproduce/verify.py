@@ -42,8 +42,9 @@ def verify(study: Study) -> int:
             print(f"  {side:9} {text}")
         if reason := contradiction(here.get(key), there.get(key)):
             reasons.append(f"{name}: {reason}")
-    for stage, changes in dvc_status(study.folder).items():
-        reasons.append(f"{stage} is out of date, run `dvc repro`: {changes}")
+    if stale := dvc_status(study.folder):
+        listed = ", ".join(stale)
+        reasons.append(f"out of date: {listed}; run `dvc repro` (`dvc status` says why)")
     names = sorted(local.keys() | published.keys())
     if other := [name for name in names if local.get(name) != published.get(name)]:
         print(f"other bytes than published, {len(other)} of {len(names)}: {', '.join(other)}")

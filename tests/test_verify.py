@@ -115,7 +115,7 @@ def test_an_outdated_stage_is_different(
     changes = {"tables": [{"changed deps": {"params.yaml": "modified"}}]}
     monkeypatch.setattr(module, "dvc_status", lambda _: changes)
     status, lines = verified(study, capsys)
-    assert status == 1 and lines[-1].startswith("DIFFERENT: tables is out of date")
+    assert status == 1 and lines[-1].startswith("DIFFERENT: out of date: tables")
     assert "dvc repro" in lines[-1]
 
 
