@@ -3,8 +3,8 @@
     python analysis/gate.py FOLDER
 
 It copies profiles/smollm2 to FOLDER with a seed that never counts, trains the specialists and both
-second stages, and evaluates them on training prompts that this seed does not train on. It takes an
-hour on 2 cores. What is in FOLDER already is not made again.
+second stages, and evaluates them on training prompts that this seed does not train on. What is in
+FOLDER already is not made again. It has not been run to its end yet.
 """
 
 import random

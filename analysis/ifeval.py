@@ -2,8 +2,8 @@
 
     python analysis/ifeval.py MODEL_FOLDER TARGET.csv
 
-MODEL_FOLDER is profiles/smollm2/artifacts/models/pretrained/seed-*. Greedy, at most 640 new tokens,
-half an hour on 2 cores. Shares are IFEval's four: of instructions and of prompts, strict and loose.
+MODEL_FOLDER is profiles/smollm2/artifacts/models/pretrained/seed-*. Greedy, at most 640 new tokens.
+Shares are IFEval's four: of instructions and of prompts, strict and loose. It has not been run yet.
 """
 
 import sys

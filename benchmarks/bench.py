@@ -206,11 +206,9 @@ def trl(task: Task, as_it_comes: bool = False) -> float:
     arguments = trainer.training_arguments(
         task.settings, task.hardware, task.seed, task.folder, len(task.rows)
     )
-    shared = [*SHARED]
-    if not as_it_comes:
-        shared += ["activation_checkpointing", "activation_checkpointing_kwargs"]
+    own = [] if as_it_comes else ["activation_checkpointing", "activation_checkpointing_kwargs"]
     config = SFTConfig(
-        **{name: getattr(arguments, name) for name in shared},
+        **{name: getattr(arguments, name) for name in [*SHARED, *own]},
         max_length=task.settings.max_length,
         dataset_kwargs={"skip_prepare_dataset": True},
     )

@@ -221,7 +221,7 @@ def pin(
 
 @app.command(rich_help_panel=MAINTAIN)
 def train_judges() -> None:
-    """Train the committed span reader again (15 minutes on two free cores)."""
+    """Train the committed span reader again."""
     from reproduce.validation.reader_training import train_judges as train
 
     train()

@@ -7,7 +7,7 @@ from typing import Any, Literal, NamedTuple, TypeVar
 
 from pydantic import TypeAdapter
 
-from reproduce.utils.files import UnusableFile, read_rows, short_hash, write_rows
+from reproduce.utils.files import UnusableFile, named, read_rows, short_hash, write_rows
 
 Kind = Literal["extractive", "abstractive", "instruction"]
 Side = Literal["CD", "IF", "both"]
@@ -156,8 +156,10 @@ def write_records(target: Path, records: Iterable[R]) -> None:
 
 
 def read_records(source: Path, kind: type[R]) -> list[R]:
-    """Return the records of a file; ValidationError for one that is no `kind`."""
-    return TypeAdapter(list[kind]).validate_python(read_rows(source))  # type: ignore[valid-type]
+    """Return the records of a file; UnusableFile for one that is no `kind`."""
+    rows = read_rows(source)
+    with named(source):
+        return TypeAdapter(list[kind]).validate_python(rows)  # type: ignore[valid-type]
 
 
 def read_sets(folder: Path) -> Sets:

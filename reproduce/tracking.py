@@ -28,6 +28,7 @@ from reproduce.study import Study
 from reproduce.utils.files import (
     UnusableFile,
     file_sha256,
+    named,
     read_json,
     read_rows,
     short_hash,
@@ -131,7 +132,8 @@ def write_run_records(study: Study, target: Path) -> None:
 def read_run_records(source: Path) -> dict[str, RunRecord]:
     """Return cell -> run of a file of `write_run_records`; {} where there is none."""
     rows = read_rows(source) if source.is_file() else []
-    return {run.cell: run for run in TypeAdapter(list[RunRecord]).validate_python(rows)}
+    with named(source):
+        return {run.cell: run for run in TypeAdapter(list[RunRecord]).validate_python(rows)}
 
 
 def run_records(study: Study, arms: Iterable[str] | None = None) -> list[RunRecord]:

@@ -14,11 +14,17 @@ Experiment = Literal["two-stage", "methods", "controls", "data-size", "clean dat
 
 
 class Weights(Strict):
-    """Weights of the three judges in the reward."""
+    """Weights of the three judges in the reward; at least one is positive."""
 
     task: Weight = 1.0
     faithfulness: Weight = 1.0
     instruction: Weight = 1.0
+
+    @model_validator(mode="after")
+    def _some_weight(self) -> "Weights":
+        if not (self.task or self.faithfulness or self.instruction):
+            raise ValueError("all three weights are 0")
+        return self
 
 
 class Selection(Strict):

@@ -6,7 +6,7 @@ Unknown and mistyped keys are errors. Lengths in words count what stands between
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 Share = Annotated[float, Field(gt=0, le=1)]
 Count = Annotated[int, Field(ge=1, le=10**9)]
@@ -16,6 +16,15 @@ Weight = Annotated[float, Field(ge=0, le=1000)]
 Revision = Annotated[str, Field(pattern="^[0-9a-f]{40}$")]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]*$", max_length=60)]
 """Also a name of a folder, a file and a stage. DVC takes a "." for the end of a key."""
+
+
+def _not_reserved(name: str) -> str:
+    if name in ("IF", "CD", "both", "mean", "all"):
+        raise ValueError(f"'{name}' has another meaning in mixtures and tables")
+    return name
+
+
+SetName = Annotated[Name, AfterValidator(_not_reserved)]
 
 
 class Strict(BaseModel):
@@ -119,7 +128,7 @@ class Data(Strict):
     seed: Seed
     world: WorldData | None = None
     real: RealData | None = None
-    sets: dict[Name, TextSet] | None = None
+    sets: dict[SetName, TextSet] | None = None
     verifiable: bool = False
 
     @model_validator(mode="after")
@@ -237,6 +246,12 @@ class TinyModel(Strict):
     layers: Count
     heads: Count
     max_positions: Count
+
+    @model_validator(mode="after")
+    def _whole_heads(self) -> "TinyModel":
+        if self.hidden_size % self.heads:
+            raise ValueError(f"hidden_size {self.hidden_size} is no multiple of heads {self.heads}")
+        return self
 
 
 class Shape(TinyModel):

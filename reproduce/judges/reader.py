@@ -46,14 +46,12 @@ class Reader:
     """A reader of English passages."""
 
     def __init__(self, folder: Path) -> None:
-        """Load the fp32 model and the tokenizer in `folder`."""
+        """Load the model and the tokenizer in `folder`."""
         import torch
-        from transformers import AutoModelForQuestionAnswering, AutoTokenizer
+        from transformers import AutoTokenizer
 
-        model = AutoModelForQuestionAnswering.from_pretrained(
-            folder, dtype=torch.float32, use_safetensors=True, trust_remote_code=False
-        )
-        self.model: Any = model.eval().to("cuda" if torch.cuda.is_available() else "cpu")
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+        self.model = load_span_model(folder).eval().to(device)
         self.tokenizer: Any = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
 
     def score(
@@ -102,6 +100,16 @@ class Reader:
             ]
             for scored, total in zip(spans, totals, strict=True)
         ]
+
+
+def load_span_model(folder: Path) -> Any:
+    """Return the fp32 encoder in `folder` with a head of spans, a new one if it has none."""
+    import torch
+    from transformers import AutoModelForQuestionAnswering
+
+    return AutoModelForQuestionAnswering.from_pretrained(
+        folder, dtype=torch.float32, use_safetensors=True, trust_remote_code=False
+    )
 
 
 def credit(span: Sequence[str], question: str, answer: str) -> float:

@@ -62,7 +62,7 @@ def write_json(target: Path, value: Any) -> None:
 
 def read_json(source: Path) -> Any:
     """Return the JSON value in `source`."""
-    with _named(source):
+    with named(source):
         return json.loads(source.read_text(encoding="utf-8"))
 
 
@@ -78,7 +78,7 @@ def write_rows(target: Path, rows: Iterable[Mapping[str, Any]]) -> None:
 
 def read_rows(source: Path) -> list[dict[str, Any]]:
     """Return the objects of a JSON Lines file."""
-    with _named(source):
+    with named(source):
         # Parsed as one array, which is faster. Only line feeds end a row: strings may hold U+2028,
         # but JSON escapes a line feed.
         lines = source.read_text(encoding="utf-8").strip("\n").replace("\n", ",\n")
@@ -95,7 +95,7 @@ def write_csv(target: Path, rows: Sequence[Mapping[str, Any]]) -> None:
 
 def read_csv(source: Path) -> list[dict[str, str]]:
     """Return the rows of a CSV file with a header."""
-    with _named(source), source.open(encoding="utf-8", newline="") as stream:
+    with named(source), source.open(encoding="utf-8", newline="") as stream:
         return list(csv.DictReader(stream))
 
 
@@ -112,7 +112,7 @@ def file_sha256(path: Path) -> str:
 
 
 @contextlib.contextmanager
-def _named(source: Path) -> Iterator[None]:
+def named(source: Path) -> Iterator[None]:
     """Turn errors of reading into UnusableFile with the file's name."""
     try:
         yield

@@ -1,7 +1,6 @@
 """This machine: what numbers may depend on, and which GPU is used."""
 
 import importlib.metadata
-import json
 import os
 import platform
 import shutil
@@ -9,8 +8,6 @@ import subprocess
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
-
-from reproduce.utils.files import short_hash
 
 if TYPE_CHECKING:
     from reproduce.config import Params
@@ -38,11 +35,6 @@ def environment() -> dict[str, str]:
         "python": platform.python_version(),
         **{name: importlib.metadata.version(name) for name in LIBRARIES},
     }
-
-
-def machine() -> str:
-    """Return an identifier of this environment, 12 hexadecimal digits."""
-    return short_hash(json.dumps(environment(), sort_keys=True))
 
 
 def use_one_gpu(params: "Params") -> None:

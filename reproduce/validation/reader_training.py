@@ -20,7 +20,14 @@ from reproduce.data.datasets import file_rows, pinned_pools
 from reproduce.download import fetch
 from reproduce.judges.faithfulness import question_of
 from reproduce.judges.nli import PAD_MULTIPLE
-from reproduce.judges.reader import FIELDS, FUNCTION_WORDS, MAX_SPAN, encode, span_scores
+from reproduce.judges.reader import (
+    FIELDS,
+    FUNCTION_WORDS,
+    MAX_SPAN,
+    encode,
+    load_span_model,
+    span_scores,
+)
 from reproduce.models.pretrained import import_minilm
 from reproduce.utils.files import atomic_path
 from reproduce.utils.seeds import named_seed, set_determinism
@@ -100,12 +107,10 @@ def train_reader(
     """
     import torch
     from safetensors.torch import save_file
-    from transformers import AutoModelForQuestionAnswering, AutoTokenizer
+    from transformers import AutoTokenizer
 
     tokenizer: Any = AutoTokenizer.from_pretrained(start, trust_remote_code=False)
-    model: Any = AutoModelForQuestionAnswering.from_pretrained(
-        start, dtype=torch.float32, use_safetensors=True, trust_remote_code=False
-    )
+    model = load_span_model(start)
     model.base_model.requires_grad_(False)
     model.base_model.encoder.layer[-settings.layers :].requires_grad_(True)
     model.train()

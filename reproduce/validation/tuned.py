@@ -1,13 +1,11 @@
 """The span reader that is committed: the tuned last layers of MiniLM, in half precision."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
+from reproduce.judges.reader import load_span_model
 from reproduce.models.pretrained import import_minilm
 from reproduce.utils.files import UnusableFile
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedModel
 
 READER_WEIGHTS = Path(__file__).with_name("weights") / "reader.safetensors"
 """The tuned tensors. They replace those of the encoder that `import_minilm` writes."""
@@ -19,20 +17,22 @@ def import_reader(target: Path) -> None:
     load_tuned(target, READER_WEIGHTS).save_pretrained(target)
 
 
-def load_tuned(folder: Path, tuned: Path) -> "PreTrainedModel":
+def load_tuned(folder: Path, tuned: Path) -> Any:
     """Return the encoder in `folder` with the tensors of `tuned` in place of its own, in fp32.
 
     Raises UnusableFile for a file that is missing, broken or of another encoder.
     """
-    import torch
     from safetensors.torch import load_file
-    from transformers import AutoModelForQuestionAnswering
 
-    model: PreTrainedModel = AutoModelForQuestionAnswering.from_pretrained(
-        folder, dtype=torch.float32, use_safetensors=True, trust_remote_code=False
-    )
+    model = load_span_model(folder)
     try:
-        model.load_state_dict(load_file(tuned), strict=False)
+        tensors = load_file(tuned)
+        known = model.state_dict().keys()
+        head = {name for name in known if name.startswith("qa_outputs")}
+        # Otherwise a head with random weights would judge.
+        if strange := sorted(tensors.keys() - known or head - tensors.keys()):
+            raise ValueError(f"{strange[0]} is unknown or missing")
+        model.load_state_dict(tensors, strict=False)
     except Exception as error:  # safetensors, torch and the file system have their own.
         raise UnusableFile(f"{tuned}: no tuned tensors of a judge: {error}") from error
     return model

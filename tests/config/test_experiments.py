@@ -45,6 +45,10 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (("arms.ReSet.plain_text", True), ["arms.ReSet", "plain_text", "'mixture'"]),
         (("arms.ReSet.select.weights", {"task": -1}), ["weights.task", "0"]),
         (("arms.ReSet.select.weights", {"task": float("inf")}), ["weights.task"]),
+        (
+            ("arms.ReSet.select.weights", {"task": 0, "faithfulness": 0, "instruction": 0}),
+            ["ReSet.select.weights", "0"],
+        ),
         (("arms.ReSet.source", "data/training"), ["arms.ReSet", "'scores/ARM'"]),
         (("arms.ReSet.mixture", {"IF": 1}), ["arms.ReSet", "'mixture'", "'select'"]),
         (("arms.ReSet.source", "scores/IF"), ["arms.ReSet.source", "scores/IF", "['MTL']"]),

@@ -143,12 +143,23 @@ def break_file(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:900])
 
 
+def drop_head(path: Path) -> None:
+    tensors = load_file(path)
+    tensors.pop("qa_outputs.weight")
+    save_file(tensors, path)
+
+
+def rename(path: Path) -> None:
+    tensors = load_file(path)
+    save_file({**tensors, "other.weight": tensors["qa_outputs.weight"].clone()}, path)
+
+
 def reshape(path: Path) -> None:
     tensors = load_file(path)
     save_file({**tensors, "qa_outputs.weight": tensors["qa_outputs.weight"][:, :3].clone()}, path)
 
 
-@pytest.mark.parametrize("damage", [Path.unlink, break_file, reshape])
+@pytest.mark.parametrize("damage", [Path.unlink, break_file, drop_head, rename, reshape])
 def test_a_damaged_file_is_named(
     folders: tuple[Path, Path], tmp_path: Path, damage: Callable[[Path], None]
 ) -> None:

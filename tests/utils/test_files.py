@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from reproduce.schema import Example, read_records
 from reproduce.utils.files import (
     UnusableFile,
     atomic_dir,
@@ -126,3 +127,9 @@ def test_a_short_hash_depends_on_where_the_parts_end() -> None:
 def test_a_checksum_is_that_of_sha256sum(tmp_path: Path) -> None:
     write_text(tmp_path / "a", "é\n")
     assert file_sha256(tmp_path / "a") == hashlib.sha256("é\n".encode()).hexdigest()
+
+
+def test_a_record_of_another_kind_is_named_with_its_file(tmp_path: Path) -> None:
+    write_rows(tmp_path / "mine.jsonl", [{"dataset": "a", "kind": "other", "prompt": "p"}])
+    with pytest.raises(UnusableFile, match=r"(?s)mine\.jsonl.*kind"):
+        read_records(tmp_path / "mine.jsonl", Example)

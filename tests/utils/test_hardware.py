@@ -5,7 +5,7 @@ import os
 import pytest
 from support.profiles import nano_params
 
-from reproduce.utils.hardware import machine, use_one_gpu
+from reproduce.utils.hardware import environment, use_one_gpu
 
 
 @pytest.mark.parametrize(("visible", "first"), [(None, "0"), ("2,3", "2"), ("", "")])
@@ -23,7 +23,7 @@ def test_one_process_sees_one_gpu(
 
 def test_a_limit_on_the_processor_makes_another_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("ATEN_CPU_CAPABILITY", raising=False)
-    without_limit = machine()
-    assert machine() == without_limit
+    without_limit = environment()
+    assert environment() == without_limit
     monkeypatch.setenv("ATEN_CPU_CAPABILITY", "avx2")
-    assert machine() != without_limit
+    assert environment() != without_limit

@@ -75,8 +75,8 @@ def best_of(results: Results) -> Table:
             file = results.study.artifacts / "scores" / arm / f"seed-{seed}" / "candidates.jsonl"
             candidates = read_records(file, Candidate) if file.is_file() else []
             for candidate in candidate_pool(candidates, Selection()):
-                is_example = is_complete(candidate)
-                value = reward(judgement_of(candidate), Weights()) if is_example else 0.0
+                judged = judgement_of(candidate)
+                value = reward(judged, Weights()) if is_complete(candidate) else 0.0
                 by_prompt[seed, candidate.example].append(value)
         most = max(map(len, by_prompt.values()), default=0)
         for count in (2**power for power in range(most.bit_length())):
