@@ -69,7 +69,7 @@ def check() -> None:
         print(describe(counts))
     if own_inputs(study.params) and (study.folder / "dvc.lock").is_file():
         for stage_name, changes in dvc_status(study.folder).items():
-            print(f"out of date: {stage_name}: {changes}")
+            print(f"out of date: {stage_name} ({', '.join(changes)})")
 
 
 @app.command(rich_help_panel=USE)

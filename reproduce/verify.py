@@ -91,17 +91,24 @@ def file_checksums(folder: Path) -> dict[str, str]:
     return {name: file_sha256(path) for name, path in names.items()}
 
 
-def dvc_status(folder: Path) -> dict[str, Any]:
-    """Return stage -> changes of the stages that DVC would run again.
+def dvc_status(folder: Path) -> dict[str, list[str]]:
+    """Return stage -> what changed, for the stages that DVC would run again.
 
     Raises UnusableFile where DVC fails: it writes to .dvc/tmp, so a read-only folder will not do.
     """
     command = [sys.executable, "-m", "dvc", "status", "dvc.yaml", "--json"]
     reply = subprocess.run(command, cwd=folder, check=False, capture_output=True, text=True)
     try:
-        return dict(json.loads(reply.stdout))
+        status: dict[str, Any] = json.loads(reply.stdout)
     except ValueError:
         raise UnusableFile(f"{folder}: `dvc status` failed: {reply.stderr.strip()}") from None
+    # A change is {"changed deps": {path: how}}, or a text such as "changed command".
+    return {
+        stage: [name for change in changes
+                for names in ([change] if isinstance(change, str) else change.values())
+                for name in ([names] if isinstance(names, str) else names)]
+        for stage, changes in status.items()
+    }  # fmt: skip
 
 
 def check_environment(package: Path) -> None:

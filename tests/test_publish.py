@@ -22,12 +22,12 @@ def study(shared_nano_study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     """Return a profile with finished local tables and a README; its runs are two made-up ones."""
     for name in ("params.yaml", "experiments.yaml", "timings.csv"):
         shutil.copy(ROOT / name, tmp_path / name)
-    block = "<!-- results of tiny: {} -->\n"
-    (tmp_path / "README.md").write_text(block.format("begin") + block.format("end"))
+    block = "<!-- {0} of tiny: begin -->\n<!-- {0} of tiny: end -->\n"
+    (tmp_path / "README.md").write_text(block.format("claims") + block.format("scores"))
     shutil.copytree(ROOT / "paper", tmp_path / "paper")
     for name in ("tables", "figures"):
         shutil.copytree(shared_nano_study / "artifacts" / name, tmp_path / "artifacts" / name)
-    for name in ("claims.csv", "controls.csv"):
+    for name in ("claims.csv", "methods.csv"):
         path = tmp_path / "artifacts" / "tables" / name
         write_csv(path, [row | {"label": "local"} if "label" in row else row | {"verdict": "local"}
                          for row in read_csv(path)])  # fmt: skip

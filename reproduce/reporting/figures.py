@@ -1,20 +1,20 @@
 """The figures of the study, drawn from its tables alone.
 
-Each function takes the folder of tables and returns a matplotlib figure; `claims_forest` takes the
-claims of several studies.
+Each function takes the folder of tables and returns a matplotlib figure, whose label is its note.
 """
 
-from collections.abc import Callable, Mapping
+import textwrap
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
-from matplotlib.ticker import NullLocator
+from matplotlib.patches import FancyBboxPatch
+from matplotlib.ticker import MaxNLocator, NullLocator
 
-from reproduce.evaluation.claims import CLAIM_KEY
+from reproduce.evaluation.claims import primary_claims
 from reproduce.evaluation.formatting import interval, percent, plural, short
 from reproduce.reporting.plotting import (
     COLOURS,
@@ -22,6 +22,7 @@ from reproduce.reporting.plotting import (
     GREY,
     MARKERS,
     PALETTE,
+    VERDICTS,
     effect,
     error_bar,
     interval_note,
@@ -30,7 +31,7 @@ from reproduce.reporting.plotting import (
     read_table,
     save,
 )
-from reproduce.utils.files import atomic_dir
+from reproduce.utils.files import atomic_dir, write_text
 
 PATHS = (
     ("base", "CD", "CD-IF"), ("base", "IF", "IF-CD"), ("base", "MTL", "ReSet"), ("MTL", "ReSet-S"),
@@ -45,24 +46,30 @@ AXES = {"instruction": "instruction following", "faithfulness": "faithfulness"}
 def make_figures(tables: Path, target: Path) -> None:
     """Write every figure as PNG and PDF to the folder `target`, in place of what was there.
 
-    A figure whose table the study lacks is left out: of memorised errors on real text, say.
+    README.md shows them with their notes. A figure whose table the study lacks is left out: of
+    memorised errors on real text, say.
     """
+    pages = ["# Figures", "`reproduce figures` draws them from the tables."]
     with atomic_dir(target) as draft:
         for name, draw in FIGURES.items():
             if (tables / f"{SOURCES.get(name, 'methods')}.csv").is_file():
-                save(draw(tables), draft / name)
+                figure = draw(tables)
+                save(figure, draft / name)
+                pages += [f"## {name}", f"![{name}]({name}.png)", str(figure.get_label())]
+        write_text(draft / "README.md", "\n\n".join(pages) + "\n")
 
 
 def trade_off(tables: Path) -> Figure:
     """Return the plane of both objectives with the main arms, and arrows for further training."""
     rows, labels = read_table(tables, "methods").set_index("arm"), objective_labels(tables)
     figure, axes = new_figure(
-        4.6,
+        4.0,
         f"ReSet gains {effect(tables, 'methods', 'ReSet', 'both_difference')} over MTL in the mean "
         "of both objectives",
         "North Star: instruction following of the IF specialist with the faithfulness of the CD "
         "specialist. Arrows: further training. Bars belong to single arms; paired differences are "
-        f"narrower (table claims). {interval_note(tables, rows, AXES)}",
+        "narrower (table claims). Shaded: a response that needs no model follows as many "
+        f"instructions (table trivial). {interval_note(tables, rows, AXES)}",
     )
     points = {arm: (row["instruction"], row["faithfulness"]) for arm, row in rows.iterrows()}
     for arm, row in rows.iterrows():
@@ -87,6 +94,9 @@ def trade_off(tables: Path) -> Figure:
             zorder=1, label=f"weights between\n{ends}",
         )  # fmt: skip
     axes.set(xlabel=labels["instruction"], ylabel=labels["faithfulness"])
+    best_trivial = read_table(tables, "trivial").dropna(subset="instruction")
+    best_trivial = best_trivial[~best_trivial["response"].str.endswith("relative")]
+    axes.axvspan(0, best_trivial["instruction"].max(), color=GREY, alpha=0.15, linewidth=0)
     axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), labelspacing=1.0)
     return figure
 
@@ -97,7 +107,7 @@ def training_curve(tables: Path) -> Figure:
     figure, panels = new_figure(
         3.5,
         "CD → IF changes faithfulness by "
-        f"{effect(tables, 'two-stage', 'CD-IF', 'faithfulness_change')},\nIF → CD changes "
+        f"{effect(tables, 'two-stage', 'CD-IF', 'faithfulness_change')}, IF → CD changes "
         f"instruction following by {effect(tables, 'two-stage', 'IF-CD', 'instruction_change')}",
         interval_note(tables, rows, AXES), ncols=2, sharey=True,
     )  # fmt: skip
@@ -112,8 +122,8 @@ def training_curve(tables: Path) -> Figure:
         axes.axvline(1, color=GREY, linewidth=0.8, linestyle="--")
         axes.set(title=", then ".join(part["label"].iloc[0] for part in parts))
         axes.set(xlabel="Stages trained (1: end of the first)", xticks=[0, 0.5, 1, 1.5, 2])
-    panels[0].set(ylabel="Score")
-    panels[0].legend()
+    panels[0].set(ylabel="Score", ylim=(0, 1))
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower right", ncols=2)
     return figure
 
 
@@ -122,9 +132,12 @@ def data_size(tables: Path) -> Figure:
     rows, labels = read_table(tables, "data-size"), objective_labels(tables)
     rows = rows[rows["examples"] > 0].sort_values("examples", kind="stable")
     mtl = rows[rows["arm"] == "MTL"].iloc[0]
+    least, full = rows.iloc[0], rows[rows["arm"] == "ReSet"].iloc[0]
+    found = [f"{row['label']} on {row['examples']:.0f} examples {short(row['instruction'])} and "
+             f"{short(row['faithfulness'])}" for row in (least, full)]  # fmt: skip
     figure, panels = new_figure(
-        3.4,
-        "Both objectives by the number of selected examples",
+        3.2,
+        "Instruction following and faithfulness: " + ", ".join(found),
         f"Dashed, grey: MTL on {mtl['examples']:.0f} examples and its interval; ReSet and ReSet-S "
         f"continue from it. {interval_note(tables, rows, AXES)}",
         ncols=2,
@@ -140,15 +153,13 @@ def data_size(tables: Path) -> Figure:
             style = {"color": COLOURS[arm], "marker": "o" if arm == "ReSet" else "s", "capsize": 2}
             axes.errorbar(sizes["examples"], sizes[name], yerr=sides, label=method, **style)
         axes.set(title=labels[name], xlabel="Training examples (log scale)", xscale="log")
-        full, least = (
-            rows.loc[rows["arm"] == "ReSet", "examples"].iloc[0],
-            sizes["examples"].min(),
-        )
-        ticks = [full / 2**n for n in range(6) if full / 2**n > 0.8 * least]
+        axes.set(ylim=(0, 1))
+        sizes = [full["examples"] / 2**n for n in range(6)]
+        ticks = [size for size in sizes if size > 0.8 * least["examples"]]
         axes.set_xticks(ticks, [f"{tick:.0f}" for tick in ticks])
         axes.xaxis.set_minor_locator(NullLocator())
     panels[0].set(ylabel="Score")
-    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper right", ncols=3)
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower right", ncols=3)
     return figure
 
 
@@ -219,7 +230,7 @@ def flaw_levels(tables: Path) -> Figure:
     columns = {f"{name}_difference": title for name, title in DIFFERENCES.items()}
     figure, panels = new_figure(
         3.2,
-        f"{method} minus MTL again, mean of both: " + ",\n".join(
+        f"{method} minus MTL again, mean of both: " + ", ".join(
             f"{interval(row, 'both_difference')} at {percent(row['flaws'])} flaws"
             for row in ends
         ),
@@ -267,9 +278,209 @@ def losses(tables: Path) -> Figure:
     return figure
 
 
+def claims(tables: Path) -> Figure:
+    """Return a scoreboard: the effect and verdict of each difference that decides a claim.
+
+    Effects are in units of the minimum effect, signed so that the claimed side is right of 0.
+    """
+    rows, seeds = pd.DataFrame(primary_claims(tables)), read_table(tables, "seeds").set_index("arm")
+    counts = rows["verdict"].value_counts()
+    figure, axes = new_figure(
+        0.5 + 0.42 * len(rows),
+        f"Of {plural(len(rows), 'comparison')} that decide claims: "
+        + ", ".join(f"{count} {verdict}" for verdict, count in counts.items()),
+        "Effect in units of the minimum effect; right of 0 is the claimed side. Grey band: smaller "
+        "effects. Bars: intervals (table claims); dots: single seeds. Between -1 and 1 the axis is "
+        "linear, beyond it is logarithmic.",
+    )
+    for place, row in rows.iterrows():
+        unit = float(row["smallest"]) * (1 if row["direction"] == "above 0" else -1)
+        effect, low, high = (float(row[f"effect{end}"]) / unit for end in ("", "_low", "_high"))
+        columns = list(AXES) if row["measure"].startswith("Mean") else [
+            "instruction" if row["measure"].startswith("I") else "faithfulness"]  # fmt: skip
+        for seed in (name.split(":")[1] for name in seeds if name.startswith("task:")):
+            parts = [seeds.loc[row["of"], f"{c}:{seed}"] - seeds.loc[row["minus"], f"{c}:{seed}"]
+                     for c in columns]  # fmt: skip
+            axes.plot(np.mean(parts) / unit, place + 0.2, ".", color=GREY, markersize=4)
+        colour = VERDICTS.get(row["verdict"], GREY)
+        ends = [[effect - min(low, high)], [max(low, high) - effect]]
+        axes.errorbar(effect, place, xerr=ends, fmt="o", color=colour, capsize=2)
+        text = f"{interval(row, 'effect')}\n{row['verdict']}"
+        axes.annotate(text, (1.02, place), xycoords=("axes fraction", "data"), va="center",
+                      color=colour, fontsize=7.5, weight="bold")  # fmt: skip
+    axes.axvspan(-1, 1, color=GREY, alpha=0.2, linewidth=0)
+    axes.axvline(0, color=DARK, linewidth=0.6)
+    axes.set_xscale("symlog", linthresh=1, linscale=0.7)
+    ticks = [-10, -1, 0, 1, 10]
+    axes.set_xticks(ticks, [f"{tick}".replace("-", "−") for tick in ticks])
+    axes.xaxis.set_minor_locator(NullLocator())
+    labels = [f"{row.claim}\n{row.comparison}, {row.measure}" for row in rows.itertuples()]
+    axes.set_yticks(range(len(rows)), labels)
+    axes.set(ylim=(len(rows) - 0.5, -0.5), xlim=(-25, 25), xlabel="Effect / minimum effect")
+    return figure
+
+
+def sampling_or_filtering(tables: Path) -> Figure:
+    """Return what references and samples gain over MTL again, filtered by the judges or not."""
+    rows = read_table(tables, "controls").dropna(subset="gain").set_index("arm")
+    found = [f"{rows['label'][arm]} {effect(tables, 'controls', arm, 'gain')}"
+             for arm in ("ReSet", "filtered", "clean") if arm in rows.index]  # fmt: skip
+    figure, axes = new_figure(
+        3.0,
+        f"Gain over MTL again: {', '.join(found)}",
+        "Mean of instruction following and faithfulness, minus MTL again, paired, at equal steps. "
+        f"{interval_note(tables, rows, {'gain': ''})}",
+    )
+    kinds = {"References": ("references", "filtered", "clean"), "Samples": ("random", "ReSet")}
+    for n, (name, arms) in enumerate(kinds.items()):
+        places = [place for place, arm in enumerate(arms) if arm in rows.index]
+        line = rows.loc[[arms[place] for place in places]]
+        sides = [(line["gain"] - line["gain_low"]), (line["gain_high"] - line["gain"])]
+        style = {"color": PALETTE[n], "marker": "os"[n], "capsize": 2, "label": name}
+        axes.errorbar([place + 0.06 * n for place in places], line["gain"], yerr=sides, **style)
+    axes.axhline(0, color=DARK, linewidth=0.9)
+    names = ["all references,\nor random samples",
+             "references that the judges accept,\nor the best sample",
+             "references without flaws\n(positive control)"]  # fmt: skip
+    axes.set_xticks(range(3), names)
+    axes.set(ylabel="Gain over MTL again (score)", xlim=(-0.4, 2.4))
+    axes.legend(loc="upper left")
+    return figure
+
+
+def answers(tables: Path) -> Figure:
+    """Return the outcomes of questions per main arm, and each arm's answer to one of them."""
+    rows = read_table(tables, "outcomes")
+    rows = rows[rows["dataset"] == rows["dataset"].iloc[0]].reset_index(drop=True)
+    said = read_table(tables, "generations").merge(read_table(tables, "prompts"), "left")
+    said = said[said["dataset"] == rows["dataset"].iloc[0]].fillna({"response": ""})
+    pairs = zip(said["reference"], said["response"], strict=True)
+    said["right"] = [value.casefold().rstrip(".") in text.casefold() for value, text in pairs]
+    right = said.pivot(index="example", columns="key", values="right")
+    # The first question that CD answers and CD -> IF does not.
+    lost = right.index[right["CD"] & ~right["CD-IF"]]
+    shown = next((e for e in said["example"] if e in lost), said["example"].iloc[0])
+    one = said[said["example"] == shown].set_index("key")
+    figure, axes = new_figure(
+        3.8,
+        "Questions answered from the passage: CD "
+        f"{effect(tables, 'outcomes', 'CD', 'right', sign=False)}, after IF tuning "
+        f"{effect(tables, 'outcomes', 'CD-IF', 'right', sign=False)}",
+        "Bars: share of the questions whose answer is right, contradicts the passage, or does "
+        "neither (table outcomes). Text: answers of the first seed to the first question that CD "
+        f"answers and CD → IF does not. {interval_note(tables, rows, {'right': ''})}",
+        ncols=2, sharey=True, width_ratios=(1, 1.25),
+    )  # fmt: skip
+    bars, texts = axes
+    left = np.zeros(len(rows))
+    kinds = {"right": PALETTE[2], "contradicted": PALETTE[3], "silent": "#d0d0d0"}
+    for name, colour in kinds.items():
+        label = "neither" if name == "silent" else name
+        bars.barh(rows.index, rows[name], left=left, color=colour, height=0.7, label=label)
+        left += rows[name]
+    for place, arm in enumerate(rows["arm"]):
+        is_right = right[arm][shown]
+        text = textwrap.shorten(f"{'✓' if is_right else '✗'} {one['response'][arm]}", 62)
+        colour = kinds["right" if is_right else "contradicted"]
+        texts.text(0, place, text, va="center", fontsize=7.5, color=colour)
+    prompt = "\n".join(textwrap.wrap(one["prompt"].iloc[0], 62))
+    texts.set_title(prompt, fontsize=7, style="italic")
+    texts.axis("off")
+    bars.set_yticks(rows.index, rows["label"])
+    bars.set(xlim=(0, 1), ylim=(len(rows) - 0.5, -0.5), xlabel="Share of questions")
+    figure.legend(*bars.get_legend_handles_labels(), loc="outside lower left", ncols=3)
+    return figure
+
+
+def reset_example(tables: Path) -> Figure:
+    """Return ReSet in one picture: a prompt, its candidates with their scores, and the choice."""
+    rows = read_table(tables, "reset-example").fillna("–")
+    reference, candidates = rows.iloc[0], rows.iloc[1:]
+    figure, axes = new_figure(
+        3.6,
+        "ReSet: sample, judge, keep the best, fine-tune",
+        "The first training prompt with a passage and instructions whose reference response is "
+        "flawed from memory; candidates are those of ReSet, first seed. Reward: mean of the three "
+        "scores. ReSet never sees the flaw but through its scores.",
+    )
+    axes.set(xlim=(0, 103), ylim=(0, 100))
+    axes.axis("off")
+
+    def box(x: float, y: float, width: float, height: float, colour: str) -> None:
+        style = {"boxstyle": "round,pad=0.6", "facecolor": "none", "edgecolor": colour}
+        axes.add_patch(FancyBboxPatch((x, y), width, height, **style))
+
+    def write(x: float, y: float, text: str, characters: int, **style: object) -> None:
+        lines = [
+            line for part in text.split("\n") for line in textwrap.wrap(part, characters) or [""]
+        ]
+        axes.text(x, y, "\n".join(lines), va="top", **{"fontsize": 7.5, **style})
+
+    box(1, 3, 33, 94, GREY)
+    write(2, 96, "1  A training prompt", 40, weight="bold")
+    write(2, 87, str(reference["prompt"]).replace("\n", "\n\n"), 35)
+    write(2, 37, "Its reference response, flawed", 40, weight="bold", color=PALETTE[3])
+    write(2, 28, str(reference["response"]), 35, color=PALETTE[3])
+    write(40, 96, "2  The MTL model samples", 40, weight="bold")
+    write(77, 96, "3  Judges score", 40, weight="bold")
+    columns = {"task": 79, "faithfulness": 86, "instruction": 92.5, "reward": 98.5}
+    for name, x in columns.items():
+        title = {"faithfulness": "faithful", "instruction": "IF"}.get(name, name)
+        axes.text(x, 85, title, ha="center", fontsize=7, color=DARK)
+    step = 60 / len(candidates)
+    for n, (_, row) in enumerate(candidates.iterrows()):
+        y, is_best = 80 - step * n, row["selected"] == 1
+        style = {"weight": "bold", "color": PALETTE[2]} if is_best else {"color": DARK}
+        write(40, y, str(row["response"]), 44, **style)
+        for name, x in columns.items():
+            axes.text(x, y, f"{row[name]:.2f}", ha="center", va="top", fontsize=7.5, **style)
+        if is_best:
+            box(39.5, y - step + 4, 62, step - 3, PALETTE[2])
+    axes.annotate("", (38.5, 55), (35, 55), arrowprops={"arrowstyle": "-|>", "color": DARK})
+    write(40, 16, "4  Keep the best candidate of each prompt", 70, weight="bold")
+    write(40, 7, "5  Fine-tune the MTL model on what was kept", 70, weight="bold")
+    return figure
+
+
+def best_of(tables: Path) -> Figure:
+    """Return the best reward of N candidates, without training, and what training on it gains."""
+    rows, sizes = read_table(tables, "best-of"), read_table(tables, "data-size")
+    first = rows[rows["arm"] == "MTL"].set_index("candidates")["reward"]
+    figure, (left, right) = new_figure(
+        2.8,
+        f"Best of {first.index[-1]} candidates instead of 1: reward {short(first.iloc[0])} to "
+        f"{short(first.iloc[-1])}",
+        "Left: mean over training prompts and seeds, without training. Right: mean of both "
+        "objectives minus MTL again, after training on the best candidates, at equal steps. "
+        f"{interval_note(tables, sizes, {'gain': ''})}",
+        ncols=2,
+    )  # fmt: skip
+    for n, (_, part) in enumerate(rows.groupby("arm", sort=False)):
+        style = {"color": PALETTE[n], "marker": "osD^v"[n % 5], "label": part["label"].iloc[0]}
+        left.plot(part["candidates"], part["reward"], **style)
+    left.set(xlabel="Candidates per prompt", ylabel="Best reward", xscale="log", ylim=(0.5, 1))
+    left.set_xticks(first.index, [str(n) for n in first.index])
+    left.xaxis.set_minor_locator(NullLocator())
+    left.legend(loc="lower right")
+    sizes = sizes.dropna(subset="gain").reset_index(drop=True)
+    for place, row in sizes.iterrows():
+        style = {"fmt": "o", "color": COLOURS.get(row["arm"], DARK), "capsize": 2}
+        right.errorbar(row["gain"], place, xerr=error_bar(row, "gain"), **style)
+    right.axvline(0, color=DARK, linewidth=0.9)
+    right.set_yticks(sizes.index, sizes["label"])
+    right.xaxis.set_major_locator(MaxNLocator(4))
+    right.set(xlabel="Gain over MTL again (score)", ylim=(len(sizes) - 0.5, -0.5))
+    return figure
+
+
 FIGURES: dict[str, Callable[[Path], Figure]] = {
+    "claims": claims,
+    "reset": reset_example,
     "trade-off": trade_off,
+    "answers": answers,
     "training-curve": training_curve,
+    "sampling-or-filtering": sampling_or_filtering,
+    "best-of": best_of,
     "data-size": data_size,
     "memorised-errors": memorised_errors,
     "controls": controls,
@@ -277,40 +488,8 @@ FIGURES: dict[str, Callable[[Path], Figure]] = {
     "losses": losses,
 }
 """File name -> function, in the order of the report."""
-SOURCES = {"flaw-levels": "levels", "memorised-errors": "memorised-errors", "losses": "losses"}
+SOURCES = {
+    "reset": "reset-example", "answers": "prompts", "best-of": "best-of",
+    "flaw-levels": "levels", "memorised-errors": "memorised-errors", "losses": "losses",
+}  # fmt: skip
 """Figure -> the table without which it is left out; else "methods"."""
-
-
-def claims_forest(studies: Mapping[str, Any]) -> Figure:
-    """Return the effects that decide the claims, in units of the minimum effect, study by study.
-
-    `studies` are titles with the deciding rows of their tables of claims. Effects are signed so
-    that the claimed side is right of 0.
-    """
-    columns = [*CLAIM_KEY, "comparison"]
-    names = pd.concat([rows[columns] for rows in studies.values()]).drop_duplicates(CLAIM_KEY)
-    figure, axes = new_figure(
-        1.2 + 0.16 * len(names) * (1 + len(studies)),
-        "Supported: "
-        + ",\n".join(
-            f"{(rows['verdict'] == 'supported').sum()} of {len(rows)} differences ({title})"
-            for title, rows in studies.items()
-        ),
-        "Right of 0: the claimed side. Grey: effects below the minimum effect. The studies differ "
-        "in far more than size: data, base model, judges, seeds. Intervals: tables of claims.",
-    )
-    for n, (title, rows) in enumerate(studies.items()):
-        found = names[CLAIM_KEY].merge(rows, on=CLAIM_KEY, how="left")
-        unit = found["smallest"] * np.where(found["direction"] == "above 0", 1, -1)
-        effect = found["effect"] / unit
-        ends = np.sort([found["effect_low"] / unit, found["effect_high"] / unit], axis=0)
-        sides = np.array([effect - ends[0], ends[1] - effect]).clip(0)
-        y = np.arange(len(found)) + 0.25 * (n - (len(studies) - 1) / 2)
-        axes.errorbar(effect, y, xerr=sides, fmt="o", color=PALETTE[n], label=title, capsize=2)
-    axes.axvspan(-1, 1, color=GREY, alpha=0.2, linewidth=0)
-    axes.axvline(0, color=DARK, linewidth=0.6)
-    labels = [f"{row.claim}\n{row.comparison}, {row.measure}" for row in names.itertuples()]
-    axes.set_yticks(range(len(names)), labels)
-    axes.set(ylim=(len(names) - 0.5, -0.5), xlabel="Effect / minimum effect")
-    axes.legend(loc="lower right")
-    return figure

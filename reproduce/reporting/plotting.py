@@ -1,5 +1,6 @@
 """What all figures share: theme, colours, layout, error bars, and the note on n and intervals."""
 
+import re
 import textwrap
 from collections.abc import Mapping
 from pathlib import Path
@@ -38,6 +39,9 @@ MARKERS = {"IF": "s", "CD": "s", "CD-IF": "D", "IF-CD": "D", "MTL-again": "v", "
            "ReSet-S": "^"}  # fmt: skip
 """Squares are specialists, diamonds two-stage arms, triangles ReSet; all others are circles."""
 
+VERDICTS = {"supported": PALETTE[2], "ruled out": PALETTE[3], "depends on the metric": PALETTE[4]}
+"""Verdict -> colour; grey for the others."""
+
 PNG: dict[str, Any] = {"dpi": 200, "metadata": {"Software": None}}
 """How figures are saved as PNG, the same bytes each time."""
 
@@ -65,16 +69,19 @@ def objective_labels(tables: Path) -> dict[str, str]:
 
 
 def new_figure(height: float, title: str, note: str, **grid: Any) -> tuple[Figure, Any]:
-    """Return a figure with its axes, a bold title above them and a note below.
+    """Return a figure with its axes and a bold title above them.
 
-    `height` is in inches; `grid` are arguments of `Figure.subplots`.
+    `height` is in inches; `note` becomes the figure's label, which pages show below the image;
+    `grid` are arguments of `Figure.subplots`.
     """
     sns.set_theme(context="paper", style="whitegrid", rc=STYLE)
     figure = Figure(figsize=(WIDTH, height), layout=ConstrainedLayoutEngine(wspace=0.06))
     FigureCanvasAgg(figure)
+    # Intervals stay on one line.
+    whole = re.sub(r"\[.*?\]", lambda match: match[0].replace(" ", "\u00a0"), title)
+    title = "\n".join(textwrap.wrap(whole, 82))
     figure.suptitle(title, x=0.01, ha="left", fontsize=9, weight="bold")
-    lines = textwrap.wrap(note.replace(" %", "\u00a0%"), 118)
-    figure.supxlabel("\n".join(lines), x=0.01, ha="left", fontsize=7, color=DARK)
+    figure.set_label(note)
     return figure, figure.subplots(**grid)
 
 

@@ -1,12 +1,13 @@
-"""The README's blocks of results and costs, written from the published tables."""
+"""The README's blocks of claims, scores and costs, written from the published tables."""
 
 import re
+from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
 
 from reproduce.config import PRETRAINED, Arms
 from reproduce.evaluation.claims import primary_claims
-from reproduce.evaluation.formatting import interval, over, percent, plural, span
+from reproduce.evaluation.formatting import interval, over, percent, plural, short, span
 from reproduce.study import Study, load_study
 from reproduce.utils.files import UnusableFile, read_csv, write_text
 from reproduce.utils.stage_log import (
@@ -18,7 +19,7 @@ from reproduce.utils.stage_log import (
 )
 
 BLOCK = re.compile(
-    r"(<!-- (results|costs) of ([\w-]+): begin -->\n).*?(<!-- \2 of \3: end -->)", re.DOTALL
+    r"(<!-- (claims|scores|costs) of ([\w-]+): begin -->\n).*?(<!-- \2 of \3: end -->)", re.DOTALL
 )
 """A block of generated text: its markers, what it shows, and of which profile."""
 
@@ -37,7 +38,7 @@ def updated(text: str, studies: Iterable[Study]) -> str:
         begin, kind, profile, end = match.groups()
         if profile not in profiles:
             raise UnusableFile(f"README.md: '{kind} of {profile}', but {profile} has no tables")
-        write = results if kind == "results" else costs
+        write = {"claims": claims, "scores": scores, "costs": costs}[kind]
         return f"{begin}{write(profiles[profile])}{end}"
 
     return BLOCK.sub(block, text)
@@ -49,16 +50,19 @@ def published_studies(root: Path) -> list[Study]:
     return [load_study(folder) for folder in folders if (folder / "paper" / "tables").is_dir()]
 
 
-def results(study: Study) -> str:
-    """Return what a study found of each claim, and of each control, as Markdown."""
+def claims(study: Study) -> str:
+    """Return a row per claim of the paper: what was compared, the effects and verdicts."""
     tables = study.paper / "tables"
-    claims = ["| claim | measured | base model | verdict |", "|---|---|---|---|"]
+    lines = ["| claim of the paper | compared | effect | verdict |", "|---|---|---|---|"]
+    by_claim: dict[str, list[dict[str, str]]] = defaultdict(list)
     for row in primary_claims(tables):
-        measure = row["measure"][:1].lower() + row["measure"][1:]
-        claims.append(
-            f"| {row['claim']} | {row['comparison']}, {measure}: {interval(row, 'effect')} "
-            f"| {interval(row, 'base', sign=False)} | {row['verdict']} |"
-        )
+        by_claim[row["claim"]].append(row)
+    for claim, rows in by_claim.items():
+        compared = [
+            f"{r['comparison']}, {r['measure'][:1].lower()}{r['measure'][1:]}" for r in rows
+        ]
+        columns = (compared, [interval(r, "effect") for r in rows], [r["verdict"] for r in rows])
+        lines.append(f"| {claim} | {' | '.join('<br>'.join(column) for column in columns)} |")
     note = (
         f"In brackets: {intervals(tables)}. Supported: the effect is at least "
         f"{percent(study.claims.minimum_effect)} of the metric's range, and its p-value, adjusted "
@@ -66,15 +70,18 @@ def results(study: Study) -> str:
         "effect. Inconclusive: neither. Depends on the metric: a second metric of faithfulness "
         "says otherwise. Not testable: a model that should be better by design is not."
     )
-    controls = ["| ReSet minus | instruction following | faithfulness | mean of both |",
-                "|---|---|---|---|"]  # fmt: skip
-    for row in control_differences(tables):
-        cells = [
-            interval(row, f"{name}_difference") for name in ("instruction", "faithfulness", "both")
-        ]
-        controls.append(f"| {row['label']} | {' | '.join(cells)} |")
-    key = "All have as many steps from MTL on as ReSet."
-    return "\n".join([*claims, "", note, "", *controls, "", key, ""])
+    return "\n".join([*lines, "", note, ""])
+
+
+def scores(study: Study) -> str:
+    """Return the mean scores of each main arm."""
+    names = {"instruction": "instruction following", "faithfulness": "faithfulness",
+             "task": "task", "joint_success": "both at once"}  # fmt: skip
+    lines = [f"| model | {' | '.join(names.values())} |", f"|---|{'--:|' * len(names)}"]
+    for row in read_csv(study.paper / "tables" / "methods.csv"):
+        cells = [short(float(row[name])) if row[name] else "–" for name in names]
+        lines.append(f"| {row['label']} | {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
 
 
 def costs(study: Study) -> str:

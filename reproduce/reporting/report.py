@@ -25,9 +25,6 @@ def build_report(root: Path) -> None:
     import pypandoc
     import typst
 
-    from reproduce.reporting.figures import claims_forest
-    from reproduce.reporting.plotting import PNG, read_table
-
     studies, target = published_studies(root), root / "paper" / "report"
     values = [_values(study, root) for study in studies]
     values.sort(key=lambda study: int(study["scale"]["parameters"]))
@@ -51,9 +48,6 @@ def build_report(root: Path) -> None:
     # Next to the target, so that the relative paths of figures hold.
     with tempfile.TemporaryDirectory(prefix=".report.", dir=target.parent) as workspace:
         draft = Path(workspace)
-        tables = {study["title"]: read_table(study["tables"], "claims") for study in values}
-        primary = {title: rows[rows["role"] == "primary"] for title, rows in tables.items()}
-        claims_forest(primary).savefig(draft / "claims.png", **PNG)
         (draft / "report.md").write_text(text, encoding="utf-8", newline="\n")
         options = ["--standalone", "--embed-resources", "--fail-if-warnings",
                    f"--resource-path={draft}", f"--css={target / 'report.css'}"]  # fmt: skip

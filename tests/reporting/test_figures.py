@@ -8,12 +8,15 @@ from support.profiles import ROOT
 
 from reproduce.reporting.figures import (
     FIGURES,
-    claims_forest,
+    answers,
+    claims,
     controls,
     flaw_levels,
     losses,
     make_figures,
     memorised_errors,
+    reset_example,
+    sampling_or_filtering,
     trade_off,
 )
 from reproduce.reporting.plotting import objective_labels, read_table, save
@@ -45,7 +48,7 @@ def test_the_same_tables_give_the_same_bytes(tmp_path: Path) -> None:
 
 @needs_real_text
 def test_real_text_has_all_figures_but_those_of_the_synthetic_task() -> None:
-    for name in set(FIGURES) - {"memorised-errors", "flaw-levels"}:
+    for name in set(FIGURES) - {"memorised-errors", "flaw-levels", "reset", "answers"}:
         assert FIGURES[name](SMOLLM2).axes
 
 
@@ -110,18 +113,51 @@ def test_axes_are_named_after_the_judges(tmp_path: Path) -> None:
     assert "rating" in labels["instruction"] and "words" in labels["faithfulness"]
 
 
-@needs_real_text
 def test_claims_are_drawn_in_minimum_effects_with_the_claimed_side_right_of_0() -> None:
-    tables = {name: read_table(folder, "claims")
-              for name, folder in (("small", SYNTHETIC), ("large", SMOLLM2))}  # fmt: skip
-    rows = {name: table[table["role"] == "primary"] for name, table in tables.items()}
-    rows["large"] = rows["large"][::-1].iloc[1:]  # Another order, and one claim less.
-    small, large = claims_forest(rows).axes[0].containers
-    first = rows["small"].iloc[0]
+    rows = read_table(SYNTHETIC, "claims")
+    rows = rows[rows["role"] == "primary"]
+    axes = claims(SYNTHETIC).axes[0]
+    assert len(axes.containers) == len(rows) == len(axes.texts)
+    first, drawn = rows.iloc[0], axes.containers[0].lines[0].get_xdata()[0]
     assert first["direction"] == "below 0" and first["effect"] < 0
-    assert small.lines[0].get_xdata()[0] == pytest.approx(-first["effect"] / first["smallest"])
-    matching = rows["large"].iloc[-1]
-    assert large.lines[0].get_xdata()[0] == pytest.approx(
-        -matching["effect"] / matching["smallest"]
-    )
-    assert str(large.lines[0].get_xdata()[-1]) == "nan"
+    assert drawn == pytest.approx(-first["effect"] / first["smallest"])
+    assert [text.get_text().split("\n")[1] for text in axes.texts] == list(rows["verdict"])
+
+
+def test_single_seeds_average_to_the_effect_of_a_claim() -> None:
+    rows = read_table(SYNTHETIC, "claims")
+    rows = rows[rows["role"] == "primary"].reset_index(drop=True)
+    dots: dict[float, list[float]] = {}
+    for line in claims(SYNTHETIC).axes[0].lines:
+        if line.get_marker() == ".":
+            dots.setdefault(line.get_ydata()[0], []).append(line.get_xdata()[0])
+    for (_, row), values in zip(rows.iterrows(), dots.values(), strict=True):
+        unit = row["smallest"] * (1 if row["direction"] == "above 0" else -1)
+        assert sum(values) / len(values) == pytest.approx(row["effect"] / unit, abs=1e-4)
+
+
+def test_sampling_and_filtering_are_drawn_as_the_table_has_them(study: Study) -> None:
+    tables = study.artifacts / "tables"
+    gain = read_table(tables, "controls").set_index("arm")["gain"]
+    references, samples = sampling_or_filtering(tables).axes[0].containers
+    assert list(samples.lines[0].get_ydata()) == [gain["random"], gain["ReSet"]]
+    assert list(samples.lines[0].get_xdata()) == pytest.approx([0.06, 1.06])
+    assert not len(references.lines[0].get_ydata())  # This small study has no such arm.
+
+
+def test_the_picture_of_reset_marks_the_selected_candidate() -> None:
+    rows = read_table(SYNTHETIC, "reset-example")
+    selected = rows[rows["selected"] == 1]
+    bold = [text.get_text() for text in reset_example(SYNTHETIC).axes[0].texts
+            if text.get_weight() == "bold"]  # fmt: skip
+    for _, row in selected.iterrows():
+        assert f"{row['reward']:.2f}" in bold
+    assert rows["strategy"].iloc[0] == "reference" and len(selected) <= 1
+
+
+def test_every_main_arm_answers_the_question_that_is_shown() -> None:
+    bars, texts = answers(SYNTHETIC).axes
+    arms = list(dict.fromkeys(read_table(SYNTHETIC, "outcomes")["label"]))
+    assert [label.get_text() for label in bars.get_yticklabels()] == arms
+    shown = {arm: text.get_text()[0] for arm, text in zip(arms, texts.texts, strict=True)}
+    assert shown["CD"] == "✓" and shown["CD → IF"] == "✗"

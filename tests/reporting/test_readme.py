@@ -10,15 +10,15 @@ from support.profiles import ROOT
 from reproduce.evaluation.claims import primary_claims
 from reproduce.evaluation.formatting import interval
 from reproduce.reporting.readme import (
-    control_differences,
+    claims,
     costs,
     needed_stages,
     published_studies,
-    results,
+    scores,
     updated,
 )
 from reproduce.study import Study, load_study
-from reproduce.utils.files import UnusableFile, write_csv
+from reproduce.utils.files import UnusableFile, read_csv, write_csv
 from reproduce.utils.stage_log import PREPARING
 
 
@@ -40,15 +40,21 @@ def test_published_profiles_are_found() -> None:
     assert [study.folder.name for study in published_studies(ROOT)] == [ROOT.name, *names]
 
 
-def test_each_claim_and_each_control_has_a_line(studies: list[Study]) -> None:
+def test_each_claim_has_a_line_with_all_its_comparisons(studies: list[Study]) -> None:
     for study in studies:
-        tables = study.paper / "tables"
-        text = results(study)
-        for row in primary_claims(tables):
-            assert f"| {row['claim']} | {row['comparison']}, " in text
-            assert f"| {row['verdict']} |" in text
-        for row in control_differences(tables):
-            assert f"| {row['label']} | {interval(row, 'instruction_difference')} |" in text
+        rows = primary_claims(study.paper / "tables")
+        lines = [line for line in claims(study).splitlines() if line.startswith("| ")][1:]
+        assert len(lines) == len({row["claim"] for row in rows})
+        for row in rows:
+            (line,) = (line for line in lines if line.startswith(f"| {row['claim']} |"))
+            assert row["comparison"] in line and interval(row, "effect") in line
+            assert row["verdict"] in line
+
+
+def test_each_main_arm_has_its_scores(studies: list[Study]) -> None:
+    text = scores(studies[0])
+    for row in read_csv(studies[0].paper / "tables" / "methods.csv"):
+        assert f"| {row['label']} | {float(row['instruction']):.3f} | " in text
 
 
 def test_a_claim_costs_the_stages_that_it_needs(studies: list[Study], tmp_path: Path) -> None:
@@ -78,22 +84,28 @@ def test_an_arm_needs_its_start_and_the_candidates_that_it_selects_from(
 
 def test_only_the_text_between_markers_changes(studies: list[Study]) -> None:
     text = "# Title\n" + block("costs of nano", "old\n") + "between\n"
-    text += block("results of other", "") + block("notes of nano", "kept\n") + "rest\n"
+    text += (
+        block("claims of other", "")
+        + block("scores of nano", "x\n")
+        + block("notes of nano", "kept\n")
+        + "rest\n"
+    )
     expected = "# Title\n" + block("costs of nano", costs(studies[0])) + "between\n"
-    expected += block("results of other", results(studies[1]))
+    expected += block("claims of other", claims(studies[1]))
+    expected += block("scores of nano", scores(studies[0]))
     expected += block("notes of nano", "kept\n") + "rest\n"
     assert updated(text, studies) == expected
     assert updated(expected, studies) == expected
 
 
 def test_a_block_of_an_unpublished_profile_is_named(studies: list[Study]) -> None:
-    with pytest.raises(UnusableFile, match="results of llama-7b"):
-        updated(block("results of llama-7b", ""), studies)
+    with pytest.raises(UnusableFile, match="claims of llama-7b"):
+        updated(block("claims of llama-7b", ""), studies)
 
 
-@pytest.mark.parametrize("table", ["claims", "controls", "study"])
+@pytest.mark.parametrize("table", ["claims", "study"])
 def test_a_table_that_is_missing_is_named(table: str, studies: list[Study], tmp_path: Path) -> None:
     shutil.copytree(studies[0].paper / "tables", tmp_path / "paper" / "tables")
     (tmp_path / "paper" / "tables" / f"{table}.csv").unlink()
     with pytest.raises(UnusableFile, match=f"{table}.csv"):
-        results(replace(studies[0], folder=tmp_path))
+        claims(replace(studies[0], folder=tmp_path))

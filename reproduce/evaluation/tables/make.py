@@ -19,7 +19,12 @@ from reproduce.evaluation.tables.render import (
     note_on_intervals,
     write_table,
 )
-from reproduce.evaluation.tables.reward_tables import best_of, read_selections, rewards
+from reproduce.evaluation.tables.reward_tables import (
+    best_of,
+    read_selections,
+    reset_example,
+    rewards,
+)
 from reproduce.evaluation.tables.samples import generations, prompts, samples
 from reproduce.evaluation.tables.verdicts import CLAIM_METRICS, claims, predictions
 from reproduce.judges.text import SPLITTER_NOTE
@@ -74,7 +79,7 @@ def make_tables(study: Study) -> None:
     else:
         tables.append(summary(results))
     if results.own_texts:
-        tables.append(prompts(results))
+        tables += [prompts(results), reset_example(results)]
     remarks = study.params.captions
     with atomic_dir(study.artifacts / "tables") as draft:
         for table in tables:

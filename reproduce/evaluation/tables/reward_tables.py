@@ -90,6 +90,44 @@ def best_of(results: Results) -> Table:
     )  # fmt: skip
 
 
+def reset_example(results: Results) -> Table:
+    """Return ReSet's candidates for one training prompt, after the prompt's reference response.
+
+    It is the first prompt with a passage and instructions whose reference is flawed from memory,
+    of the first seed whose candidates are here. No rows where there is none.
+    """
+    scored = ("task", "faithfulness", "instruction")
+    for seed in results.seeds if RESET in results.arms else ():
+        selection = results.arms[RESET].select
+        assert selection is not None, f"{RESET} selects from candidates"
+        folder = results.study.artifacts / results.arms[RESET].source / f"seed-{seed}"
+        if not folder.is_dir():
+            continue
+        examples = read_records(folder / "prompts.jsonl", Example)
+        shown = [e for e in examples if e.is_joint and e.flaw == "memory" and e.clean_response][:1]
+        candidates = read_records(folder / "candidates.jsonl", Candidate)
+        selected = [
+            c for c, _ in select(complete_candidates(candidates, selection), selection, seed)
+        ]
+        for e in shown:
+            rows: list[TableRow] = [{
+                "prompt": e.prompt, "strategy": "reference", "response": e.response,
+                **dict.fromkeys((*scored, "reward", "selected")),
+            }]  # fmt: skip
+            for candidate in candidate_pool(candidates, selection):
+                if candidate.example == e.id:
+                    judged = judgement_of(candidate)
+                    rows.append({
+                        "prompt": e.prompt, "strategy": candidate.strategy,
+                        "response": candidate.response,
+                        **{name: getattr(judged, name) for name in scored},
+                        "reward": reward(judged, selection.weights),
+                        "selected": int(candidate in selected),
+                    })  # fmt: skip
+            return Table("reset-example", rows)
+    return Table("reset-example", [])
+
+
 def rewards(selections: pd.DataFrame) -> Table:
     """Return how many candidates each method selects per data set, and their mean rewards."""
     rows: list[TableRow] = []

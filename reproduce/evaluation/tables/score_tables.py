@@ -32,6 +32,7 @@ TITLES = {metric.name: metric.title for metric in OBJECTIVES}
 COMPARED = (INSTRUCTION, FAITHFULNESS, TASK, JOINT_SUCCESS, BOTH)
 """What an arm is compared with another in."""
 DIFFERENCES = {f"{metric.name}_difference": f"Δ {metric.title}" for metric in COMPARED}
+GAIN, NOTE_ON_GAIN = "Gain", "Gain: mean of both, minus MTL again at equal steps, paired."
 LISTED_METRICS = [metric for name, metric in METRICS.items() if name != "states_answer"]
 """What scores.csv has of the end of training."""
 SECONDARY = [METRICS[name] for name in (
@@ -155,11 +156,13 @@ def data_size(results: Results) -> Table:
     for arm in (BASE, *arms):
         method = BASE if arm == BASE else method_of(results, arm)
         row = _row(results, arm, None, {"examples": sizes[arm]})
-        rows.append({"method": results.labels[method], **row})
-    headers = {"method": "Method", "label": "Arm", "examples": "Training examples", **TITLES}
+        gain = _gain(results, arm)
+        rows.append({"method": results.labels[method], **row, "gain": gain})
+    headers = {"method": "Method", "label": "Arm", "examples": "Training examples", **TITLES,
+               "gain": GAIN}  # fmt: skip
     return Table(
         "data-size", rows, headers, "Data size", "Scores by the number of training examples.",
-        ("ReSet's examples come on top of MTL's.", note_on_intervals(results, rows)),
+        ("ReSet's examples come on top of MTL's.", NOTE_ON_GAIN, note_on_intervals(results, rows)),
     )  # fmt: skip
 
 
@@ -202,16 +205,16 @@ def controls(results: Results) -> Table:
         _row(results, arm, (RESET, arm), {
             "examples": results.mean_of(arm, "examples"), "steps": results.mean_of(arm, "steps"),
             "rate": results.mean_of(arm, "summed_learning_rate"),
-            "distance": results.mean_of(arm, "distance"),
+            "distance": results.mean_of(arm, "distance"), "gain": _gain(results, arm),
         })
         for arm in (*names, RESET, RESET_S)
     ]  # fmt: skip
     headers = {"label": "Arm", "examples": "Examples", "steps": "Steps", "rate": "Summed rate",
-               "distance": "Distance", **TITLES, **DIFFERENCES}  # fmt: skip
+               "distance": "Distance", "gain": GAIN, **TITLES, **DIFFERENCES}  # fmt: skip
     return Table(
         "controls", rows, headers, "Controls", "MTL trained further, with equal steps.",
         ("Summed rate: of learning, over all steps. Distance: |weights − MTL's| / |MTL's|.",
-         "Δ: ReSet minus the arm, paired.", note_on_intervals(results, rows)),
+         f"{NOTE_ON_GAIN} Δ: ReSet minus the arm, paired.", note_on_intervals(results, rows)),
     )  # fmt: skip
 
 
@@ -315,6 +318,17 @@ def method_of(results: Results, arm: str) -> str:
     if selection is None:
         return MTL
     return RESET if reset and selection.candidates == reset.candidates else RESET_S
+
+
+def _gain(results: Results, arm: str) -> Estimate | None:
+    """Return an arm minus MTL again in the mean of both; None if steps or flaws differ."""
+    steps, flaws = (
+        len({count(name) for name in (arm, MTL_AGAIN)}) == 1
+        for count in (results.total_steps, results.flaws)
+    )
+    if arm == MTL_AGAIN or not (steps and flaws):
+        return None
+    return results.estimate(BOTH, arm, MTL_AGAIN)
 
 
 def _row(
