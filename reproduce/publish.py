@@ -18,12 +18,12 @@ COPIED = ("tables", "figures")
 
 
 def publish(study: Study, results: bool = False, documents_only: bool = False) -> None:
-    """Publish the local results of a study, then update the README's blocks and the report.
+    """Publish the local results of a study, then update README, discussion and report.
 
     Copied are tables, figures, a record of each run, the time of each stage and a description of
     this machine; with `results` also the responses and judgements of each arm and seed, without
-    the texts of other people. With `documents_only` nothing is copied, and README and report are
-    made of what is published. Raises UnusableFile where a stage has not run.
+    the texts of other people. With `documents_only` nothing is copied, and these pages are made of
+    what is published. Raises UnusableFile where a stage has not run.
     """
     if not documents_only:
         _copy(study)
@@ -35,7 +35,8 @@ def publish(study: Study, results: bool = False, documents_only: bool = False) -
     root = (study.folder / study.params.package).resolve().parent
     update_readme(root)
     build_report(root)
-    print(f"wrote {root / 'README.md'} and {root / 'paper' / 'report'}")
+    pages = (root / "README.md", root / "paper" / "discussion.md", root / "paper" / "report")
+    print(f"wrote {', '.join(map(str, pages))}")
 
 
 def _copy(study: Study) -> None:

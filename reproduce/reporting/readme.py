@@ -63,14 +63,19 @@ def claims(study: Study) -> str:
         ]
         columns = (compared, [interval(r, "effect") for r in rows], [r["verdict"] for r in rows])
         lines.append(f"| {claim} | {' | '.join('<br>'.join(column) for column in columns)} |")
-    note = (
-        f"In brackets: {intervals(tables)}. Supported: the effect is at least "
-        f"{percent(study.claims.minimum_effect)} of the metric's range, and its p-value, adjusted "
-        "for the number of comparisons, is below 0.05. Ruled out: the interval excludes such an "
+    note = f"In brackets: {intervals(tables)}. {verdict_key(study)}"
+    return "\n".join([*lines, "", note, ""])
+
+
+def verdict_key(study: Study) -> str:
+    """Return what each verdict means."""
+    return (
+        f"Supported: the effect is at least {percent(study.claims.minimum_effect)} of the metric's "
+        "range, and its p-value, adjusted for the number of comparisons, is below "
+        f"{1 - study.params.statistics.confidence:.2g}. Ruled out: the interval excludes such an "
         "effect. Inconclusive: neither. Depends on the metric: a second metric of faithfulness "
         "says otherwise. Not testable: a model that should be better by design is not."
     )
-    return "\n".join([*lines, "", note, ""])
 
 
 def scores(study: Study) -> str:
@@ -109,12 +114,6 @@ def needed_stages(names: Iterable[str], arms: Arms) -> set[str]:
             stages |= {name, *sampling_stages(arms[name])}
             pending += [arms[name].start, *filter(None, [arms[name].made_from])]
     return stages
-
-
-def control_differences(tables: Path) -> list[dict[str, str]]:
-    """Return the rows of the table of controls but that of ReSet itself."""
-    rows = read_csv(tables / "controls.csv")
-    return [row for row in rows if row["both_difference"]]
 
 
 def intervals(tables: Path) -> str:
