@@ -7,6 +7,7 @@ import textwrap
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -410,7 +411,7 @@ def reset_example(tables: Path) -> Figure:
         style = {"boxstyle": "round,pad=0.6", "facecolor": "none", "edgecolor": colour}
         axes.add_patch(FancyBboxPatch((x, y), width, height, **style))
 
-    def write(x: float, y: float, text: str, characters: int, **style: object) -> None:
+    def write(x: float, y: float, text: str, characters: int, **style: Any) -> None:
         lines = [
             line for part in text.split("\n") for line in textwrap.wrap(part, characters) or [""]
         ]
