@@ -79,11 +79,15 @@ def summary(
 ) -> None:
     """Print scores and verdicts of the arms that are finished, with sample responses."""
     from reproduce.evaluation.tables.make import write_summary
+    from reproduce.reporting.explore import write_page
 
     study = load_study()
     for name in names or []:
         known_arm(study, name)
     print(write_summary(study, names or None, count))
+    page = study.artifacts / "summary" / "explore.html"
+    write_page(page.parent, page)
+    print(f"responses side by side: {page}")
 
 
 app.command(rich_help_panel=USE)(plan)
@@ -165,11 +169,13 @@ def tables() -> None:
 
 @app.command(rich_help_panel=PIPELINE)
 def figures() -> None:
-    """Draw every figure from the tables."""
+    """Draw every figure from the tables, and make the page to explore responses."""
     with running("figures") as study:
+        from reproduce.reporting.explore import write_page
         from reproduce.reporting.figures import make_figures
 
         make_figures(study.artifacts / "tables", study.artifacts / "figures")
+        write_page(study.artifacts / "tables", study.artifacts / "explore.html")
 
 
 @app.command(rich_help_panel=PIPELINE)

@@ -14,16 +14,17 @@ from reproduce.utils.files import UnusableFile, atomic_path, write_json
 from reproduce.utils.hardware import environment
 from reproduce.utils.stage_log import TIMINGS, save_timings, stage_order
 
-COPIED = ("tables", "figures")
+COPIED = ("tables", "figures", "explore.html")
 
 
 def publish(study: Study, results: bool = False, documents_only: bool = False) -> None:
     """Publish the local results of a study, then update README, discussion and report.
 
-    Copied are tables, figures, a record of each run, the time of each stage and a description of
-    this machine; with `results` also the responses and judgements of each arm and seed, without
-    the texts of other people. With `documents_only` nothing is copied, and these pages are made of
-    what is published. Raises UnusableFile where a stage has not run.
+    Copied are tables, figures, the page to explore responses where all texts are the project's, a
+    record of each run, the time of each stage and a description of this machine; with `results`
+    also the responses and judgements of each arm and seed, without the texts of other people. With
+    `documents_only` nothing is copied, and these pages are made of what is published. Raises
+    UnusableFile where a stage has not run.
     """
     if not documents_only:
         _copy(study)
@@ -40,15 +41,18 @@ def publish(study: Study, results: bool = False, documents_only: bool = False) -
 
 
 def _copy(study: Study) -> None:
-    for name in COPIED:
-        if not any((study.artifacts / name).glob("*")):
-            raise UnusableFile(f"{study.artifacts / name}: missing or empty; run `dvc repro`")
+    copied = COPIED if study.params.data.world is not None else COPIED[:-1]
+    for name in copied:
+        source = study.artifacts / name
+        if not source.is_file() and not any(source.glob("*")):
+            raise UnusableFile(f"{source}: missing or empty; run `dvc repro`")
     save_timings(stage_order(study.arms), study.folder)
-    for name in COPIED:
+    for name in copied:
+        source = study.artifacts / name
         with atomic_path(study.paper / name) as draft:
-            shutil.copytree(study.artifacts / name, draft)
+            shutil.copyfile(source, draft) if source.is_file() else shutil.copytree(source, draft)
     write_run_records(study, study.paper / "runs.jsonl")
     write_json(study.paper / "machine.json", environment())
-    names = ("tables", "figures", "runs.jsonl", "machine.json")
-    written = [*(study.paper / name for name in names), study.folder / TIMINGS]
+    written = [study.paper / name for name in (*copied, "runs.jsonl", "machine.json")]
+    written.append(study.folder / TIMINGS)
     print(f"wrote {', '.join(map(str, written))}")

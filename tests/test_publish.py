@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -27,6 +27,7 @@ def study(shared_nano_study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     shutil.copytree(ROOT / "paper", tmp_path / "paper")
     for name in ("tables", "figures"):
         shutil.copytree(shared_nano_study / "artifacts" / name, tmp_path / "artifacts" / name)
+    (tmp_path / "artifacts" / "explore.html").write_text("local page")
     for name in ("claims.csv", "methods.csv"):
         path = tmp_path / "artifacts" / "tables" / name
         write_csv(path, [row | {"label": "local"} if "label" in row else row | {"verdict": "local"}
@@ -49,12 +50,20 @@ def test_local_results_replace_the_published_ones(study: Study) -> None:
         files = {path.name: path.read_bytes() for path in (study.paper / name).iterdir()}
         local = {path.name: path.read_bytes() for path in (study.artifacts / name).iterdir()}
         assert files == local
+    assert (study.paper / "explore.html").read_text() == "local page"
     assert (study.paper / "runs.jsonl").read_text() == '{"a": 1}\n'
     assert json.loads((study.paper / "machine.json").read_text()) == environment()
     assert {row["seconds"] for row in read_csv(study.folder / "timings.csv")} == {"1.5"}
     readme = (study.folder / "README.md").read_text()
     assert "| local | " in readme and "| local |\n" in readme
     assert (study.paper / "claims.yaml").is_file(), "the rest of paper/ stays"
+
+
+def test_a_page_with_other_peoples_texts_is_not_published(study: Study) -> None:
+    (study.paper / "explore.html").unlink(missing_ok=True)
+    data = study.params.data.model_copy(update={"world": None})
+    publish(replace(study, params=study.params.model_copy(update={"data": data})))
+    assert not (study.paper / "explore.html").exists()
 
 
 def test_results_of_every_seed_are_exported_on_demand(
@@ -74,7 +83,9 @@ def test_documents_alone_leave_the_results(study: Study) -> None:
     assert {path: path.read_bytes() for path in study.paper.rglob("*") if path.is_file()} == before
 
 
-@pytest.mark.parametrize("missing", ["artifacts/tables", "artifacts/figures"])
+@pytest.mark.parametrize(
+    "missing", ["artifacts/tables", "artifacts/figures", "artifacts/explore.html"]
+)
 def test_an_unfinished_study_is_not_published(study: Study, missing: str) -> None:
     before = {path: path.read_bytes() for path in study.paper.rglob("*") if path.is_file()}
     path = study.folder / missing

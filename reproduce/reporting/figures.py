@@ -53,7 +53,8 @@ def make_figures(tables: Path, target: Path) -> None:
     pages = ["# Figures", "`reproduce figures` draws them from the tables."]
     with atomic_dir(target) as draft:
         for name, draw in FIGURES.items():
-            if (tables / f"{SOURCES.get(name, 'methods')}.csv").is_file():
+            sources = SOURCES.get(name, ["methods"])
+            if all((tables / f"{source}.csv").is_file() for source in sources):
                 figure = draw(tables)
                 save(figure, draft / name)
                 pages += [f"## {name}", f"![{name}]({name}.png)", str(figure.get_label())]
@@ -354,14 +355,15 @@ def answers(tables: Path) -> Figure:
     rows = read_table(tables, "outcomes")
     rows = rows[rows["dataset"] == rows["dataset"].iloc[0]].reset_index(drop=True)
     said = read_table(tables, "generations").merge(read_table(tables, "prompts"), "left")
-    said = said[said["dataset"] == rows["dataset"].iloc[0]].fillna({"response": ""})
+    said = said[said["seed"] == said["seed"].min()].fillna({"response": ""})
+    said = said[said["dataset"] == rows["dataset"].iloc[0]]
     pairs = zip(said["reference"], said["response"], strict=True)
     said["right"] = [value.casefold().rstrip(".") in text.casefold() for value, text in pairs]
-    right = said.pivot(index="example", columns="key", values="right")
+    right = said.pivot(index="example", columns="arm", values="right")
     # The first question that CD answers and CD -> IF does not.
     lost = right.index[right["CD"] & ~right["CD-IF"]]
     shown = next((e for e in said["example"] if e in lost), said["example"].iloc[0])
-    one = said[said["example"] == shown].set_index("key")
+    one = said[said["example"] == shown].set_index("arm")
     figure, axes = new_figure(
         3.8,
         "Questions answered from the passage: CD "
@@ -384,7 +386,7 @@ def answers(tables: Path) -> Figure:
         text = textwrap.shorten(f"{'✓' if is_right else '✗'} {one['response'][arm]}", 62)
         colour = kinds["right" if is_right else "contradicted"]
         texts.text(0, place, text, va="center", fontsize=7.5, color=colour)
-    prompt = "\n".join(textwrap.wrap(one["prompt"].iloc[0], 62))
+    prompt = "\n".join(textwrap.wrap(" ".join(one[["passage", "question"]].iloc[0]), 62))
     texts.set_title(prompt, fontsize=7, style="italic")
     texts.axis("off")
     bars.set_yticks(rows.index, rows["label"])
@@ -408,8 +410,8 @@ def reset_example(tables: Path) -> Figure:
     axes.axis("off")
 
     def box(x: float, y: float, width: float, height: float, colour: str) -> None:
-        style = {"boxstyle": "round,pad=0.6", "facecolor": "none", "edgecolor": colour}
-        axes.add_patch(FancyBboxPatch((x, y), width, height, **style))
+        shape = FancyBboxPatch((x, y), width, height, boxstyle="round,pad=0.6", edgecolor=colour)
+        axes.add_patch(shape).set_facecolor("none")
 
     def write(x: float, y: float, text: str, characters: int, **style: Any) -> None:
         lines = [
@@ -490,7 +492,8 @@ FIGURES: dict[str, Callable[[Path], Figure]] = {
 }
 """File name -> function, in the order of the report."""
 SOURCES = {
-    "reset": "reset-example", "answers": "prompts", "best-of": "best-of",
-    "flaw-levels": "levels", "memorised-errors": "memorised-errors", "losses": "losses",
+    "reset": ["reset-example"], "answers": ["outcomes", "prompts"],
+    "best-of": ["best-of", "data-size"], "flaw-levels": ["levels"],
+    "memorised-errors": ["memorised-errors"], "losses": ["losses"],
 }  # fmt: skip
-"""Figure -> the table without which it is left out; else "methods"."""
+"""Figure -> the tables without which it is left out; else "methods"."""

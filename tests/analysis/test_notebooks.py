@@ -53,7 +53,7 @@ def test_local_results_come_before_published_ones(shared_nano_study: Path) -> No
     variables = run("experiment", shared_nano_study, EXPERIMENT="methods")
     assert variables["tables"] == shared_nano_study / "artifacts" / "tables"
     table = run("generations", shared_nano_study, ARMS=["CD", "MTL"], SEED=1)["table"]
-    assert list(table) == ["dataset", "prompt", "reference", "CD", "MTL"]
+    assert list(table) == ["dataset", "passage", "question", "reference", "CD", "MTL"]
     assert table["CD"].str.contains(r"(?:task|instruction) \d\.\d\d").all()
 
 

@@ -78,7 +78,8 @@ def test_a_summary_decides_the_claims_whose_arms_are_finished(study: Study, tabl
     assert [row["effect"] for row in rows] == [effects[row["comparison"]] for row in rows]
     assert (folder / "samples.md").read_text("utf-8").count("### ") == len(KINDS)
     write_summary(study, ["CD"])
-    assert names_in(folder, "csv") == {"summary", "scores"}
+    assert names_in(folder, "csv") == {"summary", "scores", "generations", "prompts"}
+    assert {row["arm"] for row in read_csv(folder / "generations.csv")} == {"CD"}
 
 
 def test_a_summary_names_arms_that_are_not_finished(partial_study: Study, tmp_path: Path) -> None:

@@ -58,7 +58,7 @@ def make_tables(study: Study) -> None:
         score_tables.trivial(results),
         claims(results, tested),
         predictions(results),
-        generations(results, {*results.main_arms, *compared}),
+        generations(results, {*results.main_arms, *compared}, results.own_texts),
     ]
     if len(results.main_arms) == len(MAIN_ARMS):
         tables += [
@@ -137,7 +137,8 @@ def write_summary(study: Study, names: Sequence[str] | None = None, per_dataset:
     """Write artifacts/summary on some arms, by default all finished ones; return its Markdown.
 
     It has the verdicts that these arms allow, their scores (scores.csv: per data set), and
-    `per_dataset` responses per data set. Raises ConfigError where an arm is not finished.
+    `per_dataset` responses per data set (generations.csv: more of them). Raises ConfigError where
+    an arm is not finished.
     """
     finished = [arm for arm in study.arms if seed_folders(study, arm)]
     if missing := sorted(set(names or finished) - set(finished)):
@@ -148,8 +149,9 @@ def write_summary(study: Study, names: Sequence[str] | None = None, per_dataset:
     tables = [summary(results)]
     verdicts = claims(results, study.claims)
     tables = [verdicts, *tables] if verdicts.rows else tables
+    files = [score_tables.scores(results), generations(results, results.arms, True)]
     with atomic_dir(study.artifacts / "summary") as draft:
-        for table in [*tables, score_tables.scores(results)]:
+        for table in [*tables, *files, prompts(results)]:
             write_table(table, draft)
         text = samples(results, list(results.arms), texts=True, per_dataset=per_dataset)
         write_text(draft / "samples.md", text)
