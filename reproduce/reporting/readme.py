@@ -53,17 +53,20 @@ def published_studies(root: Path) -> list[Study]:
 def claims(study: Study) -> str:
     """Return a row per claim of the paper: what was compared, the effects and verdicts."""
     tables = study.paper / "tables"
-    lines = ["| claim of the paper | compared | effect | verdict |", "|---|---|---|---|"]
+    lines = ["| claim of the paper | compared | in | effect | verdict |", "|---|---|---|---|---|"]
     by_claim: dict[str, list[dict[str, str]]] = defaultdict(list)
     for row in primary_claims(tables):
+        row |= {"effect": interval(row, "effect"), "measure": row["measure"].partition(" of ")[0]}
         by_claim[row["claim"]].append(row)
     for claim, rows in by_claim.items():
-        compared = [
-            f"{r['comparison']}, {r['measure'][:1].lower()}{r['measure'][1:]}" for r in rows
-        ]
-        columns = (compared, [interval(r, "effect") for r in rows], [r["verdict"] for r in rows])
-        lines.append(f"| {claim} | {' | '.join('<br>'.join(column) for column in columns)} |")
-    note = f"In brackets: {intervals(tables)}. {verdict_key(study)}"
+        # A cell has a line per comparison; lines that do not wrap stay next to each other.
+        cells = ["<br>".join(row[name].replace(" ", "\u00a0") for row in rows)
+                 for name in ("comparison", "measure", "effect", "verdict")]  # fmt: skip
+        lines.append(f"| {claim} | {' | '.join(cells)} |")
+    note = (
+        f"Mean: of instruction following and faithfulness. In brackets: {intervals(tables)}. "
+        f"{verdict_key(study)}"
+    )
     return "\n".join([*lines, "", note, ""])
 
 

@@ -43,7 +43,8 @@ def test_published_profiles_are_found() -> None:
 def test_each_claim_has_a_line_with_all_its_comparisons(studies: list[Study]) -> None:
     for study in studies:
         rows = primary_claims(study.paper / "tables")
-        lines = [line for line in claims(study).splitlines() if line.startswith("| ")][1:]
+        text = claims(study).replace("\u00a0", " ")
+        lines = [line for line in text.splitlines() if line.startswith("| ")][1:]
         assert len(lines) == len({row["claim"] for row in rows})
         for row in rows:
             (line,) = (line for line in lines if line.startswith(f"| {row['claim']} |"))
