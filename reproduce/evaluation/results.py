@@ -1,5 +1,7 @@
 """The results of a study as tidy frames, and the estimates that tables are made of."""
 
+import bz2
+import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,7 +23,7 @@ from reproduce.schema import (
     read_sets,
 )
 from reproduce.study import Study
-from reproduce.utils.files import UnusableFile, read_json
+from reproduce.utils.files import UnusableFile, named, read_json
 from reproduce.validation.validate import valid_datasets
 
 BASE = "base"
@@ -80,6 +82,8 @@ COLUMNS = (*METRICS, "instruction_strict", "entailed", "empty", "rating", "unrat
 TRAINING_COLUMNS = (
     "arm", "seed", "examples", "too_long", "steps", "summed_learning_rate", "distance"
 )  # fmt: skip
+PACKED = "evaluation.jsonl.bz2"
+"""The judged responses of a published seed: a twentieth of their size."""
 LOSS_COLUMNS = ("experiment", "arm", "label", "seed", "step", "loss", "learning_rate")
 
 
@@ -366,12 +370,23 @@ def seed_folders(study: Study, arm: str) -> dict[int, Path]:
     return dict(sorted(folders.items()))
 
 
+def read_responses(folder: Path) -> list[JudgedResponse]:
+    """Return the judged responses of a seed; those of a published seed are compressed."""
+    packed = folder / PACKED
+    if not packed.is_file():
+        return read_records(folder / "evaluation.jsonl", JudgedResponse)
+    with tempfile.TemporaryDirectory() as scratch, named(packed):
+        plain = Path(scratch) / "evaluation.jsonl"
+        plain.write_bytes(bz2.decompress(packed.read_bytes()))
+        return read_records(plain, JudgedResponse)
+
+
 def _read_scores(folders: Mapping[int, Path], prompts: pd.DataFrame) -> pd.DataFrame:
     """Return the judged responses of an arm, with points of training common to all seeds."""
     ids = sorted(prompts["example"])
     runs = []
     for seed, folder in folders.items():
-        responses = read_records(folder / "evaluation.jsonl", JudgedResponse)
+        responses = read_responses(folder)
         by_fraction: dict[float, list[str]] = {}
         for response in responses:
             by_fraction.setdefault(response.train_fraction, []).append(response.example)

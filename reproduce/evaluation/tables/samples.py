@@ -1,5 +1,6 @@
 """Responses to read and compare, and what of them may be published."""
 
+import bz2
 import itertools
 import re
 import shutil
@@ -10,7 +11,7 @@ from typing import Any
 
 from reproduce.data.overlap import OVERLAP_WORDS, ngrams
 from reproduce.evaluation.formatting import quoted_markdown, visible
-from reproduce.evaluation.results import Results
+from reproduce.evaluation.results import PACKED, Results
 from reproduce.evaluation.tables.render import Table, TableRow
 from reproduce.judges.faithfulness import scored_sentences, statements, summac_zs
 from reproduce.judges.task import contains_answer
@@ -188,5 +189,8 @@ def export_seed(study: Study, arm: str, seed: int) -> Path:
     with atomic_dir(target) as draft:
         for name in ("history.json", "record.json"):
             shutil.copyfile(source / name, draft / name)
-        write_records(draft / "evaluation.jsonl", responses)
+        plain = draft / "evaluation.jsonl"
+        write_records(plain, responses)
+        (draft / PACKED).write_bytes(bz2.compress(plain.read_bytes()))
+        plain.unlink()
     return target
