@@ -5,7 +5,11 @@ from collections.abc import Iterable, Mapping, Sequence
 
 
 def short(value: float, sign: bool = False) -> str:
-    """Return a score with three decimals, zero without a sign."""
+    """Return a score with three decimals, zero without a sign.
+
+    It is first rounded as tables have it, so that ties look the same wherever they are shown.
+    """
+    value = round(value, 6)
     text = f"{value:+.3f}" if sign else f"{value:.3f}"
     return re.sub(r"^[+-](?=0\.000$)", "", text)
 

@@ -291,9 +291,9 @@ def claims(tables: Path) -> Figure:
         0.5 + 0.42 * len(rows),
         f"Of {plural(len(rows), 'comparison')} that decide claims: "
         + ", ".join(f"{count} {verdict}" for verdict, count in counts.items()),
-        "Effect in units of the minimum effect; right of 0 is the claimed side. Grey band: smaller "
-        "effects. Bars: intervals (table claims); dots: single seeds. Between -1 and 1 the axis is "
-        "linear, beyond it is logarithmic.",
+        "Effect divided by the minimum effect, its sign turned so that right of 0 is the claimed "
+        "side. Grey band: effects below the minimum. Bars: intervals (table claims); dots: single "
+        "seeds. Between -1 and 1 the axis is linear, beyond it is logarithmic.",
     )
     for place, row in rows.iterrows():
         unit = float(row["smallest"]) * (1 if row["direction"] == "above 0" else -1)
@@ -369,9 +369,10 @@ def answers(tables: Path) -> Figure:
         "Questions answered from the passage: CD "
         f"{effect(tables, 'outcomes', 'CD', 'right', sign=False)}, after IF tuning "
         f"{effect(tables, 'outcomes', 'CD-IF', 'right', sign=False)}",
-        "Bars: share of the questions whose answer is right, contradicts the passage, or does "
-        "neither (table outcomes). Text: answers of the first seed to the first question that CD "
-        f"answers and CD → IF does not. {interval_note(tables, rows, {'right': ''})}",
+        f"Bars: share of the questions of {rows['dataset'].iloc[0]} whose answer is right, "
+        "contradicts the passage, or does neither (table outcomes). Text: answers of the first "
+        "seed to the first question that CD answers and CD → IF does not. "
+        f"{interval_note(tables, rows, {'right': ''})}",
         ncols=2, sharey=True, width_ratios=(1, 1.25),
     )  # fmt: skip
     bars, texts = axes
@@ -402,9 +403,9 @@ def reset_example(tables: Path) -> Figure:
     figure, axes = new_figure(
         3.6,
         "ReSet: sample, judge, keep the best, fine-tune",
-        "The first training prompt with a passage and instructions whose reference response is "
-        "flawed from memory; candidates are those of ReSet, first seed. Reward: mean of the three "
-        "scores. ReSet never sees the flaw but through its scores.",
+        "The first training prompt with a passage and instructions whose reference response states "
+        "a fact of pretraining instead of the passage's. Candidates are those of ReSet, first "
+        "seed. Reward: mean of the three scores.",
     )
     axes.set(xlim=(0, 103), ylim=(0, 100))
     axes.axis("off")

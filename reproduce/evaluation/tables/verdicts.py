@@ -88,7 +88,8 @@ def claims(results: Results, tested: Claims) -> Table:
         "verdict": "Verdict", "base": "Score of Base", "steps": "Steps",
     }  # fmt: skip
     shown = dict.fromkeys(str(row["claim"]) for row in rows)
-    requirements = {claim.claim: [comparison(results, r) for r in claim.requires]
+    requirements = {claim.claim: [f"{comparison(results, r)} in {CLAIM_METRICS[r.metric].title}"
+                                  for r in claim.requires]
                     for claim in tested.claims.values()
                     if claim.requires and claim.claim in shown}  # fmt: skip
     return Table(
