@@ -206,7 +206,9 @@ def train(job: Annotated[Path, typer.Argument(help="file of the run")]) -> None:
 @app.command(rich_help_panel=MAINTAIN)
 def publish(
     results: Annotated[bool, typer.Option(help="also the results of every seed")] = False,
-    documents_only: Annotated[bool, typer.Option(help="only README and report")] = False,
+    documents_only: Annotated[
+        bool, typer.Option(help="only README, discussion and report")
+    ] = False,
 ) -> None:
     """Copy tables and figures to paper/, and update everything derived from them."""
     from reproduce.publish import publish as publish_study

@@ -14,7 +14,7 @@ from reproduce.utils.files import UnusableFile, atomic_path, write_json
 from reproduce.utils.hardware import environment
 from reproduce.utils.stage_log import TIMINGS, save_timings, stage_order
 
-COPIED = ("tables", "figures", "explore.html")
+COPIED = ["tables", "figures"]
 
 
 def publish(study: Study, results: bool = False, documents_only: bool = False) -> None:
@@ -41,7 +41,7 @@ def publish(study: Study, results: bool = False, documents_only: bool = False) -
 
 
 def _copy(study: Study) -> None:
-    copied = COPIED if study.params.data.world is not None else COPIED[:-1]
+    copied = [*COPIED, "explore.html"] if study.own_texts else COPIED
     for name in copied:
         source = study.artifacts / name
         if not source.is_file() and not any(source.glob("*")):

@@ -46,6 +46,11 @@ class Study:
         """Return the folder of what is published."""
         return self.folder / "paper"
 
+    @property
+    def own_texts(self) -> bool:
+        """Return whether the project made all texts, so that it may publish them."""
+        return self.params.data.world is not None
+
     def model_dir(self, arm: str, seed: int) -> Path:
         """Return where an arm's model of a seed is."""
         return self.artifacts / "models" / arm / f"seed-{seed}"

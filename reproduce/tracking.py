@@ -217,7 +217,7 @@ def _samples(results: Results) -> dict[tuple[str, int], list[dict[str, Any]]]:
     for row in final[final["example"].isin(examples)].to_dict("records"):
         example, response = examples[row["example"]], row["response"]
         texts = {"prompt": example.prompt, "reference": example.response, "response": response}
-        if not results.own_texts:
+        if not results.study.own_texts:
             texts = {"response": without_copies(response, example)}
         texts = {name: visible(text) for name, text in texts.items()}
         scores = {objective.name: row[objective.name] for objective in OBJECTIVES}

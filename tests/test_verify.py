@@ -112,7 +112,7 @@ def test_an_effect_agrees_inside_the_interval_or_with_verdict_and_overlap(
 def test_an_outdated_stage_is_different(
     study: Study, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    changes = {"tables": [{"changed deps": {"params.yaml": "modified"}}]}
+    changes = {"tables": ["params.yaml"]}
     monkeypatch.setattr(module, "dvc_status", lambda _: changes)
     status, lines = verified(study, capsys)
     assert status == 1 and lines[-1].startswith("DIFFERENT: out of date: tables")

@@ -140,11 +140,6 @@ class Results:
         return self.study.params.statistics.confidence
 
     @property
-    def own_texts(self) -> bool:
-        """Return whether the project made all texts, so that it may publish them."""
-        return self.study.params.data.world is not None
-
-    @property
     def has_ratings(self) -> bool:
         """Return whether an LLM judge rates instruction following."""
         return bool(self.scores["unrated"].notna().any())

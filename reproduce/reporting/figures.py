@@ -26,6 +26,7 @@ from reproduce.reporting.plotting import (
     VERDICTS,
     effect,
     error_bar,
+    error_bars,
     interval_note,
     new_figure,
     objective_labels,
@@ -150,14 +151,13 @@ def data_size(tables: Path) -> Figure:
         for arm in ("ReSet", "ReSet-S"):
             method = rows.loc[rows["arm"] == arm, "label"].iloc[0]
             sizes = rows[rows["method"] == method]
-            low, high = (sizes[f"{name}_{end}"] for end in ("low", "high"))
-            sides = [(sizes[name] - low).clip(0), (high - sizes[name]).clip(0)]
+            sides = error_bars(sizes, name)
             style = {"color": COLOURS[arm], "marker": "o" if arm == "ReSet" else "s", "capsize": 2}
             axes.errorbar(sizes["examples"], sizes[name], yerr=sides, label=method, **style)
         axes.set(title=labels[name], xlabel="Training examples (log scale)", xscale="log")
         axes.set(ylim=(0, 1))
-        sizes = [full["examples"] / 2**n for n in range(6)]
-        ticks = [size for size in sizes if size > 0.8 * least["examples"]]
+        halves = [full["examples"] / 2**n for n in range(6)]
+        ticks = [half for half in halves if half > 0.8 * least["examples"]]
         axes.set_xticks(ticks, [f"{tick:.0f}" for tick in ticks])
         axes.xaxis.set_minor_locator(NullLocator())
     panels[0].set(ylabel="Score")
@@ -245,8 +245,7 @@ def flaw_levels(tables: Path) -> Figure:
     for n, (method, part) in enumerate(rows.groupby("method", sort=False)):
         colour = COLOURS.get(rows.loc[rows["label"] == method, "arm"].iloc[0]) or next(others)
         for axes, (name, title) in zip(panels, columns.items(), strict=True):
-            sides = [(part[name] - part[f"{name}_low"]).clip(0),
-                     (part[f"{name}_high"] - part[name]).clip(0)]  # fmt: skip
+            sides = error_bars(part, name)
             x = 100 * part["flaws"] + 0.7 * n  # Next to each other, not on top.
             style = {"color": colour, "marker": "osD^v"[n % 5], "capsize": 2}
             axes.errorbar(x, part[name], yerr=sides, label=method, **style)
@@ -287,6 +286,7 @@ def claims(tables: Path) -> Figure:
     """
     rows, seeds = pd.DataFrame(primary_claims(tables)), read_table(tables, "seeds").set_index("arm")
     counts = rows["verdict"].value_counts()
+    numbers = [name.split(":")[1] for name in seeds if name.startswith("task:")]
     figure, axes = new_figure(
         0.5 + 0.42 * len(rows),
         f"Of {plural(len(rows), 'comparison')} that decide claims: "
@@ -300,7 +300,7 @@ def claims(tables: Path) -> Figure:
         effect, low, high = (float(row[f"effect{end}"]) / unit for end in ("", "_low", "_high"))
         columns = list(AXES) if row["measure"].startswith("Mean") else [
             "instruction" if row["measure"].startswith("I") else "faithfulness"]  # fmt: skip
-        for seed in (name.split(":")[1] for name in seeds if name.startswith("task:")):
+        for seed in numbers:
             parts = [seeds.loc[row["of"], f"{c}:{seed}"] - seeds.loc[row["minus"], f"{c}:{seed}"]
                      for c in columns]  # fmt: skip
             axes.plot(np.mean(parts) / unit, place + 0.2, ".", color=GREY, markersize=4)
@@ -337,7 +337,7 @@ def sampling_or_filtering(tables: Path) -> Figure:
     for n, (name, arms) in enumerate(kinds.items()):
         places = [place for place, arm in enumerate(arms) if arm in rows.index]
         line = rows.loc[[arms[place] for place in places]]
-        sides = [(line["gain"] - line["gain_low"]), (line["gain_high"] - line["gain"])]
+        sides = error_bars(line, "gain")
         style = {"color": PALETTE[n], "marker": "os"[n], "capsize": 2, "label": name}
         axes.errorbar([place + 0.06 * n for place in places], line["gain"], yerr=sides, **style)
     axes.axhline(0, color=DARK, linewidth=0.9)

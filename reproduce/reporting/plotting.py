@@ -107,6 +107,12 @@ def error_bar(row: Any, name: str) -> list[list[float]]:
     return [[max(0.0, mean - row[f"{name}_low"])], [max(0.0, row[f"{name}_high"] - mean)]]
 
 
+def error_bars(rows: Any, name: str) -> list[Any]:
+    """Return the same lengths for each row of a frame."""
+    low, high = rows[f"{name}_low"], rows[f"{name}_high"]
+    return [(rows[name] - low).clip(0), (high - rows[name]).clip(0)]
+
+
 def save(figure: Figure, target: Path) -> None:
     """Write target.png (200 dpi) and target.pdf, the same bytes each time."""
     figure.savefig(target.with_suffix(".png"), **PNG)

@@ -189,6 +189,6 @@ def test_a_published_seed_has_the_same_scores_and_no_copies(partial_study: Study
 
 @pytest.mark.parametrize("tables", ROOT.glob("profiles/*/paper/tables"), ids=lambda p: p.parts[-3])
 def test_no_committed_profile_has_other_peoples_texts(tables: Path) -> None:
-    if load_study(tables.parents[1]).params.data.world is None:
+    if not load_study(tables.parents[1]).own_texts:
         assert not (tables / "prompts.csv").exists()
         assert "Reference response" not in (tables / "samples.md").read_text(encoding="utf-8")

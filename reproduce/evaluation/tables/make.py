@@ -58,7 +58,7 @@ def make_tables(study: Study) -> None:
         score_tables.trivial(results),
         claims(results, tested),
         predictions(results),
-        generations(results, {*results.main_arms, *compared}, results.own_texts),
+        generations(results, {*results.main_arms, *compared}, study.own_texts),
     ]
     if len(results.main_arms) == len(MAIN_ARMS):
         tables += [
@@ -78,7 +78,7 @@ def make_tables(study: Study) -> None:
         ]
     else:
         tables.append(summary(results))
-    if results.own_texts:
+    if study.own_texts:
         tables += [prompts(results), reset_example(results)]
     remarks = study.params.captions
     with atomic_dir(study.artifacts / "tables") as draft:
@@ -87,7 +87,7 @@ def make_tables(study: Study) -> None:
                 table = replace(table, notes=[*table.notes, remarks[table.name]])
             if table.rows:
                 write_table(table, draft)
-        write_text(draft / "samples.md", samples(results, results.main_arms, results.own_texts))
+        write_text(draft / "samples.md", samples(results, results.main_arms, study.own_texts))
     write_json(study.artifacts / "metrics.json", metrics(results, tested))
 
 

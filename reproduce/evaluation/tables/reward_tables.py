@@ -96,36 +96,34 @@ def reset_example(results: Results) -> Table:
     It is the first prompt with a passage and instructions whose reference is flawed from memory,
     of the first seed whose candidates are here. No rows where there is none.
     """
-    scored = ("task", "faithfulness", "instruction")
+    scored, rows = ("task", "faithfulness", "instruction"), list[TableRow]()
     for seed in results.seeds if RESET in results.arms else ():
         selection = results.arms[RESET].select
         assert selection is not None, f"{RESET} selects from candidates"
         folder = results.study.artifacts / results.arms[RESET].source / f"seed-{seed}"
-        if not folder.is_dir():
+        examples = read_records(folder / "prompts.jsonl", Example) if folder.is_dir() else []
+        shown = (e for e in examples if e.is_joint and e.flaw == "memory" and e.clean_response)
+        if (example := next(shown, None)) is None:
             continue
-        examples = read_records(folder / "prompts.jsonl", Example)
-        shown = [e for e in examples if e.is_joint and e.flaw == "memory" and e.clean_response][:1]
         candidates = read_records(folder / "candidates.jsonl", Candidate)
-        selected = [
-            c for c, _ in select(complete_candidates(candidates, selection), selection, seed)
-        ]
-        for e in shown:
-            rows: list[TableRow] = [{
-                "prompt": e.prompt, "strategy": "reference", "response": e.response,
-                **dict.fromkeys((*scored, "reward", "selected")),
-            }]  # fmt: skip
-            for candidate in candidate_pool(candidates, selection):
-                if candidate.example == e.id:
-                    judged = judgement_of(candidate)
-                    rows.append({
-                        "prompt": e.prompt, "strategy": candidate.strategy,
-                        "response": candidate.response,
-                        **{name: getattr(judged, name) for name in scored},
-                        "reward": reward(judged, selection.weights),
-                        "selected": int(candidate in selected),
-                    })  # fmt: skip
-            return Table("reset-example", rows)
-    return Table("reset-example", [])
+        complete = complete_candidates(candidates, selection)
+        selected = [candidate for candidate, _ in select(complete, selection, seed)]
+        rows.append({
+            "prompt": example.prompt, "strategy": "reference", "response": example.response,
+            **dict.fromkeys((*scored, "reward", "selected")),
+        })  # fmt: skip
+        own = [candidate for candidate in candidates if candidate.example == example.id]
+        for candidate in candidate_pool(own, selection):
+            judged = judgement_of(candidate)
+            rows.append({
+                "prompt": example.prompt, "strategy": candidate.strategy,
+                "response": candidate.response,
+                **{name: getattr(judged, name) for name in scored},
+                "reward": reward(judged, selection.weights),
+                "selected": int(candidate in selected),
+            })  # fmt: skip
+        break
+    return Table("reset-example", rows)
 
 
 def rewards(selections: pd.DataFrame) -> Table:

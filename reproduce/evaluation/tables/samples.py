@@ -180,7 +180,7 @@ def export_seed(study: Study, arm: str, seed: int) -> Path:
     """
     source, target = study.results_dir(arm, seed), study.paper / "results" / arm / f"seed-{seed}"
     responses = read_records(source / "evaluation.jsonl", JudgedResponse)
-    if study.params.data.world is None:
+    if not study.own_texts:
         sets = read_sets(study.artifacts / "data" / "evaluation")
         by_id = {e.id: e for examples in sets.values() for e in examples}
         responses = [

@@ -322,13 +322,10 @@ def method_of(results: Results, arm: str) -> str:
 
 def _gain(results: Results, arm: str) -> Estimate | None:
     """Return an arm minus MTL again in the mean of both; None if steps or flaws differ."""
-    steps, flaws = (
-        len({count(name) for name in (arm, MTL_AGAIN)}) == 1
-        for count in (results.total_steps, results.flaws)
-    )
-    if arm == MTL_AGAIN or not (steps and flaws):
-        return None
-    return results.estimate(BOTH, arm, MTL_AGAIN)
+    same_steps = results.total_steps(arm) == results.total_steps(MTL_AGAIN)
+    if arm != MTL_AGAIN and same_steps and results.flaws(arm) == results.flaws(MTL_AGAIN):
+        return results.estimate(BOTH, arm, MTL_AGAIN)
+    return None
 
 
 def _row(
