@@ -139,7 +139,7 @@ def data_size(tables: Path) -> Figure:
     found = [f"{row['label']} on {row['examples']:.0f} examples {short(row['instruction'])} and "
              f"{short(row['faithfulness'])}" for row in (least, full)]  # fmt: skip
     figure, panels = new_figure(
-        3.2,
+        3.4,
         "Instruction following and faithfulness: " + ", ".join(found),
         f"Dashed, grey: MTL on {mtl['examples']:.0f} examples and its interval; ReSet and ReSet-S "
         f"continue from it. {interval_note(tables, rows, AXES)}",
@@ -154,7 +154,8 @@ def data_size(tables: Path) -> Figure:
             sides = error_bars(sizes, name)
             style = {"color": COLOURS[arm], "marker": "o" if arm == "ReSet" else "s", "capsize": 2}
             axes.errorbar(sizes["examples"], sizes[name], yerr=sides, label=method, **style)
-        axes.set(title=labels[name], xlabel="Training examples (log scale)", xscale="log")
+        axes.set(title=labels[name].replace(" (", "\n("), xlabel="Training examples (log scale)")
+        axes.set(xscale="log")
         axes.set(ylim=(0, 1))
         halves = [full["examples"] / 2**n for n in range(6)]
         ticks = [half for half in halves if half > 0.8 * least["examples"]]
@@ -185,7 +186,7 @@ def memorised_errors(tables: Path) -> Figure:
     names = [f"{row['label']} (N = {row['wrong']:.0f})" for _, row in rows.iterrows()]
     axes.set_yticks(rows.index, names)
     axes.set(xlabel="Share of wrong answers", xlim=(-0.01, None), ylim=(-0.6, len(rows) - 0.4))
-    axes.legend(loc="lower right")
+    axes.legend(loc="upper right")
     return figure
 
 
@@ -200,7 +201,7 @@ def controls(tables: Path) -> Figure:
     both = pd.concat(blocks.values())
     above, below = (both["both_difference_low"] > 0).sum(), (both["both_difference_high"] < 0).sum()
     figure, panels = new_figure(
-        4.8,
+        1.3 + 0.32 * len(both),
         f"ReSet minus {len(both)} other arms, mean of both: {plural(above, 'interval')} above 0, "
         f"{below} below",
         "Paired, at equal steps; right of 0 ReSet is better. Blue: the interval excludes 0; not "
@@ -231,7 +232,7 @@ def flaw_levels(tables: Path) -> Figure:
     ends = rows[rows["method"] == method].iloc[[0, -1]].to_dict("records")
     columns = {f"{name}_difference": title for name, title in DIFFERENCES.items()}
     figure, panels = new_figure(
-        3.2,
+        3.8,
         f"{method} minus MTL again, mean of both: " + ", ".join(
             f"{interval(row, 'both_difference')} at {percent(row['flaws'])} flaws"
             for row in ends
@@ -249,11 +250,12 @@ def flaw_levels(tables: Path) -> Figure:
             x = 100 * part["flaws"] + 0.7 * n  # Next to each other, not on top.
             style = {"color": colour, "marker": "osD^v"[n % 5], "capsize": 2}
             axes.errorbar(x, part[name], yerr=sides, label=method, **style)
-            axes.set(title=title, xlabel="Flawed responses (%)")
+            axes.set(title=title)
     for axes in panels:
         axes.axhline(0, color=DARK, linewidth=0.9)
     panels[0].set(ylabel="Difference (score)")
-    panels[-1].legend(loc="center left", bbox_to_anchor=(1, 0.5))
+    panels[1].set(xlabel="Flawed training responses (%)")
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower left", ncols=3)
     return figure
 
 
@@ -288,9 +290,9 @@ def claims(tables: Path) -> Figure:
     counts = rows["verdict"].value_counts()
     numbers = [name.split(":")[1] for name in seeds if name.startswith("task:")]
     figure, axes = new_figure(
-        0.5 + 0.42 * len(rows),
-        f"Of {plural(len(rows), 'comparison')} that decide claims: "
-        + ", ".join(f"{count} {verdict}" for verdict, count in counts.items()),
+        0.6 + 0.58 * len(rows),
+        f"Verdicts on {plural(len(rows), 'comparison')}: "
+        + ", ".join(f"{verdict} {count}" for verdict, count in counts.items()),
         "Effect divided by the minimum effect, its sign turned so that right of 0 is the claimed "
         "side. Grey band: effects below the minimum. Bars: intervals (table claims); dots: single "
         "seeds. Between -1 and 1 the axis is linear, beyond it is logarithmic.",
@@ -307,18 +309,22 @@ def claims(tables: Path) -> Figure:
         colour = VERDICTS.get(row["verdict"], GREY)
         ends = [[effect - min(low, high)], [max(low, high) - effect]]
         axes.errorbar(effect, place, xerr=ends, fmt="o", color=colour, capsize=2)
+        style = {"va": "center", "weight": "bold", "fontsize": 8.5}
         text = f"{interval(row, 'effect')}\n{row['verdict']}"
-        axes.annotate(text, (1.02, place), xycoords=("axes fraction", "data"), va="center",
-                      color=colour, fontsize=7.5, weight="bold")  # fmt: skip
+        beside = ("axes fraction", "data")
+        axes.annotate(text, (1.02, place + 0.1), xycoords=beside, color=colour, **style)
+        above = ("figure fraction", "data")
+        label = axes.annotate(row["claim"], (0.01, place - 0.42), xycoords=above, **style)
+        label.set_in_layout(False)  # It may lie over the axes.
     axes.axvspan(-1, 1, color=GREY, alpha=0.2, linewidth=0)
     axes.axvline(0, color=DARK, linewidth=0.6)
     axes.set_xscale("symlog", linthresh=1, linscale=0.7)
     ticks = [-10, -1, 0, 1, 10]
     axes.set_xticks(ticks, [f"{tick}".replace("-", "−") for tick in ticks])
     axes.xaxis.set_minor_locator(NullLocator())
-    labels = [f"{row.claim}\n{row.comparison}, {row.measure}" for row in rows.itertuples()]
+    labels = [f"{row.comparison}\n{row.measure.partition(' of ')[0]}" for row in rows.itertuples()]
     axes.set_yticks(range(len(rows)), labels)
-    axes.set(ylim=(len(rows) - 0.5, -0.5), xlim=(-25, 25), xlabel="Effect / minimum effect")
+    axes.set(ylim=(len(rows) - 0.4, -0.65), xlim=(-25, 25), xlabel="Effect / minimum effect")
     return figure
 
 
@@ -342,7 +348,7 @@ def sampling_or_filtering(tables: Path) -> Figure:
         axes.errorbar([place + 0.06 * n for place in places], line["gain"], yerr=sides, **style)
     axes.axhline(0, color=DARK, linewidth=0.9)
     names = ["all references,\nor random samples",
-             "references that the judges accept,\nor the best sample",
+             "accepted references,\nor the best samples",
              "references without flaws\n(positive control)"]  # fmt: skip
     axes.set_xticks(range(3), names)
     axes.set(ylabel="Gain over MTL again (score)", xlim=(-0.4, 2.4))
@@ -384,11 +390,12 @@ def answers(tables: Path) -> Figure:
         left += rows[name]
     for place, arm in enumerate(rows["arm"]):
         is_right = right[arm][shown]
-        text = textwrap.shorten(f"{'✓' if is_right else '✗'} {one['response'][arm]}", 62)
+        text = f"{'✓' if is_right else '✗'} {one['response'][arm]}"
+        text = textwrap.shorten(text, 48, placeholder=" …")
         colour = kinds["right" if is_right else "contradicted"]
-        texts.text(0, place, text, va="center", fontsize=7.5, color=colour)
-    prompt = "\n".join(textwrap.wrap(" ".join(one[["passage", "question"]].iloc[0]), 62))
-    texts.set_title(prompt, fontsize=7, style="italic")
+        texts.text(0, place, text, va="center", color=colour)
+    prompt = "\n".join(textwrap.wrap(" ".join(one[["passage", "question"]].iloc[0]), 48))
+    texts.set_title(prompt, fontsize=8, style="italic")
     texts.axis("off")
     bars.set_yticks(rows.index, rows["label"])
     bars.set(xlim=(0, 1), ylim=(len(rows) - 0.5, -0.5), xlabel="Share of questions")
@@ -401,7 +408,7 @@ def reset_example(tables: Path) -> Figure:
     rows = read_table(tables, "reset-example").fillna("–")
     reference, candidates = rows.iloc[0], rows.iloc[1:]
     figure, axes = new_figure(
-        3.6,
+        4.4,
         "ReSet: sample, judge, keep the best, fine-tune",
         "The first training prompt with a passage and instructions whose reference response states "
         "a fact of pretraining instead of the passage's. Candidates are those of ReSet, first "
@@ -418,31 +425,31 @@ def reset_example(tables: Path) -> Figure:
         lines = [
             line for part in text.split("\n") for line in textwrap.wrap(part, characters) or [""]
         ]
-        axes.text(x, y, "\n".join(lines), va="top", **{"fontsize": 7.5, **style})
+        axes.text(x, y, "\n".join(lines), va="top", **{"fontsize": 8, **style})
 
-    box(1, 3, 33, 94, GREY)
+    box(1, 3, 30, 94, GREY)
     write(2, 96, "1  A training prompt", 40, weight="bold")
-    write(2, 87, str(reference["prompt"]).replace("\n", "\n\n"), 35)
-    write(2, 37, "Its reference response, flawed", 40, weight="bold", color=PALETTE[3])
-    write(2, 28, str(reference["response"]), 35, color=PALETTE[3])
-    write(40, 96, "2  The MTL model samples", 40, weight="bold")
-    write(77, 96, "3  Judges score", 40, weight="bold")
-    columns = {"task": 79, "faithfulness": 86, "instruction": 92.5, "reward": 98.5}
+    write(2, 89, str(reference["prompt"]).replace("\n", "\n\n"), 27)
+    write(2, 35, "Its reference response,\nflawed", 40, weight="bold", color=PALETTE[3])
+    write(2, 25, str(reference["response"]), 27, color=PALETTE[3])
+    write(36, 96, "2  The MTL model samples", 40, weight="bold")
+    write(76, 96, "3  Judges score", 40, weight="bold")
+    columns = {"task": 78, "faithfulness": 85.5, "instruction": 92.5, "reward": 99}
     for name, x in columns.items():
         title = {"faithfulness": "faithful", "instruction": "IF"}.get(name, name)
-        axes.text(x, 85, title, ha="center", fontsize=7, color=DARK)
+        axes.text(x, 85, title, ha="center", fontsize=7.5, color=DARK)
     step = 60 / len(candidates)
     for n, (_, row) in enumerate(candidates.iterrows()):
         y, is_best = 80 - step * n, row["selected"] == 1
         style = {"weight": "bold", "color": PALETTE[2]} if is_best else {"color": DARK}
-        write(40, y, str(row["response"]), 44, **style)
+        write(36, y, str(row["response"]), 37, color=style["color"])
         for name, x in columns.items():
-            axes.text(x, y, f"{row[name]:.2f}", ha="center", va="top", fontsize=7.5, **style)
+            axes.text(x, y, f"{row[name]:.2f}", ha="center", va="top", fontsize=8, **style)
         if is_best:
-            box(39.5, y - step + 4, 62, step - 3, PALETTE[2])
-    axes.annotate("", (38.5, 55), (35, 55), arrowprops={"arrowstyle": "-|>", "color": DARK})
-    write(40, 16, "4  Keep the best candidate of each prompt", 70, weight="bold")
-    write(40, 7, "5  Fine-tune the MTL model on what was kept", 70, weight="bold")
+            box(35.5, y - step + 2, 66.5, step - 1, PALETTE[2])
+    axes.annotate("", (35, 55), (32, 55), arrowprops={"arrowstyle": "-|>", "color": DARK})
+    write(36, 13, "4  Keep the best candidate of each prompt", 70, weight="bold")
+    write(36, 6, "5  Fine-tune the MTL model on what was kept", 70, weight="bold")
     return figure
 
 

@@ -15,12 +15,12 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from reproduce.evaluation.formatting import interval, over, percent, plural, span
 from reproduce.utils.files import read_csv
 
-WIDTH = 16 / 2.54
-"""Width of every figure in inches; text is legible at that size."""
+WIDTH = 14 / 2.54
+"""Width of every figure in inches; text is legible at that size, and on a phone."""
 
 STYLE = {
-    "font.family": "DejaVu Sans", "font.size": 8, "axes.titlesize": 8, "axes.labelsize": 8,
-    "xtick.labelsize": 7.5, "ytick.labelsize": 7.5, "legend.fontsize": 7.5, "legend.frameon": False,
+    "font.family": "DejaVu Sans", "font.size": 8.5, "axes.titlesize": 8.5, "axes.labelsize": 8.5,
+    "xtick.labelsize": 8.5, "ytick.labelsize": 8.5, "legend.fontsize": 8.5, "legend.frameon": False,
     "lines.linewidth": 1.4, "lines.markersize": 5, "grid.linewidth": 0.4, "axes.linewidth": 0.6,
     "pdf.fonttype": 42, "svg.hashsalt": "reproduce", "axes.titlelocation": "left",
 }  # fmt: skip
@@ -79,8 +79,8 @@ def new_figure(height: float, title: str, note: str, **grid: Any) -> tuple[Figur
     FigureCanvasAgg(figure)
     # Intervals stay on one line.
     whole = re.sub(r"\[.*?\]", lambda match: match[0].replace(" ", "\u00a0"), title)
-    title = "\n".join(textwrap.wrap(whole, 82))
-    figure.suptitle(title, x=0.01, ha="left", fontsize=9, weight="bold")
+    title = "\n".join(textwrap.wrap(whole, 68))
+    figure.suptitle(title, x=0.01, ha="left", fontsize=9.5, weight="bold")
     figure.set_label(note)
     return figure, figure.subplots(**grid)
 
