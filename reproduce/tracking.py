@@ -35,7 +35,7 @@ from reproduce.utils.files import (
     write_rows,
 )
 from reproduce.utils.stage_log import read_log
-from reproduce.validation.validate import faithfulness_auc
+from reproduce.validation.auc import faithfulness_auc
 
 SAMPLES, SAMPLES_PER_DATASET = "samples.json", 5
 STAGES = {PRETRAINED: "pretrain", "judges": "judges"}

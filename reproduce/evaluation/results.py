@@ -24,7 +24,7 @@ from reproduce.schema import (
 )
 from reproduce.study import Study
 from reproduce.utils.files import UnusableFile, named, read_json
-from reproduce.validation.validate import valid_datasets
+from reproduce.validation.auc import valid_datasets
 
 BASE = "base"
 """The arm that evaluates the pretrained model without training."""

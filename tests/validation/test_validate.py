@@ -1,4 +1,4 @@
-"""The stage `judges`, and which faithfulness metric is valid."""
+"""The stage `judges`."""
 
 import shutil
 from pathlib import Path
@@ -9,17 +9,10 @@ from support.classifiers import write_classifier
 from support.profiles import nano_params
 
 from reproduce.config import Judging
-from reproduce.schema import Example, JudgedTrial, Judgement, Sets, read_records, write_records
+from reproduce.schema import Example, JudgedTrial, Sets, read_records, write_records
 from reproduce.utils.files import UserError
 from reproduce.validation import validate
-from reproduce.validation.validate import (
-    VALID,
-    auc,
-    faithfulness_auc,
-    make_judges,
-    valid_datasets,
-    validity,
-)
+from reproduce.validation.validate import make_judges
 
 PASSAGE = "The river rises in Norway. In 1904 the bridge was built by Anna Berg. It is long."
 QUESTIONS = {"Where does the river rise?": "Norway", "Who built the bridge?": "Anna Berg"}
@@ -38,50 +31,6 @@ def judges_for(params: Any, folder: Path, training: Sets, held_out: Sets) -> Non
         for name, examples in sets.items():
             write_records(folder / "data" / part / f"{name}.jsonl", examples)
     make_judges(params, folder, training, held_out)
-
-
-def trial(dataset: str, example: str, variant: str, score: float) -> JudgedTrial:
-    judgement = Judgement(None, score, None, {"entailed": score, "coverage": 1 - score})
-    return JudgedTrial(dataset, "extractive", example, variant, "text", judgement)
-
-
-def trials(dataset: str, right: list[float], wrong: list[float]) -> list[JudgedTrial]:
-    return [
-        trial(dataset, f"e{number}", variant, score)
-        for variant, scores in (("right", right), ("same passage", wrong))
-        for number, score in enumerate(scores)
-    ]
-
-
-def test_the_auc_is_over_examples_with_both_responses() -> None:
-    judged = trials("a", [1.0, 0.0, 1.0], [0.0, 0.5]) + trials("b", [1.0], [0.0])
-    settings = nano_params().statistics
-    interval = auc(judged, "a", "entailed", "same passage", settings)
-    # Pairs: 1 > 0, 1 > 0.5, 0 = 0, 0 < 0.5.
-    assert interval and (interval.mean, interval.prompts) == (2.5 / 4, 2)
-    coverage = auc(judged, "a", "coverage", "same passage", settings)
-    assert coverage and coverage.mean == 1.5 / 4
-    assert auc(judged, "a", "entailed", "negated", settings) is None
-    assert auc(judged, "a", "rouge_l", "same passage", settings) is None
-
-
-def test_a_metric_is_valid_with_enough_trials_and_auc() -> None:
-    params = nano_params(validation__trials=40, validation__min_trials=15, validation__min_auc=0.75)
-    judged = (
-        trials("good", [1.0] * 20, [0.0] * 20)
-        + trials("blind", [1.0] * 20, [1.0] * 20)
-        + trials("few", [1.0] * 10, [0.0] * 10)
-        + trials("unsure", [1.0] * 20, [0.0] * 12 + [1.0] * 8)
-    )
-    areas = faithfulness_auc(judged, params)
-    results = {name: validity(interval, params) for name, interval in areas.items()}
-    assert results["good"] == VALID and "0.75" in results["blind"] and "15" in results["few"]
-    # The area is high enough, the lower end of its interval is not.
-    unsure = areas["unsure"]
-    assert unsure and unsure.low < 0.75 < unsure.mean and results["unsure"] == results["blind"]
-    assert valid_datasets(judged, params) == ["good"]
-    with pytest.raises(UserError, match="blind"):
-        valid_datasets([t for t in judged if t.dataset != "good"], params)
 
 
 def test_the_stage_judges_every_trial(training: Sets, held_out: Sets, tmp_path: Path) -> None:

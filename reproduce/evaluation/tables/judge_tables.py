@@ -22,7 +22,7 @@ from reproduce.evaluation.tables.render import Table, TableRow, in_brackets, not
 from reproduce.evaluation.tables.verdicts import comparison
 from reproduce.intervals import auc_interval
 from reproduce.judges.text import SPLITTER_NOTE
-from reproduce.validation.validate import (
+from reproduce.validation.auc import (
     SAME_PASSAGE,
     VALID,
     auc,
