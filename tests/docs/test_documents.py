@@ -111,7 +111,7 @@ def test_the_readme_names_both_commands_first() -> None:
 
 def test_the_blocks_of_the_readme_are_up_to_date() -> None:
     text = (ROOT / "README.md").read_text(encoding="utf-8")
-    assert "claims of tiny: begin" in text
+    assert "claims of core: begin" in text
     assert updated(text, published_studies(ROOT)) == text, "run `reproduce publish`"
 
 

@@ -36,7 +36,7 @@ def block(name: str, text: str) -> str:
 
 
 def test_published_profiles_are_found() -> None:
-    names = [path.parents[2].name for path in sorted(ROOT.glob("profiles/*/paper/tables"))]
+    names = [path.parents[1].name for path in sorted(ROOT.glob("profiles/*/paper/tables"))]
     assert [study.folder.name for study in published_studies(ROOT)] == [ROOT.name, *names]
 
 

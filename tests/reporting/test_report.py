@@ -145,7 +145,7 @@ def test_a_number_that_no_table_has_is_named_with_its_place(
 )
 def test_what_is_missing_is_named_and_nothing_replaced(root: Path, name: str) -> None:
     made = [root / "paper" / "discussion.md", *(root / "paper" / "report").iterdir()]
-    missing = root / "paper" / name
+    missing = root / "profiles" / "core" / "paper" / name  # The pages are about this profile.
     before = {path: path.read_bytes() for path in made}
     aside = missing.rename(missing.with_name("aside"))
     # RuntimeError: pandoc's, for a figure.
