@@ -29,12 +29,12 @@ needs_real_text = pytest.mark.skipif(not SMOLLM2.is_dir(), reason="no published 
 
 
 @pytest.mark.slow
-def test_every_figure_is_16_cm_wide(study: Study, tmp_path: Path) -> None:
+def test_every_figure_is_14_cm_wide(study: Study, tmp_path: Path) -> None:
     make_figures(study.artifacts / "tables", tmp_path / "figures")
     for name in set(FIGURES) - {"reset"}:  # This study has no candidates.
         png = (tmp_path / "figures" / f"{name}.png").read_bytes()
         width, height = struct.unpack(">II", png[16:24])
-        assert width == int(16 / 2.54 * 200) and height < 24 / 2.54 * 200
+        assert width == int(14 / 2.54 * 200) and height < 24 / 2.54 * 200
         assert (tmp_path / "figures" / f"{name}.pdf").read_bytes().startswith(b"%PDF")
 
 
