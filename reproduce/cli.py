@@ -77,9 +77,10 @@ def summary(
     names: Annotated[list[str] | None, typer.Argument(help="arms; all that are finished")] = None,
     count: Annotated[int, typer.Option(min=0, help="sample responses per data set")] = 2,
 ) -> None:
-    """Print scores and verdicts of the arms that are finished, with sample responses."""
+    """Print scores and effects of the arms that are finished, next to the published ones."""
     from reproduce.evaluation.tables.make import write_summary
     from reproduce.reporting.explore import write_page
+    from reproduce.verify import deciding_rows, print_effects
 
     study = load_study()
     for name in names or []:
@@ -87,6 +88,9 @@ def summary(
     print(write_summary(study, names or None, count))
     page = study.artifacts / "summary" / "explore.html"
     write_page(page.parent, page)
+    if (page.parent / "claims.csv").is_file() and (study.paper / "tables" / "claims.csv").is_file():
+        here, there = deciding_rows(page.parent), deciding_rows(study.paper / "tables")
+        print_effects(here, {key: row for key, row in there.items() if key in here})
     print(f"responses side by side: {page}")
 
 

@@ -28,20 +28,13 @@ def verify(study: Study) -> int:
     """
     check_environment(study.folder / study.params.package)
     local, published = file_checksums(study.artifacts), file_checksums(study.paper)
-    here, there = (
-        {tuple(row[key] for key in CLAIM_KEY): row for row in primary_claims(folder / "tables")}
-        for folder in (study.artifacts, study.paper)
-    )
-    reasons = []
-    for key, row in (there | here).items():
-        name = f"{row['claim']}: {row['comparison']}, {row['measure']}"
-        print(name)
-        for side, rows in (("here", here), ("published", there)):
-            found = rows.get(key)
-            text = f"{interval(found, 'effect')} {found['verdict']}" if found else "–"
-            print(f"  {side:9} {text}")
-        if reason := contradiction(here.get(key), there.get(key)):
-            reasons.append(f"{name}: {reason}")
+    here, there = (deciding_rows(folder / "tables") for folder in (study.artifacts, study.paper))
+    print_effects(here, there)
+    reasons = [
+        f"{row['claim']}: {row['comparison']}, {row['measure']}: {reason}"
+        for key, row in (there | here).items()
+        if (reason := contradiction(here.get(key), there.get(key)))
+    ]
     if stale := dvc_status(study.folder):
         listed = ", ".join(stale)
         reasons.append(f"out of date: {listed}; run `dvc repro` (`dvc status` says why)")
@@ -55,6 +48,24 @@ def verify(study: Study) -> int:
     elif not reasons:
         print("IDENTICAL: every table and figure has the published bytes")
     return int(bool(reasons))
+
+
+def deciding_rows(tables: Path) -> dict[tuple[str, ...], dict[str, str]]:
+    """Return the rows of claims.csv that decide a claim, by what names them."""
+    return {tuple(row[key] for key in CLAIM_KEY): row for row in primary_claims(tables)}
+
+
+def print_effects(
+    here: Mapping[tuple[str, ...], Mapping[str, str]],
+    there: Mapping[tuple[str, ...], Mapping[str, str]],
+) -> None:
+    """Print the effects and verdicts of rows of `deciding_rows`, of this machine and published."""
+    for key, row in {**there, **here}.items():
+        print(f"{row['claim']}: {row['comparison']}, {row['measure']}")
+        for side, rows in (("here", here), ("published", there)):
+            found = rows.get(key)
+            text = f"{interval(found, 'effect')} {found['verdict']}" if found else "–"
+            print(f"  {side:9} {text}")
 
 
 def contradiction(local: Mapping[str, str] | None, published: Mapping[str, str] | None) -> str:

@@ -17,6 +17,7 @@ from matplotlib.ticker import MaxNLocator, NullLocator
 
 from reproduce.evaluation.claims import primary_claims
 from reproduce.evaluation.formatting import interval, percent, plural, short
+from reproduce.judges.task import contains_answer
 from reproduce.reporting.plotting import (
     COLOURS,
     DARK,
@@ -25,7 +26,6 @@ from reproduce.reporting.plotting import (
     PALETTE,
     VERDICTS,
     effect,
-    error_bar,
     error_bars,
     interval_note,
     new_figure,
@@ -77,7 +77,7 @@ def trade_off(tables: Path) -> Figure:
     points = {arm: (row["instruction"], row["faithfulness"]) for arm, row in rows.iterrows()}
     for arm, row in rows.iterrows():
         axes.errorbar(
-            *points[arm], xerr=error_bar(row, "instruction"), yerr=error_bar(row, "faithfulness"),
+            *points[arm], xerr=error_bars(row, "instruction"), yerr=error_bars(row, "faithfulness"),
             fmt=MARKERS.get(arm, "o"), color=COLOURS[arm], elinewidth=1, markersize=6, zorder=3,
             label=row["label"],
         )  # fmt: skip
@@ -154,9 +154,8 @@ def data_size(tables: Path) -> Figure:
             sides = error_bars(sizes, name)
             style = {"color": COLOURS[arm], "marker": "o" if arm == "ReSet" else "s", "capsize": 2}
             axes.errorbar(sizes["examples"], sizes[name], yerr=sides, label=method, **style)
-        axes.set(title=labels[name].replace(" (", "\n("), xlabel="Training examples (log scale)")
-        axes.set(xscale="log")
-        axes.set(ylim=(0, 1))
+        axes.set(title=labels[name].replace(" (", "\n("), ylim=(0, 1))
+        axes.set(xlabel="Training examples (log scale)", xscale="log")
         halves = [full["examples"] / 2**n for n in range(6)]
         ticks = [half for half in halves if half > 0.8 * least["examples"]]
         axes.set_xticks(ticks, [f"{tick:.0f}" for tick in ticks])
@@ -179,7 +178,7 @@ def memorised_errors(tables: Path) -> Figure:
         f"{interval_note(tables, rows, {'remembered': ''})}",
     )
     for place, row in rows.iterrows():
-        bar = error_bar(row, "remembered")
+        bar = error_bars(row, "remembered")
         style = {"fmt": "o", "color": COLOURS[row["arm"]], "capsize": 2}
         axes.errorbar(row["remembered"], place, xerr=bar, **style)
     axes.scatter(rows["chance"], rows.index, marker="|", s=160, color=DARK, label="chance")
@@ -215,7 +214,7 @@ def controls(tables: Path) -> Figure:
             for place, (_, row) in enumerate(rows.iterrows()):
                 excludes_0 = row[f"{name}_low"] > 0 or row[f"{name}_high"] < 0
                 style = {"fmt": "o", "color": PALETTE[0] if excludes_0 else GREY, "capsize": 2}
-                axes.errorbar(row[name], place, xerr=error_bar(row, name), **style)
+                axes.errorbar(row[name], place, xerr=error_bars(row, name), **style)
             axes.axvline(0, color=DARK, linewidth=0.9)
             axes.set_yticks(range(len(rows)), list(rows["label"]))
             axes.set(ylim=(len(rows) - 0.5, -0.5))
@@ -253,6 +252,7 @@ def flaw_levels(tables: Path) -> Figure:
             axes.set(title=title)
     for axes in panels:
         axes.axhline(0, color=DARK, linewidth=0.9)
+        axes.set_xticks(100 * rows["flaws"].unique())
     panels[0].set(ylabel="Difference (score)")
     panels[1].set(xlabel="Flawed training responses (%)")
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower left", ncols=3)
@@ -363,8 +363,9 @@ def answers(tables: Path) -> Figure:
     said = read_table(tables, "generations").merge(read_table(tables, "prompts"), "left")
     said = said[said["seed"] == said["seed"].min()].fillna({"response": ""})
     said = said[said["dataset"] == rows["dataset"].iloc[0]]
-    pairs = zip(said["reference"], said["response"], strict=True)
-    said["right"] = [value.casefold().rstrip(".") in text.casefold() for value, text in pairs]
+    # As in the table of outcomes.
+    pairs = zip(said["response"], said["reference"], strict=True)
+    said["right"] = [contains_answer(response, [reference]) == 1 for response, reference in pairs]
     right = said.pivot(index="example", columns="arm", values="right")
     # The first question that CD answers and CD -> IF does not.
     lost = right.index[right["CD"] & ~right["CD-IF"]]
@@ -472,11 +473,11 @@ def best_of(tables: Path) -> Figure:
     left.set(xlabel="Candidates per prompt", ylabel="Best reward", xscale="log", ylim=(0.5, 1))
     left.set_xticks(first.index, [str(n) for n in first.index])
     left.xaxis.set_minor_locator(NullLocator())
-    left.legend(loc="lower right")
+    figure.legend(*left.get_legend_handles_labels(), loc="outside lower left", ncols=3)
     sizes = sizes.dropna(subset="gain").reset_index(drop=True)
     for place, row in sizes.iterrows():
         style = {"fmt": "o", "color": COLOURS.get(row["arm"], DARK), "capsize": 2}
-        right.errorbar(row["gain"], place, xerr=error_bar(row, "gain"), **style)
+        right.errorbar(row["gain"], place, xerr=error_bars(row, "gain"), **style)
     right.axvline(0, color=DARK, linewidth=0.9)
     right.set_yticks(sizes.index, sizes["label"])
     right.xaxis.set_major_locator(MaxNLocator(4))

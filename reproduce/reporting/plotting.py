@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -101,16 +102,10 @@ def interval_note(tables: Path, rows: Any, columns: Mapping[str, str]) -> str:
     return f"n = {prompts} prompts, {plural(seeds, 'seed')}; {level} intervals {over(seeds)}."
 
 
-def error_bar(row: Any, name: str) -> list[list[float]]:
-    """Return the lengths below and above the mean of an estimate, as matplotlib takes them."""
-    mean = row[name]
-    return [[max(0.0, mean - row[f"{name}_low"])], [max(0.0, row[f"{name}_high"] - mean)]]
-
-
-def error_bars(rows: Any, name: str) -> list[Any]:
-    """Return the same lengths for each row of a frame."""
-    low, high = rows[f"{name}_low"], rows[f"{name}_high"]
-    return [(rows[name] - low).clip(0), (high - rows[name]).clip(0)]
+def error_bars(rows: Any, name: str) -> Any:
+    """Return the lengths (2, n) below and above the means of an estimate, for n rows or for one."""
+    sides = [rows[name] - rows[f"{name}_low"], rows[f"{name}_high"] - rows[name]]
+    return np.maximum(0.0, np.array(sides, dtype=float).reshape(2, -1))
 
 
 def save(figure: Figure, target: Path) -> None:

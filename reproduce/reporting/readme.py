@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from reproduce.config import PRETRAINED, Arms
-from reproduce.evaluation.claims import primary_claims
+from reproduce.evaluation.claims import primary_claims, verdict_meanings
 from reproduce.evaluation.formatting import interval, over, percent, plural, short, span
 from reproduce.study import Study, load_study
 from reproduce.utils.files import UnusableFile, read_csv, write_text
@@ -72,13 +72,7 @@ def claims(study: Study) -> str:
 
 def verdict_key(study: Study) -> str:
     """Return what each verdict means."""
-    return (
-        f"Supported: the effect is at least {percent(study.claims.minimum_effect)} of the metric's "
-        "range, and its p-value, adjusted for the number of comparisons, is below "
-        f"{1 - study.params.statistics.confidence:.2g}. Ruled out: the interval excludes such an "
-        "effect. Inconclusive: neither. Depends on the metric: a second metric of faithfulness "
-        "says otherwise. Not testable: a model that should be better by design is not."
-    )
+    return verdict_meanings(study.claims.minimum_effect, study.params.statistics.confidence)
 
 
 def scores(study: Study) -> str:
@@ -95,7 +89,7 @@ def scores(study: Study) -> str:
 def costs(study: Study) -> str:
     """Return what the whole study takes, and each claim by itself, as Markdown."""
     timings = read_timings(study.folder)
-    lines = ["| claim | in the profile's folder | time, largest process |", "|---|---|---|"]
+    lines = ["| claim | command | time, largest process |", "|---|---|---|"]
     for claim in study.claims.claims.values():
         names = list(dict.fromkeys(a for d in claim.primary for a in (d.arm, d.against)))
         stages = needed_stages(names, study.arms)

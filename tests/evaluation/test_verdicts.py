@@ -103,7 +103,7 @@ def test_a_claim_is_not_testable_where_a_requirement_does_not_hold(results: Resu
     assert verdict_on(results, claim(requires=[met])) == usual
     assert verdict_on(results, claim(requires=[met, unmet])) == "not testable"
     missing = difference("elsewhere", "base", "above 0")
-    assert verdict_on(results, claim(requires=[missing])) == "not testable"
+    assert verdict_on(results, claim(requires=[missing])).startswith("needs ")
 
 
 def test_a_claim_on_which_both_metrics_disagree_depends_on_the_metric(results: Results) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from reproduce.config import Claims, Difference, Pair
-from reproduce.evaluation.formatting import percent
+from reproduce.evaluation.claims import verdict_meanings
 from reproduce.evaluation.results import (
     BASE,
     BOTH,
@@ -60,8 +60,12 @@ def claims(results: Results, tested: Claims) -> Table:
     rows: list[TableRow] = []
     for n, (claim, difference) in enumerate(compared):
         metric, effect = CLAIM_METRICS[difference.metric], effects[n]
-        decided = verdicts[n] if verdicts[n] == second[n] else "depends on the metric"
-        if not all(_holds(results, needed) for needed in claim.requires):
+        decided: str = verdicts[n] if verdicts[n] == second[n] else "depends on the metric"
+        needed = {arm for each in claim.requires for arm in (each.arm, each.against)}
+        if missing := needed - results.arms.keys():
+            # A part of the study has no verdict yet.
+            decided = f"needs {', '.join(sorted(missing))}"
+        elif not all(_holds(results, each) for each in claim.requires):
             decided = "not testable"
         arms = (difference.arm, difference.against)
         rows.append({
@@ -96,13 +100,8 @@ def claims(results: Results, tested: Claims) -> Table:
         "claims", rows, headers,
         "Verdicts on the paper's claims",
         "Each claim as paired differences of two arms; primary ones decide it.",
-        (f"Supported: the effect is at least {percent(tested.minimum_effect)} of the metric's "
-         f"range, and p below {1 - results.confidence:.2g}. Ruled out: the whole interval excludes "
-         "such an effect. Inconclusive: neither. Depends on the metric: the verdicts by "
-         "faithfulness and by \"faithful and answers\" differ. Not testable: a model that should "
-         "be better by design is not.",
-         "p: of primary differences, adjusted for their number (Holm). Steps: from the pretrained "
-         "model on.",
+        (verdict_meanings(tested.minimum_effect, results.confidence),
+         "p: the adjusted p-value, of primary differences. Steps: from the pretrained model on.",
          *(f"{claim} is testable if above 0: {', '.join(names)}."
            for claim, names in requirements.items()),
          note_on_intervals(results, rows)),
@@ -137,8 +136,6 @@ def _verdicts(
 
 def _holds(results: Results, needed: Difference) -> bool:
     """Return whether the interval of a difference is on its claimed side of 0."""
-    if not results.arms.keys() >= {needed.arm, needed.against}:
-        return False
     effect = results.estimate(CLAIM_METRICS[needed.metric], needed.arm, needed.against)
     if effect is None:
         return False
