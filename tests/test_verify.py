@@ -10,7 +10,14 @@ from support.profiles import ROOT, dvc
 from reproduce import verify as module
 from reproduce.study import Study, load_study
 from reproduce.utils.files import UnusableFile, read_csv, write_csv
-from reproduce.verify import check_environment, contradiction, dvc_status, verify
+from reproduce.verify import (
+    check_environment,
+    contradiction,
+    deciding_rows,
+    dvc_status,
+    print_effects,
+    verify,
+)
 
 PUBLISHED = {"judge": "entailed (a)", "seeds": "3", "effect": "-0.2", "effect_low": "-0.3",
              "effect_high": "-0.1", "verdict": "supported"}  # fmt: skip
@@ -80,6 +87,18 @@ def test_a_contradicted_claim_is_different(
     status, lines = verified(study, capsys)
     assert status == 1 and lines[-1].startswith("DIFFERENT: ") and why in lines[-1]
     assert any(line.startswith("DIFFERENT: IF tuning lowers faithfulness") for line in lines)
+
+
+def test_effects_of_a_partial_run_stand_above_the_published_ones(
+    study: Study, capsys: pytest.CaptureFixture[str]
+) -> None:
+    change_claims(study, "primary", effect="-0.25", effect_low="-0.5", effect_high="0.125")
+    (key, row), *others = deciding_rows(study.artifacts / "tables").items()
+    print_effects({key: row}, deciding_rows(study.paper / "tables"))
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 3 * (1 + len(others))
+    assert "-0.250 [-0.500, +0.125]" in lines[1].replace("−", "-") and lines[1] != lines[2]
+    assert lines[4].split() == ["here", "–"]
 
 
 @pytest.mark.parametrize("folder", ["artifacts", "paper"])
