@@ -4,7 +4,8 @@
 
 It copies profiles/smollm2 to FOLDER with a seed that never counts, trains the specialists and both
 second stages, and evaluates them on training prompts that this seed does not train on. What is in
-FOLDER already is not made again. It has not been run to its end yet.
+FOLDER already is not made again. It takes about 2 h on two cores with AVX-512 bf16. Its table of
+scores and differences is FOLDER/gate.csv.
 """
 
 import random
@@ -18,8 +19,10 @@ import yaml
 
 from reproduce.data.mixture import mix
 from reproduce.evaluation.results import FAITHFUL_ANSWER, FAITHFULNESS, INSTRUCTION, load_results
-from reproduce.schema import read_sets, write_records
+from reproduce.judges.judge import JudgePanel
+from reproduce.schema import JudgedTrial, read_sets, write_records
 from reproduce.study import load_study
+from reproduce.validation.trials import trivial_responses
 
 PROFILE = Path(__file__).parents[1] / "profiles" / "smollm2"
 SEED, PROMPTS = 100, {"squad": 150, "alpaca": 120, "self-instruct": 60}
@@ -44,11 +47,21 @@ def prepare(folder: Path) -> None:
     data = folder / "artifacts" / "data"
     shutil.rmtree(data / "evaluation")
     for name, examples in read_sets(data / "training").items():
-        drawn = {example.id for example in mix({name: examples}, {name: 0.5}, SEED)}
-        held_out = [example for example in examples if example.id not in drawn]
+        drawn = mix({name: examples}, {name: 0.5}, SEED)
+        # A request comes with several sets of instructions, a passage with several questions.
+        seen = {example.context or example.split_group for example in drawn}
+        held_out = [e for e in examples if (e.context or e.split_group) not in seen]
         if name in PROMPTS:
             chosen = random.Random(SEED).sample(held_out, min(PROMPTS[name], len(held_out)))
             write_records(data / "evaluation" / f"{name}.jsonl", chosen)
+    # The trivial responses of the validation are to other prompts.
+    trials = trivial_responses(*(read_sets(data / part) for part in ("training", "evaluation")))
+    panel = JudgePanel(load_study(folder).params, folder / "artifacts" / "judges" / "model")
+    judgements = panel.judge([t.example for t in trials], [t.response for t in trials])
+    write_records(folder / "artifacts" / "judges" / "validation" / "trivial.jsonl", [
+        JudgedTrial(t.example.dataset, t.example.kind, t.example.id, t.variant, t.response, j)
+        for t, j in zip(trials, judgements, strict=True)
+    ])  # fmt: skip
 
 
 def main(folder: Path) -> None:
@@ -60,6 +73,8 @@ def main(folder: Path) -> None:
             subprocess.run([sys.executable, "-m", "reproduce", "arm", arm], cwd=folder, check=True)
     results, rows = load_results(load_study(folder), ARMS), []
     for metric, pairs in COMPARED.items():
+        for variant in results.trivial["variant"].unique():
+            rows.append((metric.title, variant, "", results.trivial_score(metric, variant)))
         for arm, against in [*((name, None) for name in ARMS), *pairs]:
             estimate = results.estimate(metric, arm, against)
             if estimate:

@@ -1,7 +1,6 @@
 """Base models: one per seed where they are pretrained, each independent of the others."""
 
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from safetensors.torch import load_file
@@ -23,9 +22,3 @@ def test_each_seed_has_its_own_model_whatever_other_seeds_there_are(nano_study: 
     assert (second / "model.safetensors").read_bytes() == before
     with pytest.raises(UnusableFile, match="seed 0"):
         find_checkpoint(models, 0)
-
-
-def test_an_imported_model_serves_every_seed(tmp_path: Path) -> None:
-    (tmp_path / "all-seeds").mkdir()
-    (tmp_path / "all-seeds" / "config.json").touch()
-    assert {find_checkpoint(tmp_path, seed) for seed in (0, 7)} == {tmp_path / "all-seeds"}

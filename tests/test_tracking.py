@@ -74,14 +74,9 @@ def write_arm(study: Study, name: str, seed: int) -> None:
 def small_study(folder: Path) -> Study:
     """Return three arms of the default profile, whose results are in `folder`."""
     whole = load_study(ROOT)
-    study = Study(
-        whole.params.model_copy(update={"seeds": [0, 1]}),
-        {name: whole.arms[name] for name in ARMS},
-        whole.labels,
-        whole.claims,
-        whole.predictions,
-        folder,
-    )
+    params = whole.params.model_copy(update={"seeds": [0, 1]})
+    arms = {name: whole.arms[name] for name in ARMS}
+    study = replace(whole, params=params, arms=arms, folder=folder)
     for name in KINDS:
         path = study.artifacts / "data" / "evaluation" / f"{name}.jsonl"
         write_records(path, [e for e in EXAMPLES if e.dataset == name])

@@ -4,7 +4,6 @@ import json
 import re
 import shutil
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
@@ -12,18 +11,14 @@ from support.classifiers import write_classifier
 from support.profiles import ROOT, change, dvc, reproduce
 from test_check_model import chat_tokenizer, save_model
 
+from reproduce.utils.files import write_rows
+
 pytestmark = pytest.mark.slow
 PAGE = (ROOT / "docs" / "recipe.md").read_text(encoding="utf-8")
 
 
 def blocks(kind: str) -> list[str]:
     return re.findall(rf"^```{kind}\n(.*?)^```$", PAGE, re.M | re.S)
-
-
-def write_rows(folder: Path, rows: list[dict[str, Any]]) -> None:
-    folder.mkdir(parents=True)
-    lines = "".join(json.dumps(row) + "\n" for row in rows)
-    (folder / "train.jsonl").write_text(lines)
 
 
 def test_the_recipe_from_own_rows_to_a_table_of_scores(tmp_path: Path) -> None:
@@ -40,8 +35,8 @@ def test_the_recipe_from_own_rows_to_a_table_of_scores(tmp_path: Path) -> None:
         for n in range(50)
         for question, answer in (("When?", f"In {1700 + n}."), ("Who built it?", f"Ott {n}"))
     ]  # fmt: skip
-    write_rows(folder / "inputs" / "chat", chat)
-    write_rows(folder / "inputs" / "notes", notes)
+    write_rows(folder / "inputs" / "chat" / "train.jsonl", chat)
+    write_rows(folder / "inputs" / "notes" / "train.jsonl", notes)
     save_model(folder / "inputs" / "my-model", "qwen2")
     chat_tokenizer().save_pretrained(folder / "inputs" / "my-model")
     write_classifier(folder / "inputs" / "my-judge", seed=2)  # It tells these notes apart.

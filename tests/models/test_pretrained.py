@@ -9,14 +9,11 @@ from typing import Any
 
 import pytest
 import torch
-import yaml
 from pydantic import ValidationError
 from safetensors.torch import load_file
 from support.manifest_files import put
-from support.profiles import ROOT
-from transformers import LlamaConfig, LlamaForCausalLM
 
-from reproduce.config import Hardware, LoRA, PublishedBase, Shape
+from reproduce.config import Hardware, LoRA, PublishedBase
 from reproduce.download import entries
 from reproduce.models.adapter import add_adapter
 from reproduce.models.load import load_model, load_tokenizer
@@ -139,17 +136,3 @@ def test_a_truncated_wheel_leaves_no_model(tmp_path: Path, monkeypatch: pytest.M
     with pytest.raises(UnusableFile, match="2 bytes"):
         import_smollm2(tmp_path / "model")
     assert not (tmp_path / "model").exists()
-
-
-@pytest.mark.parametrize("profile", ["llama-7b", "vicuna-7b"])
-def test_the_shape_of_llama_7b_has_its_number_of_parameters(profile: str) -> None:
-    text = (ROOT / "profiles" / profile / "params.yaml").read_text(encoding="utf-8")
-    shape = Shape(**yaml.safe_load(text)["base"]["published"]["shape"])
-    config = LlamaConfig(
-        vocab_size=shape.vocabulary, hidden_size=shape.hidden_size,
-        intermediate_size=shape.intermediate_size, num_hidden_layers=shape.layers,
-        num_attention_heads=shape.heads, max_position_embeddings=shape.max_positions,
-    )  # fmt: skip
-    with torch.device("meta"):
-        model = LlamaForCausalLM(config)
-    assert sum(weight.numel() for weight in model.parameters()) == 6_738_415_616

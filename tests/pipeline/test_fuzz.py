@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import yaml
-from support.profiles import ROOT, nano_profile
+from support.profiles import nano_profile
 
 from reproduce.cli import main
 
@@ -183,8 +183,3 @@ def test_damaged_data(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with capsys.disabled():
         print(f"\n  damaged data files: {counts}")
     assert counts["rejected"] > 10 and counts["read"] > 10
-
-
-def test_the_package_is_the_one_that_is_tested(folder: Path) -> None:
-    status, printed = command("check")
-    assert status == 0 and str(ROOT) not in printed
