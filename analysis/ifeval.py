@@ -3,7 +3,8 @@
     python analysis/ifeval.py MODEL_FOLDER TARGET.csv
 
 MODEL_FOLDER is profiles/smollm2/artifacts/models/pretrained/seed-*. Greedy, at most 640 new tokens.
-Shares are IFEval's four: of instructions and of prompts, strict and loose.
+Shares are IFEval's four: of instructions and of prompts, strict and loose. Two cores need more than
+half an hour; it has not been run to its end yet.
 """
 
 import sys
