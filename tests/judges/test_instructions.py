@@ -180,6 +180,14 @@ def test_every_checker_has_a_case() -> None:
     assert {name for name, *_ in CASES} == set(CHECKERS)
 
 
+def test_all_types_of_ifeval_have_at_least_two_cases_of_each_kind() -> None:
+    ifeval = {name for name in CHECKERS if ":" in name}
+    assert len(ifeval) == 25
+    for name in ifeval:
+        follows = [case for instruction, _, case in RESPONSES if instruction["id"] == name]
+        assert follows.count(True) >= 2 and follows.count(False) >= 2, name
+
+
 @pytest.mark.parametrize("response", ["", " \n\t ", ".", "\u200b", "\ufeff", "🙂", "_", "…",
                                       "***", '""', "[]"])  # fmt: skip
 def test_an_empty_response_follows_nothing(response: str) -> None:
