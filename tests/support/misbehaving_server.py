@@ -48,11 +48,7 @@ class Handler(BaseHTTPRequestHandler):
             server.headers.append({k.lower(): v for k, v in self.headers.items()})
             server.at_once += 1
             server.most_at_once = max(server.most_at_once, server.at_once)
-        try:
-            server.script[min(number, len(server.script) - 1)](self, body)
-        finally:
-            with server.lock:
-                server.at_once -= 1
+        server.script[min(number, len(server.script) - 1)](self, body)
 
 
 @contextlib.contextmanager
@@ -75,6 +71,8 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def send(handler: Any, status: int, body: bytes, **headers: str) -> None:
+    with handler.server.lock:  # Before the client can send another request.
+        handler.server.at_once -= 1
     handler.send_response(status)
     for name, value in {"content-type": "application/json", **headers}.items():
         handler.send_header(name.replace("_", "-"), value)
