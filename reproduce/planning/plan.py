@@ -92,7 +92,12 @@ def count_stages(params: Params, arms: Arms) -> "DataFrame":
 
     samples = sum(decoding.samples for decoding in params.candidates.strategies.values())
     sampled = {n: samples * count for n, count in Counter(e.dataset for e in prompts).items()}
-    trials = {n: TRIALS[dataset.side] * params.validation.trials for n, dataset in sets.items()}
+    scored = {n: count + count // samples for n, count in sampled.items()}  # And the references.
+    # Next to the trials: up to three trivial responses to each evaluation prompt.
+    trials = {
+        n: TRIALS[dataset.side] * params.validation.trials + 3 * dataset.evaluation
+        for n, dataset in sets.items()
+    }
     seeds = len(params.seeds)
     stages: dict[str, dict[str, int]] = {
         "judges": judged(trials),
@@ -109,7 +114,7 @@ def count_stages(params: Params, arms: Arms) -> "DataFrame":
             examples = len(select(pool, arm.select, 0))
             candidates, score = sampling_stages(arm)
             stages[candidates] = {"seeds": seeds, "responses": sum(sampled.values())}
-            stages[score] = {"seeds": seeds, **judged(sampled)}
+            stages[score] = {"seeds": seeds, **judged(scored)}
         settings = training_for(params, arm)
         steps = num_steps(examples, settings) if examples else 0
         tokens = steps * settings.batch_size * settings.max_length

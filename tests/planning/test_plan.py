@@ -68,7 +68,7 @@ def test_counts_of_the_default_study_by_hand() -> None:
     assert counts["tokens"]["MTL"] == 680 * 16 * 128
     assert counts["responses"][["IF", "candidates@MTL"]].tolist() == [3 * 10 * 80, 16 * 7 * 150]
     # Sides CD and both, three probes among them.
-    assert counts["judgements"][["IF", "score@MTL"]].tolist() == [3 * 7 * 80, 16 * 4 * 150]
+    assert counts["judgements"][["IF", "score@MTL"]].tolist() == [3 * 7 * 80, 17 * 4 * 150]
     assert counts["seeds"][["data", "pretrain", "MTL"]].tolist() == [1, 3, 3]
     assert not counts["ratings"].any()
 
@@ -76,7 +76,7 @@ def test_counts_of_the_default_study_by_hand() -> None:
 def test_an_llm_judge_rates_open_ended_responses_once() -> None:
     counts = count_stages(llama(), LLAMA_ARMS).set_index("stage")
     ratings = counts["ratings"][["IF", "score@MTL", "judges", "candidates@MTL"]].tolist()
-    assert ratings == [4 * 200, 16 * 4 * 1270, 2 * 4 * 200, 0]
+    assert ratings == [4 * 200, 17 * 4 * 1270, (2 + 3) * 4 * 200, 0]
     assert counts["examples"][["MTL", "ReSet"]].tolist() == [17_500, 7 * 1270]
 
 
