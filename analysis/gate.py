@@ -3,9 +3,9 @@
     python analysis/gate.py FOLDER
 
 It copies profiles/smollm2 to FOLDER with a seed that never counts, trains the specialists and both
-second stages, and evaluates them on training prompts that this seed does not train on. What is in
-FOLDER already is not made again. It takes about 2 h on two cores with AVX-512 bf16. Its table of
-scores and differences is FOLDER/gate.csv.
+second stages, and evaluates them on training prompts that it holds out, with all prompts of their
+request or passage. What is in FOLDER already is not made again. It takes about 90 min on two
+cores with AVX-512 bf16. Its table of scores and differences is FOLDER/gate.csv.
 """
 
 import random
@@ -17,15 +17,14 @@ from pathlib import Path
 import pandas as pd
 import yaml
 
-from reproduce.data.mixture import mix
 from reproduce.evaluation.results import FAITHFUL_ANSWER, FAITHFULNESS, INSTRUCTION, load_results
 from reproduce.judges.judge import JudgePanel
-from reproduce.schema import JudgedTrial, read_sets, write_records
+from reproduce.schema import Example, JudgedTrial, read_sets, write_records
 from reproduce.study import load_study
 from reproduce.validation.trials import trivial_responses
 
 PROFILE = Path(__file__).parents[1] / "profiles" / "smollm2"
-SEED, PROMPTS = 100, {"squad": 150, "alpaca": 120, "self-instruct": 60}
+SEED, PROMPTS = 100, {"squad": 150, "alpaca": 180, "self-instruct": 24}
 ARMS = ("base", "IF", "CD", "CD-IF", "IF-CD")
 COMPARED = {
     INSTRUCTION: [("IF", "base"), ("IF", "CD"), ("IF-CD", "IF")],
@@ -46,14 +45,17 @@ def prepare(folder: Path) -> None:
         subprocess.run([sys.executable, "-m", "reproduce", stage], cwd=folder, check=True)
     data = folder / "artifacts" / "data"
     shutil.rmtree(data / "evaluation")
-    for name, examples in read_sets(data / "training").items():
-        drawn = mix({name: examples}, {name: 0.5}, SEED)
+    for name, limit in PROMPTS.items():
         # A request comes with several sets of instructions, a passage with several questions.
-        seen = {example.context or example.split_group for example in drawn}
-        held_out = [e for e in examples if (e.context or e.split_group) not in seen]
-        if name in PROMPTS:
-            chosen = random.Random(SEED).sample(held_out, min(PROMPTS[name], len(held_out)))
-            write_records(data / "evaluation" / f"{name}.jsonl", chosen)
+        groups: dict[str, list[Example]] = {}
+        for example in read_sets(data / "training")[name]:
+            groups.setdefault(example.context or example.split_group, []).append(example)
+        order = random.Random(SEED).sample(sorted(groups), len(groups))
+        count = next(
+            n for n in range(1, len(order)) if sum(len(groups[g]) for g in order[:n]) >= limit
+        )
+        for part, chosen in (("evaluation", order[:count]), ("training", order[count:])):
+            write_records(data / part / f"{name}.jsonl", [e for g in chosen for e in groups[g]])
     # The trivial responses of the validation are to other prompts.
     trials = trivial_responses(*(read_sets(data / part) for part in ("training", "evaluation")))
     panel = JudgePanel(load_study(folder).params, folder / "artifacts" / "judges" / "model")
@@ -74,7 +76,8 @@ def main(folder: Path) -> None:
     results, rows = load_results(load_study(folder), ARMS), []
     for metric, pairs in COMPARED.items():
         for variant in results.trivial["variant"].unique():
-            rows.append((metric.title, variant, "", results.trivial_score(metric, variant)))
+            score = results.trivial_score(metric, variant)
+            rows.append((metric.title, variant, "", score, None, None, None))
         for arm, against in [*((name, None) for name in ARMS), *pairs]:
             estimate = results.estimate(metric, arm, against)
             if estimate:
