@@ -178,12 +178,3 @@ def test_a_stop_in_evaluation_costs_no_training(
         run_arm(study, "IF")
     assert not steps and (study.model_dir("IF", 0) / "model.safetensors").is_file()
     assert not list(launch.CHECKPOINTS.glob("*"))
-
-
-def test_a_missing_start_is_named(nano_study: Study) -> None:
-    (nano_study.model_dir("MTL", 0) / "config.json").unlink()
-    for path in nano_study.model_dir("MTL", 0).iterdir():
-        path.unlink()
-    nano_study.model_dir("MTL", 0).rmdir()
-    with pytest.raises(UnusableFile, match="MTL"):
-        run_seed(nano_study, "ReSet", 0)

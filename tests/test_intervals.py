@@ -67,11 +67,6 @@ def test_the_seeds_of_all_data_sets_are_the_same() -> None:
     assert reach(mean_interval(grids, 0.95)) == pytest.approx(0, abs=1e-12)
 
 
-def test_constants_have_no_width() -> None:
-    interval = mean_interval([np.full((3, 9), 0.25), np.full((3, 4), 0.75)], 0.95)
-    assert (interval.mean, interval.low, interval.high) == (0.5, 0.5, 0.5)
-
-
 @pytest.mark.parametrize("seeds", [1, 3])
 def test_the_p_value_is_that_of_the_interval_that_just_reaches_0(seeds: int) -> None:
     grid = normal(seeds, 30, 5) + 0.2

@@ -22,7 +22,6 @@ from reproduce.schema import (
 from reproduce.study import Study, load_study
 from reproduce.tracking import (
     SAMPLES_PER_DATASET,
-    flat,
     read_run_records,
     run_records,
     track,
@@ -242,11 +241,6 @@ def test_published_runs_are_shown_where_there_are_no_results(
     old, new = the_run(tracked, CELL), the_run(study, CELL)
     assert (new.data.metrics, new.info.start_time) == (old.data.metrics, old.info.start_time)
     assert not (tmp_path / "mlartifacts" / "1").exists()
-
-
-def test_flat_names_every_setting() -> None:
-    settings = {"a": {"b": 1, "c": None, "d": {"e": [1.5, "x"]}}, "f": "text", "g": True}
-    assert flat(settings) == {"a.b": "1", "a.d.e": '[1.5, "x"]', "f": "text", "g": "true"}
 
 
 @pytest.mark.parametrize(

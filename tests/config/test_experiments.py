@@ -7,10 +7,7 @@ import yaml
 from support.profiles import GONE, ROOT, Patch, change, config_error, default_profile
 
 from reproduce.config import load_experiments, load_params, training_for
-from reproduce.data.mixture import mix
-from reproduce.schema import Example
 from reproduce.study import load_study
-from reproduce.world.tasks import SIDES
 
 
 @pytest.fixture
@@ -24,17 +21,13 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     [
         (("arms.MTL.colour", "red"), ["arms.MTL.colour"]),
         (("arms.MTL.mixture", {"IF": 0}), ["arms.MTL.mixture.IF", "greater than 0"]),
-        (("arms.MTL.mixture", {"IF": 1.5}), ["arms.MTL.mixture.IF", "1"]),
         (("arms.MTL.mixture", {}), ["arms.MTL.mixture", "at least 1"]),
         (("arms.MTL.source", "scores"), ["arms.MTL.source", "scores"]),
         (("arms.MTL.source", "scores/MTL"), ["arms.MTL", "'select'"]),
-        (("arms.MTL.source", "models/MTL"), ["arms.MTL", "'interpolation'"]),
         (("arms.MTL.interpolation", 0.5), ["arms.MTL", "'mixture'", "'interpolation'"]),
         (("arms.base.interpolation", 1), ["arms.base.interpolation", "less than 1"]),
-        (("arms.MTL.steps", 0), ["arms.MTL.steps", "greater than"]),
         (("arms.MTL.flaws", 1.5), ["arms.MTL.flaws", "1"]),
         (("arms.MTL.start", "base"), ["arms.MTL.start", "'base'", "has a model"]),
-        (("arms.MTL.start", "MTL"), ["arms.MTL.start", "'MTL'", "above"]),
         (("arms.IF.start", "IF-CD"), ["arms.IF.start", "'IF-CD'", "above"]),
         (("arms.MTL.num_intermediate_evals", -1), ["arms.MTL.num_intermediate_evals", "0"]),
         (("arms.MTL.experiment", "method"), ["arms.MTL.experiment", "methods"]),
@@ -44,7 +37,6 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (("arms.ReSet.select.noise", 1.1), ["ReSet.select.noise", "1"]),
         (("arms.ReSet.plain_text", True), ["arms.ReSet", "plain_text", "'mixture'"]),
         (("arms.ReSet.select.weights", {"task": -1}), ["weights.task", "0"]),
-        (("arms.ReSet.select.weights", {"task": float("inf")}), ["weights.task"]),
         (
             ("arms.ReSet.select.weights", {"task": 0, "faithfulness": 0, "instruction": 0}),
             ["ReSet.select.weights", "0"],
@@ -53,8 +45,6 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (("arms.ReSet.mixture", {"IF": 1}), ["arms.ReSet", "'mixture'", "'select'"]),
         (("arms.ReSet.source", "scores/IF"), ["arms.ReSet.source", "scores/IF", "['MTL']"]),
         (("sampled", ["MTL", "base"]), ["sampled", "'base'"]),
-        (("sampled", ["MLT"]), ["sampled", "'MLT'"]),
-        (("arms.ReSet.start", "MLT"), ["arms.ReSet.start", "'MLT'"]),
         (("labels.ReSet", GONE), ["labels", "'ReSet'"]),
         (("labels.ReSet", "MTL"), ["labels", "'MTL'"]),
     ],
@@ -70,7 +60,6 @@ def test_wrong_arms_are_rejected(folder: Path, patch: Patch, parts: list[str]) -
     ("file", "patches", "parts"),
     [
         ("experiments.yaml", [("arms.MTL.mixture", {"IFF": 0.5})], ["arms.MTL", "'IFF'"]),
-        ("experiments.yaml", [("arms.MTL.mixture", {"IF/1": 1})], ["arms.MTL", "IF/1"]),
         (
             "experiments.yaml",
             [("arms.ReSet.select.candidates", 17)],
@@ -87,16 +76,6 @@ def test_wrong_arms_are_rejected(folder: Path, patch: Patch, parts: list[str]) -
             [("continuation.steps", GONE), ("continuation.epochs", 1)],
             ["claims.C4", "ReSet", "MTL-again", "'epochs'"],
         ),
-        (
-            "params.yaml",
-            [("data.world", GONE), ("data.real", {"sets": {"squid": {"train": 1}}})],
-            ["data.real.sets", "squid", "squad"],
-        ),
-        (
-            "params.yaml",
-            [("data.world", GONE), ("data.real", {"sets": {"squad": {"trian": 1}}})],
-            ["data.real.sets", "trian", "context_words"],
-        ),
     ],
 )
 def test_what_does_not_fit_together_is_rejected(
@@ -106,27 +85,6 @@ def test_what_does_not_fit_together_is_rejected(
     message = config_error(load_study)
     for part in parts:
         assert part in message
-
-
-def test_every_arm_can_be_trained_on_the_synthetic_task() -> None:
-    params, arms = (
-        load_params(ROOT / "params.yaml"),
-        load_experiments(ROOT / "experiments.yaml").arms,
-    )
-    assert params.data.world
-    kinds = {"CD": "extractive", "IF": "instruction", "both": "abstractive"}
-    sets = {
-        name: [
-            Example(name, kinds[side], f"{number}", "", is_joint=side == "both")
-            for number in range(params.data.world.train)
-        ]
-        for name, side in SIDES.items()
-    }
-    for arm in arms.values():
-        if arm.mixture:
-            assert len(mix(sets, arm.mixture, 0)) >= params.training.batch_size
-        if arm.select:
-            assert arm.select.keep_fraction * params.candidates.prompts >= 1
 
 
 @pytest.mark.parametrize("profile", ["core", "ablations"])

@@ -41,19 +41,13 @@ JUDGE_TRAINING = {"epochs": 1, "batch_size": 1, "learning_rate": 0.1, "pairs": 1
 WRONG: list[tuple[list[Patch], list[str]]] = [
     # changes, and what the message must hold
     ([("colour", "red")], ["colour"]),
-    ([("data.world.persons", 3)], ["data.world.persons"]),
     ([("candidates.strategies.cold.topk", 3)], ["cold.topk"]),
     ([("generation.batch_size", GONE)], ["generation.batch_size"]),
     ([("candidates.prompts", True)], ["candidates.prompts", "integer"]),
     ([("data.world.train", "600")], ["data.world.train", "integer"]),
-    ([("data.world.people", "many")], ["data.world.people", "integer"]),
-    ([("seeds", 3)], ["seeds", "list"]),
-    ([("data.world.train", 0.5)], ["data.world.train", "integer"]),
     ([("training", None)], ["training"]),
     ([("data.world.people", 97)], ["data.world.people", "96"]),
-    ([("data.world.people", 5)], ["data.world.people", "6"]),
     ([("training.epochs", 0)], ["training.epochs", "greater than 0"]),
-    ([("training.epochs", float("inf"))], ["training.epochs"]),
     ([("training.epochs", 3)], ["training", "'epochs'", "'steps'"]),
     ([("training.steps", GONE)], ["training", "exactly one of"]),
     ([("continuation.epochs", 3)], ["continuation", "exactly one of"]),
@@ -61,7 +55,6 @@ WRONG: list[tuple[list[Patch], list[str]]] = [
     ([("predictions", "no.yaml")], ["predictions", "no.yaml"]),
     ([("training.learning_rate", 1)], ["training.learning_rate", "less than 1"]),
     ([("training.learning_rate", float("nan"))], ["training.learning_rate"]),
-    ([("training.weight_decay", float("inf"))], ["training.weight_decay"]),
     ([("training.schedule", "sine")], ["training.schedule", "cosine"]),
     ([("training.schedule_options", {"decay": 0.3})], ["training", "decay", "cosine"]),
     (
@@ -75,29 +68,22 @@ WRONG: list[tuple[list[Patch], list[str]]] = [
     ([("hardware.precision", "auto")], ["hardware.precision", "fp32", "bf16"]),
     ([("hardware.launch", "srun")], ["workers: 3", "hardware.launch"]),
     ([("hardware.devices", 2)], ["hardware", "devices", "launch"]),
-    ([("candidates.strategies.top-p.top_p", 0)], ["top-p.top_p", "greater than 0"]),
     ([("candidates.strategies.warm.temperature", 6)], ["warm.temperature", "5"]),
     ([("candidates.strategies.cold.temperature", 0)], ["candidates.strategies.cold", "one sample"]),
     ([("candidates.strategies", {})], ["candidates.strategies", "at least 1"]),
-    ([("candidates.strategies", {"a/b": {"temperature": 1.0}})], ["a/b"]),
     ([("candidates.strategies", {"a.b": {"temperature": 1.0}})], ["a.b"]),
     ([("statistics.confidence", 1)], ["statistics.confidence", "less than 1"]),
     ([("judging.entailment", "nli")], ["judging.entailment", "symbolic"]),
     ([("judging.max_empty_share", 1.1)], ["judging.max_empty_share", "1"]),
-    ([("workers", 0)], ["workers", "1"]),
     ([("data.real", {"sets": {}})], ["data", "exactly one of"]),
-    ([("data.world", GONE)], ["data", "exactly one of"]),
     ([("base.imported", "smollm2")], ["base", "exactly one of"]),
     ([("base.training", GONE)], ["base", "'training' goes with 'tiny'"]),
     ([("base.tiny.heads", 3)], ["base.tiny", "heads 3"]),
     ([("training.micro_batch_size", 5)], ["training", "16", "5"]),
-    ([("training.micro_batch_size", 32)], ["training", "32"]),
     ([LLM_JUDGE], ["judge_server", "judging.llm_judge"]),
-    ([("judge_server", {"url": "http://here/v1", "budget": 1})], ["judging.llm_judge"]),
     ([("training.max_length", 512)], ["training.max_length: 512", "256 positions"]),
     ([("training.max_length", 217)], ["training.max_length", "217", "40", "256"]),
     ([("data.world", GONE), ("data.sets", {"IF": TEXT_SET})], ["data.sets.IF"]),
-    ([("data.world", GONE), ("data.sets", {"a/b": TEXT_SET})], ["data.sets.a/b"]),
     (
         [("data.world", GONE), ("data.sets", {"a": {**TEXT_SET, "kind": "instruction"}})],
         ["data.sets.a", "'kind' for own rows, or 'layout'"],
@@ -111,7 +97,6 @@ WRONG: list[tuple[list[Patch], list[str]]] = [
         ["data.sets.a.columns.answer", "'response'"],
     ),
     ([("training.lora", {"rank": 0, "alpha": 1})], ["training.lora.rank"]),
-    ([("training.lora", {"rank": 8})], ["training.lora.alpha"]),
     ([("training.lora", {"rank": 8, "alpha": 8, "dropout": 1})], ["training.lora.dropout"]),
     ([("training.lora", {"rank": 8, "alpha": 8, "target_modules": []})], ["target_modules"]),
     (
@@ -121,10 +106,6 @@ WRONG: list[tuple[list[Patch], list[str]]] = [
     ([("base.training.lora", {"rank": 8, "alpha": 8})], ["base", "pretrained with all"]),
     ([("seeds", [1, 2, 1])], ["seeds", "[1, 2, 1]"]),
     ([("seeds", [])], ["seeds", "at least 1"]),
-    (
-        [("hardware.deepspeed", "no.json"), ("workers", 1)],
-        ["hardware.deepspeed", "no.json"],
-    ),
 ]
 
 
@@ -136,13 +117,6 @@ def test_wrong_parameters_are_rejected(
     message = config_error(load_params)
     for part in ["params.yaml", *parts]:
         assert part in message
-
-
-@pytest.mark.parametrize("url", ["http://me:secret@here/v1", "http://here/v1?key=secret"])
-def test_a_secret_in_an_address_is_rejected_and_not_repeated(folder: Path, url: str) -> None:
-    change(folder / "params.yaml", LLM_JUDGE, ("judge_server", {"url": url, "budget": 1}))
-    message = config_error(load_params)
-    assert "judge_server" in message and "secret" not in message
 
 
 def test_all_problems_are_named_at_once(folder: Path) -> None:
@@ -293,8 +267,6 @@ def test_a_missing_key_is_one_message(
 
 
 def test_an_unpinned_model_is_rejected_with_the_command_that_pins_it(folder: Path) -> None:
-    from reproduce.config import check_ready
-
     text_set = {**TEXT_SET, "repo": "owner/name"}
     change(folder / "params.yaml", ("data.world", GONE), ("data.sets", {"a": text_set}))
     message = config_error(lambda: check_ready(load_params()))

@@ -16,6 +16,7 @@ SERVER = {"url": "http://here/v1", "budget": 1}
     [
         ({**SERVER, "key": "sk-secret"}, None),
         ({**SERVER, "url": "http://me:sk-secret@here/v1"}, None),
+        ({**SERVER, "url": "http://here/v1?key=sk-secret"}, None),
         ({**SERVER, "budget": "sk-secret"}, None),
         ({**SERVER, "password": "sk-secret"}, None),
         (SERVER, "judging.llm_judge.api_key"),

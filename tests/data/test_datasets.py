@@ -51,13 +51,6 @@ def test_files_give_rows(tmp_path: Path) -> None:
     ]
 
 
-@pytest.mark.parametrize("content", ['{"data": [', "[1]", "", "{}", "7"])
-def test_an_unreadable_file_is_named(tmp_path: Path, content: str) -> None:
-    path = put(tmp_path, "rows.json", content)
-    with pytest.raises(UnusableFile, match="rows.json"):
-        list(file_rows(path))
-
-
 ODD_LINES = [b"{cut off", b"7", b'["a"]', "é".encode("latin-1"), b"\xff\xfe", b"[" * 100_000,
              b'{"instruction": "Say \\ud83d.", "input": "", "output": "Yes."}',
              b'{"instruction": "Say.", "input": "", "output": "Yes \\udc00"}',
@@ -356,8 +349,9 @@ def test_a_data_set_that_does_not_do_is_named(
 
 @pytest.mark.parametrize(
     "content",
-    [b"{broken\n", b'{"a": 1}\n{"a": 2', '{"é": 1}'.encode("utf-16"), '"é"'.encode("latin-1"), b""],
-)
+    [b"{broken\n", b'{"a": 1}\n{"a": 2', '{"é": 1}'.encode("utf-16"), '"é"'.encode("latin-1"), b"",
+     b"[1]", b"{}", b"7"],
+)  # fmt: skip
 @pytest.mark.parametrize("name", ["train.jsonl", "train.json"])
 def test_a_broken_local_file_leads_to_no_advice_about_the_network(
     tmp_path: Path, content: bytes, name: str
@@ -443,12 +437,11 @@ def exchange(**more: Any) -> dict[str, Any]:
         {"prompt": "When?", "completion": "In 1702."},
         {"instruction": "When?", "input": "", "output": "In 1702."},
         exchange(),
-        {"conversations": exchange()["messages"]},
         {"question": "When?", "answer": "In 1702."},
     ],
 )
 def test_own_rows_are_recognised(tmp_path: Path, row: dict[str, Any]) -> None:
-    names = {"messages": "conversations", "prompt": "question", "response": "answer"}
+    names = {"prompt": "question", "response": "answer"}
     columns = {name: column for name, column in names.items() if column in row}
     train, _, [counts] = own(tmp_path, [row], "instruction", columns=columns)
     [example] = train["mine"]
@@ -495,15 +488,6 @@ def test_own_rows_are_split_by_their_group(tmp_path: Path) -> None:
     groups = [{e.split_group for e in sets["mine"]} for sets in (train, evaluation)]
     assert groups[0] and groups[1] and groups[0].isdisjoint(groups[1])
     assert len(train["mine"]) + len(evaluation["mine"]) == 80
-
-
-def test_own_instructions_are_kept_and_checked(tmp_path: Path) -> None:
-    rule = {"id": "words", "n": 1}
-    rows = [{"prompt": "Why?", "response": "So.", "instructions": [rule]}]
-    put(tmp_path, "own/train.jsonl", lines(*rows))
-    settings = {"repo": str(tmp_path / "own"), "kind": "instruction", "train": "train"}
-    train, _, _ = sampled({"mine": TextSet(**settings)}, verifiable=True)
-    assert train["mine"][0].instructions == (rule,) and train["mine"][0].prompt == "Why?"
 
 
 ALL_LOW = {"id": "change_case:english_lowercase"}
@@ -556,8 +540,6 @@ def test_prompts_that_ask_for_more_words_than_allowed_are_left_out(tmp_path: Pat
 @pytest.mark.parametrize(
     ("instructions", "words"),
     [
-        ([], 0),
-        ([{"id": "detectable_format:title"}], 0),
         ([LONG], 300),
         ([{**LONG, "relation": "less than"}], 0),
         ([{"id": "length_constraints:number_sentences", "num_sentences": 7, "relation": "at least"},

@@ -24,11 +24,9 @@ SETS = {
     ("shares", "expected"),
     [
         ({"IF": 0.5}, {"b-list": 20, "a-story": 10, "c-bio": 5}),
-        ({"CD": 0.5}, {"qa": 15, "digest": 4}),
         ({"IF": 0.1, "CD": 1}, {"b-list": 4, "a-story": 2, "c-bio": 1, "qa": 30, "digest": 8}),
         ({"both": 0.5}, {"joint": 6}),
         ({"qa": 0.1, "a-story": 0.1}, {"qa": 3, "a-story": 2}),
-        ({"qa": 0.9}, {"qa": 27}),
         ({"IF": 1, "a-story": 0.5}, {"b-list": 40, "a-story": 20, "c-bio": 10}),
         ({}, {}),
     ],

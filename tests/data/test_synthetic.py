@@ -46,8 +46,6 @@ def test_a_fifth_of_the_flaws_is_unseen_and_the_rest_even(name: str) -> None:
 
 def test_a_flaw_from_memory_is_the_fact_of_pretraining() -> None:
     for example in (e for e in SETS["qa-single"] if e.flaw == "memory"):
-        values = {v for facts in WORLD.values() for v in facts.values()}
-        assert example.flawed_response in values
         name = next(n for n in WORLD if n in example.prompt.removeprefix(example.context))
         assert example.flawed_response in WORLD[name].values()
 

@@ -59,6 +59,7 @@ def test_an_arm_goes_from_the_published_model_to_judged_responses(
             path = tmp_path / "artifacts" / "data" / name / f"{dataset}.jsonl"
             write_records(path, examples[:count])
     arms = load_experiments(PROFILE / "experiments.yaml").arms
+    arms["CD"] = arms["CD"].model_copy(update={"num_intermediate_evals": 2})
     with misbehaving_server.running(misbehaving_server.say("Rating: [[7]]")) as server:
         params = small_params(hub, len(tokenizer), server.url)
         study = Study(params, arms, {}, None, {}, tmp_path)  # type: ignore[arg-type]

@@ -97,10 +97,6 @@ def test_commands_exist(document: Path) -> None:
             raise AssertionError(f"{' '.join(words)}: {error}") from error
 
 
-def test_the_readme_names_both_commands_first() -> None:
-    assert {("make", "study"), ("make", "test")} <= set(map(tuple, commands(ROOT / "README.md")))
-
-
 def test_the_blocks_of_the_readme_are_up_to_date() -> None:
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     assert "claims of core: begin" in text

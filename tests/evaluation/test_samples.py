@@ -113,7 +113,6 @@ def test_a_prompt_is_in_parts(results: Results) -> None:
 @pytest.mark.parametrize(
     ("instruction", "expected"),
     [
-        ({"id": "sentences", "n": 2}, "exactly 2 sentences"),
         ({"id": "words", "n": 20, "relation": "at least"}, "at least 20 words"),
         ({"id": "bullets", "n": None, "mark": "-"}, "bullet points"),
         ({"id": "excludes", "words": ["cat", "dog"]}, "does not mention cat, dog"),
@@ -121,7 +120,6 @@ def test_a_prompt_is_in_parts(results: Results) -> None:
         ({"id": "starts_with", "phrase": "{n}_a"}, "starts with “{n}_a”"),
         ({"id": "keywords:frequency", "frequency": 2, "keyword": "sea", "relation": "at least"},
          "frequency, frequency 2, keyword sea, relation at least"),
-        ({"id": "detectable_format:json_format"}, "json format"),
     ],
 )  # fmt: skip
 def test_an_instruction_in_words(instruction: dict, expected: str) -> None:

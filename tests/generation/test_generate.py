@@ -49,6 +49,7 @@ def test_greedy_is_the_plain_loop(
         bounds = SHORT.model_copy(update={"batch_size": size})
         responses = generate(sharp_model, tokenizer, examples, GREEDY, bounds, size)
         assert texts_of(responses) == expected
+    assert generate(sharp_model, tokenizer, [], GREEDY, SHORT, 0) == []
 
 
 def test_a_prompt_that_is_read_once_gives_what_the_plain_loop_gives(
@@ -87,17 +88,6 @@ def test_a_finished_response_ends_at_its_end(
     assert all(long.text.startswith(short.text) for (long,), (short,) in pairs)
 
 
-def test_responses_come_in_the_order_of_the_examples(
-    make_model: Any, sharp_model: Any, tokenizer: Any, examples: list[Example]
-) -> None:
-    forwards = generate(sharp_model, tokenizer, examples, GREEDY, SHORT, 0)
-    backwards = generate(sharp_model, tokenizer, examples[::-1], GREEDY, SHORT, 0)
-    assert forwards == backwards[::-1]
-    model = make_model().train()
-    assert generate(model, tokenizer, [], GREEDY, SHORT, 0) == []
-    assert not model.training
-
-
 def test_samples_depend_on_the_seed_only(
     sharp_model: Any, tokenizer: Any, examples: list[Example]
 ) -> None:
@@ -119,14 +109,6 @@ def test_every_example_has_its_samples(
     texts = [text for samples_of in texts_of(responses) for text in samples_of]
     assert len(set(texts)) == len(texts)
     assert all(text == text.strip() for text in texts)
-
-
-def test_the_defaults_cut_nothing(make_model: Any, tokenizer: Any, examples: list[Example]) -> None:
-    # The library's own default would keep only the 50 best tokens.
-    decoding = Decoding(temperature=1.0, samples=2000)
-    bounds = Generation(max_new_tokens=1, batch_size=2000)
-    (texts,) = generate(make_model(), tokenizer, examples[:1], decoding, bounds, 0)
-    assert len(set(texts)) > 100
 
 
 def generated(
@@ -181,9 +163,3 @@ def test_a_batch_is_what_the_library_generates(
     assert responses == generated(sharp_model, tokenizer, alike, decoding, 5)
     texts = {text for samples in texts_of(responses) for text in samples}
     assert len({len(tokenizer(text)["input_ids"]) for text in texts}) > 3
-
-
-def test_padding_is_on_the_left() -> None:
-    ids, mask = pad_left([[5, 6, 7], [8]], 0)
-    assert ids.tolist() == [[5, 6, 7], [0, 0, 8]]
-    assert mask.tolist() == [[1, 1, 1], [0, 0, 1]]

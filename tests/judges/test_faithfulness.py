@@ -9,7 +9,6 @@ import pytest
 from reproduce.judges.faithfulness import (
     TextPair,
     aggregate,
-    coverage_tokens,
     k_precision,
     question_of,
     scored_sentences,
@@ -117,22 +116,8 @@ def test_what_is_no_probability_names_its_pair(bad: float) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("Paris, 'France'!", ["paris", "france"]),
-        ("John's 3.5 kg", ["john", "s", "3.5", "kg"]),
-        ("1,000 in 1990.", ["1,000", "in", "1990"]),
-        ("... -- _", []),
-    ],
-)
-def test_coverage_tokens(text: str, expected: list[str]) -> None:
-    assert coverage_tokens(text) == expected
-
-
-@pytest.mark.parametrize(
     ("context", "response", "expected"),
     [
-        ("I live in Paris.", "paris", (1.0, 1.0)),
         ("I live in Paris.", "'Paris.'", (1.0, 1.0)),
         # Spans "the cat" and "the mat" around the new "bit": 4 of 5, (4 + 4) / 5.
         (CAT, "the cat bit the mat", (0.8, 1.6)),
@@ -141,8 +126,8 @@ def test_coverage_tokens(text: str, expected: list[str]) -> None:
         # Greedy: "a b" comes first, which leaves "c" alone: (4 + 1) / 3.
         ("a b x b c", "a b c", (1.0, 5 / 3)),
         ("It weighs 3.5 kg", "5", (0.0, 0.0)),
+        ("John's 1,000 kg", "john 1,000", (1.0, 1.0)),
         (CAT, "dogs", (0.0, 0.0)),
-        ("", "dogs", (0.0, 0.0)),
         (CAT, "...", (0.0, 0.0)),
     ],
 )

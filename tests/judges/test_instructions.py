@@ -15,7 +15,6 @@ LESS = {"relation": "less than"}
 PROMPT = "Name a river, please."
 GERMAN = "Der Fluss ist breit und das Wasser ist kalt."
 HINDI = "नदी बहुत चौड़ी है और पानी ठंडा है।"
-MARATHI = "नदी खूप रुंद आहे आणि पाणी थंड आहे."
 SWAHILI = "Mto ni mpana sana na maji ni baridi."
 # (id, arguments, responses that follow, responses that do not)
 CASES: list[tuple[str, dict[str, Any], list[str], list[str]]] = [
@@ -28,8 +27,6 @@ CASES: list[tuple[str, dict[str, Any], list[str], list[str]]] = [
      ["One.", "One. Two. Three.", "Dr. Lee met Mrs. Ott at noon.", "Well... maybe tomorrow.",
       "Bring fruit, e.g. apples or pears.", "J. R. Smith lives in the U.S. South.",
       "It has 3.5 km (ca. 2 miles) to go."]),
-    ("sentences", {"n": 2, **AT_LEAST}, ["One. Two.", "One. Two. Three."], ["One."]),
-    ("sentences", {"n": 2, **AT_MOST}, ["One.", "One. Two."], ["One. Two. Three."]),
     ("words", {"n": 3}, ["don't stop now", "a - b c!"], ["one two", "a b c d"]),
     ("words", {"n": 2, **AT_LEAST}, ["a b", "a b c"], ["well-known"]),
     ("words", {"n": 2, **AT_MOST}, ["a", "a b"], ["a b c"]),
@@ -51,7 +48,6 @@ CASES: list[tuple[str, dict[str, Any], list[str], list[str]]] = [
     ("starts_with", {"phrase": "Dear Sir"},
      ["Dear Sir, hi", " dear  sir", '"Dear Sir, hi"', "**Dear Sir**", "“Dear Sir”", "_Dear Sir_"],
      ["Dear Sirs", "Oh Dear Sir"]),
-    ("starts_with", {"phrase": "Don't"}, ["Don’t go."], ["Do not go."]),
     ("ends_with", {"phrase": "The end."},
      ["It is the end! \n", "the end", '"It is over. The end."', "**The end.**", "… the end…"],
      ["The end is near", "bend", "the end of it"]),
@@ -75,8 +71,6 @@ CASES: list[tuple[str, dict[str, Any], list[str], list[str]]] = [
      ['"Yes" he said "No"', "“a” and “b”", "hi", '"hi', 'hi"', '"', '""', '"hi".']),
     ("keywords:existence", {"keywords": ["river", "don’t"]},
      ["Rivers don't end.", "RIVERBANK; I DON’T"], ["A river.", "Don't."]),
-    ("keywords:existence", {"keywords": ["café", "C++"]},
-     ["Cafés and c++", "cafe\u0301 C++"], ["cafe C++", "café C"]),
     ("keywords:frequency", {"keyword": "cat", "frequency": 2, **AT_LEAST},
      ["Cat, cats", "concatenate a CAT"], ["cat", "dog"]),
     ("keywords:frequency", {"keyword": "cat", "frequency": 2, **LESS}, ["cat", "dog"],
@@ -87,14 +81,8 @@ CASES: list[tuple[str, dict[str, Any], list[str], list[str]]] = [
      ["Queen q", "qq"], ["queen", "a"]),
     ("keywords:letter_frequency", {"letter": "#", "let_frequency": 1, "let_relation": "less than"},
      ["a", "é"], ["#a", "a##"]),
-    ("keywords:letter_frequency", {"letter": "é", "let_frequency": 1, "let_relation": "at least"},
-     ["É", "e\u0301t"], ["e", "è"]),
     ("language:response_language", {"language": "de"}, [GERMAN, GERMAN.upper(), "Ja, gerne."],
      ["The river is wide.", SWAHILI, "12, 34", "I"]),
-    ("language:response_language", {"language": "hi"}, [HINDI, f"* {HINDI}"], [MARATHI, GERMAN]),
-    ("language:response_language", {"language": "sw"}, [SWAHILI, SWAHILI.lower()],
-     [HINDI, "Watter is this?"]),
-    ("language:response_language", {"language": "zh"}, ["易北河很长。"], ["エルベ川は長いです。"]),
     ("length_constraints:number_sentences", {"num_sentences": 2, **AT_LEAST},
      ["One. Two!", "One\nTwo"], ["Dr. Lee met Mrs. Ott.", "1. One."]),
     ("length_constraints:number_sentences", {"num_sentences": 2, **LESS},
@@ -220,11 +208,7 @@ START = {"id": "starts_with", "phrase": "hi"}
         ("Sure!\n*hi* there\nDone", {"id": "words", "n": 2}, True),
         ("Sure!\nHere:\nall low", LOWER, False),
         ("*Hello* there", START, False),
-        (
-            "Sure!\nthe river is *wide* and cold.\nDone",
-            {"id": "change_case:english_lowercase"},
-            True,
-        ),
+        ("Sure!\nsay *bye*\nDone", {"id": "startend:end_checker", "end_phrase": "bye"}, True),
         # Nothing is left of a single line, and an empty response follows no instruction.
         ("one, two", {"id": "no_comma"}, False),
     ],
@@ -242,24 +226,18 @@ def test_none_counts_as_absent() -> None:
     ("instruction", "parts"),
     [
         ({"id": "wrods", "n": 3}, ["'wrods'", "sentences, words"]),
-        ({"id": "keywords:exist"}, ["'keywords:exist'", "keywords:existence"]),
         ({"n": 3}, ["None"]),
         ({"id": ["words"]}, ["['words']"]),
         ({"id": "words"}, ["'words'", "n: Missing", "n, relation"]),
         ({"id": "words", "n": 3, "m": 1}, ["'words'", "m: Unexpected", "n, relation"]),
         ({"id": "lowercase", "n": 3}, ["'lowercase'", "n: Unexpected", "none"]),
         ({"id": "words", "n": "3"}, ["'n': '3'", "valid integer"]),
-        ({"id": "words", "n": True}, ["'n': True", "valid integer"]),
-        ({"id": "words", "n": 2.0}, ["'n': 2.0", "valid integer"]),
         ({"id": "words", "n": -1}, ["'n': -1", "or equal to 0"]),
         ({"id": "words", "n": 2, "relation": "over"}, ["relation", "'at least', 'at most'"]),
         ({"id": "bullets", "mark": "+"}, ["mark", "'-' or '*'"]),
         ({"id": "includes", "words": "cat"}, ["words", "list", "'cat'"]),
         ({"id": "includes", "words": []}, ["words", "at least 1 item"]),
         ({"id": "excludes", "words": ["a", " "]}, ["words", "at least 1 character"]),
-        ({"id": "starts_with", "phrase": ""}, ["phrase", "at least 1 character"]),
-        ({"id": "startend:end_checker", "end_phrase": 3}, ["end_phrase", "valid string"]),
-        ({"id": "keywords:frequency", "keyword": "a", "frequency": 1}, ["relation: Missing"]),
         ({"id": "length_constraints:number_paragraphs", "num_paragraphs": 0}, ["or equal to 1"]),
         ({"id": "language:response_language", "language": "xx"}, ["language", "'de', 'en'"]),
         ({"id": "keywords:letter_frequency", "letter": "ab", "let_frequency": 1,

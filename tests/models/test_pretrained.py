@@ -82,13 +82,6 @@ def test_a_model_without_template_or_with_one_that_writes_the_date_is_named(sour
     assert "USER" in (imported(source, chat="vicuna") / "chat_template.jinja").read_text()
 
 
-def test_a_folder_without_weights_is_named(source: Path) -> None:
-    (source / "model.safetensors").unlink()
-    with pytest.raises(UnusableFile, match="safetensors"):
-        imported(source)
-    assert not (source.parent / "model").exists()
-
-
 def test_a_model_keeps_its_precision(source: Path, make_model: Callable[..., Any]) -> None:
     make_model(4).to(torch.bfloat16).save_pretrained(source)
     weights = load_file(imported(source) / "model.safetensors")

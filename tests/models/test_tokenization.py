@@ -19,8 +19,8 @@ def plain_row(tokenizer: Any, example: Example) -> tuple[list[int], list[int]]:
     return ids, labels
 
 
-def test_the_loss_leaves_out_exactly_the_prompt(tokenizer: Any, training: Sets) -> None:
-    for example in (e for examples in training.values() for e in examples):
+def test_the_loss_leaves_out_exactly_the_prompt(tokenizer: Any, training: Sets, held_out: Sets):
+    for example in (e for sets in (training, held_out) for s in sets.values() for e in s):
         row = encode_example(tokenizer, example, 200)
         assert row and (row["input_ids"], row["labels"]) == plain_row(tokenizer, example)
 
@@ -33,12 +33,6 @@ def test_the_prompt_in_training_is_the_prompt_in_generation(tokenizer: Any, held
         response = row["input_ids"][len(prompt) :]
         assert response[-1] == tokenizer.eos_token_id
         assert tokenizer.decode(response[:-1]) == example.response
-
-
-def test_a_completion_is_no_user_turn(tokenizer: Any, held_out: Sets) -> None:
-    ids = prompt_ids(tokenizer, held_out["probe-copy"][0])
-    assert ids[0] == tokenizer.bos_token_id
-    assert not set(ids) & set(tokenizer.convert_tokens_to_ids(["<|user|>", "<|assistant|>"]))
 
 
 def test_all_of_a_text_counts(tokenizer: Any) -> None:

@@ -55,10 +55,6 @@ def test_a_run_writes_only_artifacts_logs_the_lock_and_the_database(study: Path)
     assert run(study, "git", "status", "--porcelain").stdout == ""
 
 
-def test_a_second_repro_runs_nothing(study: Path) -> None:
-    assert stages_run(dvc(study, "repro")) == []
-
-
 def test_metrics_plots_params_and_experiments_work(study: Path) -> None:
     assert "ReSet" in dvc(study, "metrics", "show")
     dvc(study, "plots", "show", "-o", "plots")

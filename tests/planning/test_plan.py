@@ -80,11 +80,6 @@ def test_an_llm_judge_rates_open_ended_responses_once() -> None:
     assert counts["examples"][["MTL", "ReSet"]].tolist() == [17_500, 7 * 1270]
 
 
-def test_no_more_models_are_evaluated_than_a_run_has_steps() -> None:
-    counts = count_stages(nano_params(training__epochs=0.01), arms()).set_index("stage").loc["IF"]
-    assert (counts["steps"], counts["intermediate"]) == (1, 0)
-
-
 def test_parameters_are_those_of_the_models() -> None:
     assert model_size(llama().base) == LLAMA
     assert model_size(Base(imported="smollm2"))[:3] == (134_515_008, 49152 * 576, 2 * 30 * 3 * 64)

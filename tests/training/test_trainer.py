@@ -113,18 +113,6 @@ def test_the_losses_are_those_of_an_earlier_version(
     assert [entry["step"] for entry in history] == list(range(1, 13))
 
 
-def test_the_same_call_gives_the_same_weights(
-    make_model: Maker, run: Maker, rows: list[TokenRow]
-) -> None:
-    one, two = make_model(), make_model()
-    before = plain_loss(one.eval(), rows)
-    assert run(one, rows, epochs=4, learning_rate=1e-2) == run(
-        two, rows, epochs=4, learning_rate=1e-2
-    )
-    assert all(torch.equal(value, weights(two)[name]) for name, value in weights(one).items())
-    assert plain_loss(one.eval(), rows) < 0.7 * before
-
-
 def test_steps_are_those_of_a_plain_loop(
     make_model: Maker, run: Maker, rows: list[TokenRow]
 ) -> None:
@@ -190,17 +178,6 @@ def test_another_number_of_processes_than_the_profile_says_is_refused(
         training_arguments(settings, several, 5, tmp_path, 64)
 
 
-@pytest.mark.parametrize("micro", [8, 2])
-def test_a_weight_that_is_no_number_stops_the_run_by_name(
-    make_model: Maker, run: Maker, rows: list[TokenRow], micro: int
-) -> None:
-    model = make_model()
-    with torch.no_grad():
-        model.model.layers[0].mlp.down_proj.weight[0, 0] = math.nan
-    with pytest.raises(FloatingPointError, match=r"arm/x.* nan .*step 1\b"):
-        run(model, rows, micro_batch_size=micro)
-
-
 @pytest.mark.parametrize("step", [3, 41])
 def test_a_loss_that_is_no_number_stops_the_run_at_any_step(
     make_model: Maker, run: Maker, rows: list[TokenRow], step: int, monkeypatch: pytest.MonkeyPatch
@@ -216,7 +193,7 @@ def test_a_loss_that_is_no_number_stops_the_run_at_any_step(
         return output
 
     monkeypatch.setattr(model, "forward", poisoned)
-    with pytest.raises(FloatingPointError, match="arm/x"):
+    with pytest.raises(FloatingPointError, match="arm/x.* nan at step"):
         run(model, rows[:41], batch_size=1, micro_batch_size=1)
 
 
@@ -235,8 +212,6 @@ def test_intermediate_evaluations_are_at_equal_distances(
     ("changes", "expected"),
     [
         ({}, [1, 1, 1, 1, 1, 1]),
-        ({"schedule": "linear"}, [1, 5 / 6, 4 / 6, 3 / 6, 2 / 6, 1 / 6]),
-        ({"schedule": "cosine"}, [(1 + math.cos(math.pi * i / 6)) / 2 for i in range(6)]),
         # The library's warm-up starts at rate 0: a step without effect, which is left out.
         ({"schedule": "linear", "warmup": 0.5}, [1 / 3, 2 / 3, 1, 3 / 4, 2 / 4, 1 / 4]),
         ({"warmup": 0.05, "batch_size": 48, "micro_batch_size": 48}, [1]),

@@ -15,7 +15,6 @@ from reproduce.utils.files import (
     UnusableFile,
     atomic_dir,
     atomic_path,
-    file_sha256,
     read_csv,
     read_json,
     read_rows,
@@ -72,13 +71,6 @@ def test_an_unreadable_file_is_refused_by_name(tmp_path: Path, read: Any, conten
     assert str(caught.value).startswith(str(tmp_path / "source"))
 
 
-@pytest.mark.parametrize("read", [read_json, read_rows])
-def test_a_value_that_is_cut_off_is_refused(tmp_path: Path, read: Any) -> None:
-    (tmp_path / "a").write_text('{"a": 1')
-    with pytest.raises(UnusableFile):
-        read(tmp_path / "a")
-
-
 def test_an_error_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
     write_text(tmp_path / "file", "old")
     with pytest.raises(KeyboardInterrupt), atomic_path(tmp_path / "file") as draft:
@@ -122,11 +114,6 @@ def test_a_killed_process_leaves_the_old_file(tmp_path: Path) -> None:
 def test_a_short_hash_depends_on_where_the_parts_end() -> None:
     assert short_hash("a", "bc") != short_hash("ab", "c")
     assert short_hash("é") == hashlib.sha256("é".encode()).hexdigest()[:12]
-
-
-def test_a_checksum_is_that_of_sha256sum(tmp_path: Path) -> None:
-    write_text(tmp_path / "a", "é\n")
-    assert file_sha256(tmp_path / "a") == hashlib.sha256("é\n".encode()).hexdigest()
 
 
 def test_a_record_of_another_kind_is_named_with_its_file(tmp_path: Path) -> None:

@@ -32,12 +32,6 @@ def test_every_seed_runs_once(tmp_path: Path, workers: int) -> None:
     assert len(pids) <= workers
 
 
-def test_one_worker_keeps_the_order() -> None:
-    seeds: list[int] = []
-    for_each_seed(seeds.append, [3, 1, 2], 1)
-    assert seeds == [3, 1, 2]
-
-
 @pytest.mark.parametrize("workers", [1, 2])
 @pytest.mark.parametrize("failing", [[1, 2, 3], [3]])
 def test_the_first_error_is_raised(workers: int, failing: list[int]) -> None:

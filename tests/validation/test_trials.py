@@ -170,6 +170,7 @@ def test_trivial_responses_need_no_model(training: Sets, held_out: Sets) -> None
     }
     assert sum(map(len, groups.values())) == len(trials)
     assert [t.example for t in groups["best constant"]] == tasks
+    assert [t.example for t in groups["prompt"]] == [e for e in tasks if not e.context]
     assert [t.example for t in groups["first sentence"]] == [e for e in tasks if e.context]
     for trial in groups["first sentence"]:
         assert trial.response == sentences(trial.example.context)[0]
@@ -177,20 +178,6 @@ def test_trivial_responses_need_no_model(training: Sets, held_out: Sets) -> None
     assert [t.response for t in groups["memorised value"]] == [
         e.parametric_answer for e in questions
     ]
-
-
-def test_the_best_constant_follows_most_instructions(training: Sets, held_out: Sets) -> None:
-    (constant,) = {
-        t.response for t in trivial_responses(training, held_out) if t.variant == "best constant"
-    }
-
-    def followed(text: str) -> float:
-        rated = [e for s in held_out.values() for e in s if e.side == "IF"]
-        shares = [check_strict(text, e.instructions) for e in rated]
-        return sum(sum(share) / len(share) for share in shares)
-
-    others = ["yes", *(e.response for name in ("lists", "stories") for e in training[name][:40])]
-    assert followed(constant) >= max(map(followed, others))
 
 
 def test_the_best_constant_follows_most_instructions_of_any_prompt() -> None:
@@ -211,10 +198,3 @@ def test_the_best_constant_follows_most_instructions_of_any_prompt() -> None:
             "Why 1?",
             "Why 2?",
         }
-
-
-def test_a_passage_may_be_copied_and_a_prompt_without_one_repeated(sets: Sets) -> None:
-    trials = trivial_responses(sets, sets)
-    copied = {t.response for t in trials if t.variant == "first sentence"}
-    assert copied == {"The river rises in Norway.", "The lake lies in Finland."}
-    assert {t.example.dataset for t in trials if t.variant == "prompt"} == {"chat"}
