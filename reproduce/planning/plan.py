@@ -91,8 +91,10 @@ def count_stages(params: Params, arms: Arms) -> "DataFrame":
         return {"judgements": by_side["CD"] + by_side["both"], "ratings": rated}
 
     samples = sum(decoding.samples for decoding in params.candidates.strategies.values())
-    sampled = {n: samples * count for n, count in Counter(e.dataset for e in prompts).items()}
-    scored = {n: count + count // samples for n, count in sampled.items()}  # And the references.
+    sampled, scored = (
+        {n: of_each * count for n, count in Counter(e.dataset for e in prompts).items()}
+        for of_each in (samples, samples + 1)  # References are scored, too.
+    )
     # Next to the trials: up to three trivial responses to each evaluation prompt.
     trials = {
         n: TRIALS[dataset.side] * params.validation.trials + 3 * dataset.evaluation

@@ -1,15 +1,17 @@
 """The cross-encoder: batches and label order change nothing; training learns."""
 
 import math
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors.torch import load_file, save_file
 from support.classifiers import WORDS, write_classifier
 
 from reproduce.config import CrossEncoderTraining, Hardware, HubModel
 from reproduce.judges.faithfulness import LABELS
-from reproduce.judges.nli import MAX_LENGTH, CrossEncoder, encode_pair
+from reproduce.judges.nli import MAX_LENGTH, CrossEncoder, encode_pair, label_columns
 from reproduce.utils.files import UnusableFile
 from reproduce.validation.entailment_training import train_cross_encoder
 from reproduce.validation.trials import LabelledPair
@@ -62,6 +64,8 @@ def test_columns_follow_the_names_of_the_labels(model: CrossEncoder, tmp_path: P
     labels = ("REFUTES", "Neutral", "entailment")
     turned = CrossEncoder(write_classifier(tmp_path / "turned", labels))
     assert np.allclose(model(pairs(4))[:, [0, 1, 2]], turned(pairs(4))[:, [1, 2, 0]])
+    with pytest.raises(UnusableFile, match=r"label_0.*entailment"):
+        label_columns({"LABEL_0": 0, "LABEL_1": 1, "LABEL_2": 2})
 
 
 def test_training_learns_to_tell_labels_apart(tmp_path: Path) -> None:
@@ -84,10 +88,42 @@ def test_training_learns_to_tell_labels_apart(tmp_path: Path) -> None:
         train_cross_encoder(start, rows, settings, hardware, tmp_path / "diverged")
 
 
-def test_a_classifier_without_the_labels_is_named(tmp_path: Path) -> None:
-    config = write_classifier(tmp_path / "own") / "config.json"
-    config.write_text(config.read_text().replace("contradiction", "LABEL_1"))
-    with pytest.raises(UnusableFile, match=r"label_1.*contradiction"):
+def test_a_published_classifier_is_imported_as_safetensors(
+    model: CrossEncoder, tmp_path: Path
+) -> None:
+    import_classifier(HubModel(model=str(tmp_path / "model")), tmp_path / "imported")
+    assert (tmp_path / "imported" / "model.safetensors").is_file()
+    imported = CrossEncoder(tmp_path / "imported")
+    assert np.array_equal(imported(pairs(3)), model(pairs(3)))
+    with pytest.raises(UnusableFile, match="missing"):
+        import_classifier(HubModel(model=str(tmp_path / "missing")), tmp_path / "other")
+
+
+def drop_head(folder: Path) -> None:
+    weights = load_file(folder / "model.safetensors")
+    weights.pop("classifier.weight")
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+
+
+def cut_weights(folder: Path) -> None:
+    path = folder / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:5000])
+
+
+def rename_labels(folder: Path) -> None:
+    path = folder / "config.json"
+    path.write_text(path.read_text().replace("contradiction", "LABEL_1"))
+
+
+@pytest.mark.parametrize(
+    ("break_it", "word"),
+    [(drop_head, "classifier.weight"), (cut_weights, "own"), (rename_labels, "contradiction")],
+)
+def test_a_classifier_that_does_not_fit_is_named(
+    tmp_path: Path, break_it: Callable[[Path], None], word: str
+) -> None:
+    break_it(write_classifier(tmp_path / "own"))
+    with pytest.raises(UnusableFile, match=word):
         import_classifier(HubModel(model=str(tmp_path / "own")), tmp_path / "imported")
     assert not (tmp_path / "imported" / "model.safetensors").exists()
 

@@ -1,5 +1,6 @@
 """LoRA: adapters are what they should be, and merging keeps what the model computes."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from torch.nn.functional import cross_entropy
 from reproduce.config import ConfigError, Hardware, LoRA
 from reproduce.models.adapter import add_adapter, merge_adapter
 from reproduce.models.load import load_model
+from reproduce.utils.files import UnusableFile
 
 LORA = LoRA(rank=4, alpha=8)
 IDS = torch.tensor([[1, 7, 9, 12, 8, 30, 5], [1, 9, 9, 7, 14, 3, 2]])
@@ -69,7 +71,37 @@ def test_full_rank_is_full_training_of_a_layer(
     assert all(merged[key].equal(before[key]) for key in before if key != name)
 
 
-def test_modules_that_match_nothing_are_named(start: str, hardware: Hardware) -> None:
-    lora = LORA.model_copy(update={"target_modules": ["c_attn"]})
-    with pytest.raises(ConfigError, match=r"training\.lora\.target_modules.*c_attn"):
+def test_a_merged_model_computes_what_the_adapter_does(
+    start: str, hardware: Hardware, tmp_path: Path
+) -> None:
+    adapted = trained(add_adapter(load_model(Path(start), hardware), LORA), 10, 0.5).eval()
+    adapted.save_pretrained(tmp_path / "adapter")
+    merge_adapter(Path(start), tmp_path / "adapter", hardware, tmp_path / "merged")
+    merged = load_model(tmp_path / "merged", hardware).eval()
+    start_model = load_model(Path(start), hardware).eval()
+    with torch.no_grad():
+        theirs, ours, first = (m(input_ids=IDS).logits for m in (adapted, merged, start_model))
+    assert float((theirs - ours).abs().max()) < 1e-5
+    assert float((theirs - first).abs().max()) > 0.1
+
+
+@pytest.mark.parametrize("modules", [["c_attn"], ["lm_head", "nothing"][1:]])
+def test_modules_that_match_nothing_are_named(
+    start: str, hardware: Hardware, modules: list[str]
+) -> None:
+    lora = LORA.model_copy(update={"target_modules": modules})
+    with pytest.raises(ConfigError, match=rf"training\.lora\.target_modules.*{modules[0]}"):
         add_adapter(load_model(Path(start), hardware), lora)
+
+
+def test_an_adapter_of_another_shape_or_a_broken_one_is_named(
+    start: str, hardware: Hardware, tmp_path: Path
+) -> None:
+    add_adapter(load_model(Path(start), hardware), LORA).save_pretrained(tmp_path / "adapter")
+    path = tmp_path / "adapter" / "adapter_config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "r": 3}))
+    with pytest.raises(UnusableFile, match="adapter"):
+        merge_adapter(Path(start), tmp_path / "adapter", hardware, tmp_path / "merged")
+    (tmp_path / "adapter" / "adapter_model.safetensors").write_bytes(b"cut")
+    with pytest.raises(UnusableFile, match="adapter"):
+        merge_adapter(Path(start), tmp_path / "adapter", hardware, tmp_path / "merged")

@@ -9,7 +9,7 @@ import yaml
 from support.profiles import ROOT
 
 from reproduce import cli
-from reproduce.config import Params
+from reproduce.config import Params, load_experiments
 
 TEXT = (ROOT / "dvc.yaml").read_text(encoding="utf-8")
 STAGES = {name: body.get("do", body) for name, body in yaml.safe_load(TEXT)["stages"].items()}
@@ -98,3 +98,8 @@ def test_every_parameter_that_decides_a_number_is_tracked() -> None:
 def test_tables_and_tracking_never_depend_on_weights() -> None:
     for stage in ("tables", "figures", "tracking"):
         assert not any("artifacts/models" in dep for dep in STAGES[stage]["deps"])
+
+
+def test_the_pipeline_is_small() -> None:
+    assert len(TEXT.splitlines()) <= 180
+    assert len(load_experiments(ROOT / "experiments.yaml").arms) + len(STAGES) - 1 <= 60

@@ -1,5 +1,7 @@
 """ReSet's reward and selection, on hand-made candidates and against a plain loop."""
 
+import math
+import random
 from collections import Counter, defaultdict
 from typing import Any
 
@@ -11,6 +13,7 @@ from reproduce.reset.select import (
     accepted,
     candidate_pool,
     complete_candidates,
+    judgement_of,
     preferences_from,
     reward,
     select,
@@ -29,6 +32,26 @@ def candidate(
     text = f"{example} {strategy} {sample}" if response is None else response
     judgement = Judgement(task, faithfulness, instruction)
     return Candidate(dataset, example, strategy, sample, text, finished, judgement)
+
+
+def random_candidates(seed: int, ties: bool = False) -> list[Candidate]:
+    rng = random.Random(seed)
+
+    def score() -> float | None:
+        value = rng.choice([0.0, 0.5, 1.0]) if ties else rng.random()
+        return rng.choice([None, value, value])
+
+    return [
+        candidate(
+            f"{dataset}{prompt}", score(), strategy, sample, dataset,
+            rng.choice(["", f"text {rng.random()}", "some text"]), rng.random() < 0.8,
+            score(), score(),
+        )
+        for dataset, prompts in (("b", 7), ("a", 10), ("c", 1))
+        for prompt in range(prompts)
+        for strategy in STRATEGIES
+        for sample in range(3)
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -111,7 +134,7 @@ def test_each_data_set_keeps_its_own_share() -> None:
 @pytest.mark.parametrize("rule", ["best", "random", "reference", "repaired", "clean"])
 def test_a_selection_is_seeded_and_nothing_gives_nothing(rule: Any) -> None:
     selection = Selection(keep_fraction=0.5, rule=rule)
-    candidates = [candidate(f"p{n}", 0.5, sample=s) for n in range(9) for s in range(3)]
+    candidates = random_candidates(0, ties=True)
     assert select(candidates, selection, 3) == select(candidates, selection, 3)
     assert select(candidates, selection, 3) != select(candidates, selection, 4)
     assert select([], selection, 0) == training_examples_from([], [], [], selection, 0) == []
@@ -126,6 +149,13 @@ def test_ties_are_broken_evenly() -> None:
     prompts, samples = (Counter(getattr(c, key) for c in selected) for key in ("example", "sample"))
     assert len(prompts) == 5 and all(110 < n < 210 for n in prompts.values())
     assert len(samples) == 4 and all(140 < n < 260 for n in samples.values())
+
+
+def test_random_selection_ignores_the_scores() -> None:
+    candidates = [candidate("p", score, sample=n) for n, score in enumerate((1.0, 0.5, 0.0))]
+    selection = Selection(rule="random")
+    samples = Counter(select(candidates, selection, s)[0][0].sample for s in range(300))
+    assert all(60 < samples[n] < 140 for n in range(3))
 
 
 @pytest.mark.parametrize(
@@ -216,6 +246,56 @@ def test_noise_turns_the_judge_of_faithfulness_round_for_a_share_of_the_candidat
     without = [candidate(f"p{n}", n / 9, instruction=0.5) for n in range(9)]
     values = [[v for _, v in select(without, Selection(noise=noise), 0)] for noise in (0.0, 1.0)]
     assert values[0] == values[1]
+
+
+def plain_pool(candidates: list[Candidate], selection: Selection) -> list[Candidate]:
+    pool: list[Candidate] = []
+    for prompt in dict.fromkeys(c.example for c in candidates):
+        own = [c for c in candidates if c.example == prompt]
+        queue = [
+            c
+            for sample in range(3)
+            for strategy in STRATEGIES
+            for c in own
+            if (c.sample, c.strategy) == (sample, strategy)
+        ]
+        pool += queue[: selection.candidates or len(queue)]
+    return [c for c in pool if c.response != "" and c.finished]
+
+
+def plain_reward(judgement: Judgement, weights: Weights) -> float:
+    total = weight_sum = 0.0
+    for name in ("task", "faithfulness", "instruction"):
+        if getattr(judgement, name) is not None:
+            total += getattr(weights, name) * getattr(judgement, name)
+            weight_sum += getattr(weights, name)
+    return total / weight_sum if weight_sum > 0 else 0.0
+
+
+@pytest.mark.parametrize("count", [None, 1, 5])
+@pytest.mark.parametrize("keep_fraction", [0.15, 0.5, 1.0])
+def test_a_plain_loop_agrees(count: int | None, keep_fraction: float) -> None:
+    weights = Weights(task=0.7)
+    selection = Selection(candidates=count, keep_fraction=keep_fraction, weights=weights)
+    for seed in range(5):
+        candidates = random_candidates(seed)
+        pool = complete_candidates(candidates, selection)
+        assert sorted(map(str, pool)) == sorted(map(str, plain_pool(candidates, selection)))
+        expected = []
+        for dataset in sorted({c.dataset for c in pool}):
+            best: dict[str, float] = {}
+            for c in (c for c in pool if c.dataset == dataset):
+                value = plain_reward(judgement_of(c), weights)
+                best[c.example] = max(value, best.get(c.example, -math.inf))
+            kept = 0
+            while kept < keep_fraction * len(best) - 1e-9:
+                kept += 1
+            expected += sorted(best.values(), reverse=True)[:kept]
+        selected = select(pool, selection, seed)
+        assert [value for _, value in selected] == pytest.approx(expected)
+        rewards = [plain_reward(judgement_of(c), weights) for c, _ in selected]
+        assert [value for _, value in selected] == pytest.approx(rewards, rel=1e-12)
+        assert len({c.example for c, _ in selected}) == len(selected)
 
 
 def test_sampled_prompts_are_a_seeded_share_of_each_data_set() -> None:

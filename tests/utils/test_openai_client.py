@@ -1,6 +1,7 @@
 """The client of chat completions, against a server that misbehaves on purpose."""
 
 import logging
+import threading
 from typing import Any
 
 import pytest
@@ -42,6 +43,13 @@ def test_each_conversation_gets_its_answer() -> None:
     for body in server.bodies:
         assert body["messages"] in texts(20)
         assert (body["model"], body["temperature"]) == ("judge", 0)
+
+
+@pytest.mark.parametrize("trouble", [fail(429, retry_after="0.05"), fail(500), drop])
+def test_a_request_that_fails_once_is_tried_again(trouble: Any) -> None:
+    with running(trouble, say("Hi")) as server:
+        assert ask(server, GREETING) == ({0: "Hi"}, [])
+    assert len(server.bodies) == 2
 
 
 @pytest.mark.parametrize(
@@ -86,6 +94,14 @@ def test_an_error_that_concerns_all_requests_has_the_servers_words_and_not_the_k
     assert raised.value.__suppress_context__ or raised.value.__context__ is None
     printed = capfd.readouterr()
     assert SECRET not in f"{raised.value!r}{raised.value}{printed.out}{printed.err}{caplog.text}"
+
+
+def test_no_more_requests_are_under_way_than_allowed() -> None:
+    before = threading.active_count()
+    with running(say("Hi", after=0.03)) as server:
+        ask(server, *texts(12), concurrency=3)
+        assert server.most_at_once == 3
+    assert threading.active_count() <= before + 2
 
 
 def test_after_such_an_error_no_more_is_sent_and_what_is_under_way_is_kept() -> None:
